@@ -1,0 +1,1 @@
+"""The Dagster objects: assets, jobs, schedules and resources. Nothing outside this folder imports dagster."""

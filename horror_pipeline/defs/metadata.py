@@ -1,0 +1,39 @@
+"""What an asset tells of its table in the Dagster UI, taken from the table's one declaration.
+
+What belongs here: translating `warehouse.tables` into Dagster's metadata. What does not: metadata of a single run.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql
+
+OWNERS = ["team:horror-pipeline"]
+
+
+def column_schema(table: Table) -> dict[str, object]:
+    """The table's columns as Dagster's definition metadata, for `metadata=` of an asset.
+
+    Args:
+        table: a table of `warehouse.tables`.
+
+    Returns:
+        `dagster/column_schema` and `dagster/table_name`.
+    """
+    columns = [
+        dg.TableColumn(
+            name=column.name,
+            type=column.type.compile(dialect=postgresql.dialect()).lower(),
+            description=column.comment,
+            constraints=dg.TableColumnConstraints(nullable=bool(column.nullable), unique=False),
+            tags={"primary_key": ""} if column.primary_key else None,
+        )
+        for column in table.columns
+    ]
+    return {
+        "dagster/column_schema": dg.TableSchema(
+            columns=columns, constraints=dg.TableConstraints(other=[str(table.comment)]) if table.comment else None
+        ),
+        "dagster/table_name": table.fullname if table.schema else f"public.{table.name}",
+    }

@@ -1,0 +1,68 @@
+"""Progress of a long step, told to two readers: the run's log in Dagster, and the terminal of `horror run`.
+
+What belongs here: counting, rate and time left. What does not: drawing; the terminal's bar listens to `TERMINAL`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+TERMINAL = logging.getLogger("horror_pipeline.progress")
+"""Carries every step of progress as a record with `label`, `done` and `total`; quiet unless somebody listens."""
+TERMINAL.propagate = False
+TERMINAL.setLevel(logging.INFO)
+TERMINAL.addHandler(logging.NullHandler())
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+@dataclass
+class Progress:
+    """Counts what is done of a total; one log line every few seconds, and one at the end.
+
+    Args:
+        log: the run's log, `context.log`.
+        label: what is counted, like `details`.
+        total: how many there are to do.
+    """
+
+    log: dg.DagsterLogManager
+    label: str
+    total: int
+    clock: Callable[[], float] = time.monotonic
+    done: int = 0
+    _started: float = field(init=False)
+    _last_line: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start the clock."""
+        self._started = self._last_line = self.clock()
+        self._tell_terminal()
+
+    @property
+    def rate(self) -> float:
+        """Done per second so far."""
+        return self.done / max(self.clock() - self._started, 1e-9)
+
+    def advance(self, count: int = 1) -> None:
+        """Add to what is done."""
+        self.done += count
+        self._tell_terminal()
+        now = self.clock()
+        if now - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            left = (self.total - self.done) / self.rate if self.rate else 0
+            self.log.info(f"{self.label}: {self.done:,} of {self.total:,}, {self.rate:.1f}/s, {left:.0f} s left")
+
+    def finish(self) -> None:
+        """Say what was done in all."""
+        seconds = self.clock() - self._started
+        self.log.info(f"{self.label}: {self.done:,} of {self.total:,} in {seconds:.1f} s, {self.rate:.1f}/s")
+
+    def _tell_terminal(self) -> None:
+        TERMINAL.info(self.label, extra={"label": self.label, "done": self.done, "total": self.total})

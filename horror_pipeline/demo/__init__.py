@@ -1,0 +1,1 @@
+"""A made-up TMDB served over HTTP, for running without a key."""

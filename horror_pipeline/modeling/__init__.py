@@ -1,0 +1,1 @@
+"""Learning and predicting in scikit-learn: frames in, fitted models and frames out."""

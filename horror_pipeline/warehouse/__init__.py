@@ -1,0 +1,1 @@
+"""Postgres: table declarations, migrations, and all SQL of the pipeline."""
