@@ -24,6 +24,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -156,6 +157,13 @@ movies = Table(
     _instant("gone_at", "When TMDB first answered that the film no longer exists; NULL: it exists.", nullable=True),
     Index(None, "release_year"),
     Index(None, "release_date"),
+    Index(None, "popularity"),
+    Index(None, "observed_at"),
+    Index(
+        "ix_movies_title_search",
+        text("to_tsvector('simple'::regconfig, (title || ' '::text) || COALESCE(original_title, ''::text))"),
+        postgresql_using="gin",
+    ),
     comment="Every known horror film, clean and typed.",
 )
 
