@@ -1,0 +1,161 @@
+"""When what runs: the jobs and their schedules.
+
+What belongs here: job selections, cron lines, and the decision whether a tick has anything to do. What does not: the
+work. Dagster runs only the latest of the ticks it missed, so every daily schedule looks for the days that are missing
+and asks for them as one run over the range.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+import dagster as dg
+from sqlalchemy import Engine
+
+from horror_pipeline.defs.partitions import closed_days, days, last_release_year, release_years
+from horror_pipeline.settings import get_settings
+from horror_pipeline.warehouse import catalogue, history, learning
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+CHANGES_REACH_DAYS = 14
+"""How far back TMDB tells what changed."""
+
+EXPORTS_REACH_DAYS = 90
+"""How long TMDB keeps a day's id export."""
+
+RETRY_ONCE = {"dagster/max_retries": "1", "dagster/retry_strategy": "FROM_FAILURE"}
+
+ACTIVE = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+INITIAL = dg.DefaultScheduleStatus.RUNNING if get_settings().horror_schedules else dg.DefaultScheduleStatus.STOPPED
+
+collect_changes = dg.define_asset_job(
+    "collect_changes",
+    selection=dg.AssetSelection.assets(["raw", "movie_changes"]),
+    partitions_def=closed_days,
+    description="What TMDB edited or deleted on a day.",
+    tags=RETRY_ONCE,
+)
+
+ingest_catalogue = dg.define_asset_job(
+    "ingest_catalogue",
+    selection=dg.AssetSelection.assets(["raw", "discover_pages"], ["raw", "movie_details"], ["movies"]),
+    partitions_def=release_years,
+    description="Sweep release years, read the details that are due, and clean them into movies.",
+    tags=RETRY_ONCE,
+)
+
+snapshot_popularity = dg.define_asset_job(
+    "snapshot_popularity",
+    selection=dg.AssetSelection.assets("movie_snapshots", "prediction_outcomes"),
+    partitions_def=days,
+    description="Popularity of every known film on a day, and how earlier predictions held against it.",
+    tags=RETRY_ONCE,
+)
+
+train_and_predict = dg.define_asset_job(
+    "train_and_predict",
+    selection=dg.AssetSelection.groups("features", "models", "predictions")
+    - dg.AssetSelection.assets("prediction_outcomes"),
+    description="Features, models and predictions from what the warehouse holds now.",
+    tags=RETRY_ONCE,
+)
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """Tags that make one run of the partitions from first to last, both included."""
+    return {RANGE_START: first, RANGE_END: last}
+
+
+def is_active(instance: dg.DagsterInstance, job_name: str) -> bool:
+    """Whether a run of the job is queued or under way."""
+    return bool(instance.get_runs(filters=dg.RunsFilter(job_name=job_name, statuses=ACTIVE), limit=1))
+
+
+def missing_days(wanted: Sequence[dt.date], have: set[dt.date]) -> tuple[dt.date, dt.date] | None:
+    """The range from the first to the last missing day; None when nothing is missing."""
+    missing = [day for day in wanted if day not in have]
+    return (min(missing), max(missing)) if missing else None
+
+
+def change_days_wanted(first_read: dt.date | None, today: dt.date) -> list[dt.date]:
+    """Closed days whose changes matter: since details were first read, as far back as TMDB tells."""
+    if first_read is None:
+        return []
+    start = max(first_read, today - dt.timedelta(days=CHANGES_REACH_DAYS))
+    return [start + dt.timedelta(days=n) for n in range((today - start).days)]
+
+
+def snapshot_days_wanted(first_snapshot: dt.date | None, today: dt.date) -> list[dt.date]:
+    """Days history should hold: since it began, as far back as exports reach, today included."""
+    start = max(first_snapshot or today, today - dt.timedelta(days=EXPORTS_REACH_DAYS - 1))
+    return [start + dt.timedelta(days=n) for n in range((today - start).days + 1)]
+
+
+def _tick(context: dg.ScheduleEvaluationContext) -> dt.datetime:
+    return context.scheduled_execution_time.astimezone(dt.UTC)
+
+
+def _run_key(context: dg.ScheduleEvaluationContext) -> str:
+    return f"{_tick(context):%Y-%m-%dT%H:%M}"
+
+
+@dg.schedule(job=ingest_catalogue, cron_schedule="15 8 * * *", default_status=INITIAL)
+def daily_catalogue(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Sweep every release year once a day, after TMDB's daily export is out."""
+    if is_active(context.instance, ingest_catalogue.name):
+        return dg.SkipReason("the previous ingest_catalogue is still running")
+    years = str(get_settings().horror_first_year), str(last_release_year(_tick(context).date()))
+    return dg.RunRequest(run_key=_run_key(context), tags=range_tags(*years))
+
+
+@dg.schedule(job=collect_changes, cron_schedule="5 8 * * *", default_status=INITIAL)
+def daily_changes(
+    context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Engine]
+) -> dg.RunRequest | dg.SkipReason:
+    """Collect the closed days whose changes are missing, at most 14 days back."""
+    if is_active(context.instance, collect_changes.name):
+        return dg.SkipReason("the previous collect_changes is still running")
+    with warehouse.connect() as connection:
+        wanted = change_days_wanted(catalogue.first_read_date(connection), _tick(context).date())
+        found = missing_days(wanted, catalogue.collected_change_days(connection))
+    if found is None:
+        return dg.SkipReason("no film was ever read, or every closed day of the last 14 is collected")
+    return dg.RunRequest(run_key=_run_key(context), tags=range_tags(*map(str, found)))
+
+
+@dg.schedule(job=snapshot_popularity, cron_schedule="0 9 * * *", default_status=INITIAL)
+def daily_snapshot(
+    context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Engine]
+) -> dg.RunRequest | dg.SkipReason:
+    """Take the days missing from history, today included, at most 90 days back."""
+    if is_active(context.instance, snapshot_popularity.name):
+        return dg.SkipReason("the previous snapshot_popularity is still running")
+    with warehouse.connect() as connection:
+        have = history.snapshot_days(connection)
+    found = missing_days(snapshot_days_wanted(min(have, default=None), _tick(context).date()), have)
+    if found is None:
+        return dg.SkipReason("history has a snapshot of every day it should")
+    return dg.RunRequest(run_key=_run_key(context), tags=range_tags(*map(str, found)))
+
+
+@dg.schedule(job=train_and_predict, cron_schedule="5 * * * *", default_status=INITIAL)
+def hourly_training(
+    context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Engine]
+) -> dg.RunRequest | dg.SkipReason:
+    """Train and predict when anything the models learn from has changed since the last training."""
+    if is_active(context.instance, train_and_predict.name):
+        return dg.SkipReason("the previous train_and_predict is still running")
+    with warehouse.connect() as connection:
+        now = learning.training_fingerprint(connection)
+        if now == learning.last_trained_fingerprint(connection):
+            return dg.SkipReason("nothing the models learn from has changed since the last training")
+    return dg.RunRequest(run_key=_run_key(context))

@@ -1,0 +1,86 @@
+"""Predictions on a terminal or for another program.
+
+What belongs here: turning rows of `latest_predictions` into a table, CSV or JSON. What does not: reading them.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import json
+import sys
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+Row = Mapping[str, object]
+
+
+def print_predictions(rows: Sequence[Row], output: str, out: Console) -> None:
+    """Print predictions.
+
+    Args:
+        rows: rows of `latest_predictions`, by column name.
+        output: `table`, `csv` or `json`.
+        out: the terminal, for the table; the others go to standard output as they are.
+    """
+    if output == "json":
+        json.dump([{key: _plain(value) for key, value in row.items()} for row in rows], sys.stdout, indent=1)
+        sys.stdout.write("\n")
+    elif output == "csv":
+        _print_csv(rows)
+    elif rows:
+        out.print(_table(rows))
+    else:
+        out.print("No predictions yet. Make some with: horror run")
+
+
+def _print_csv(rows: Sequence[Row]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    if rows:
+        writer.writerow(rows[0].keys())
+    for row in rows:
+        writer.writerow([_cell(value) for value in row.values()])
+
+
+def _cell(value: object) -> object:
+    value = _plain(value)
+    return "|".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("Film", overflow="ellipsis", no_wrap=True, max_width=38)
+    table.add_column("Release")
+    table.add_column("Popularity", justify="right")
+    table.add_column("now", justify="right", style="dim")
+    table.add_column("80 % interval", justify="right", style="dim")
+    table.add_column("Rating", justify="right")
+    table.add_column("now", justify="right", style="dim")
+    table.add_column("80 % interval", justify="right", style="dim")
+    for row in rows:
+        table.add_row(
+            escape(str(row["title"])),
+            str(row["release_date"] or "unknown"),
+            _number(row["predicted_popularity"]),
+            _number(row["actual_popularity"]),
+            _interval(row["popularity_lower"], row["popularity_upper"]),
+            _number(row["predicted_vote_average"]),
+            _number(row["actual_vote_average"]),
+            _interval(row["vote_average_lower"], row["vote_average_upper"]),
+        )
+    return table
+
+
+def _number(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, int | float) else "–"
+
+
+def _interval(lower: object, upper: object) -> str:
+    return f"{_number(lower)} – {_number(upper)}" if lower is not None and upper is not None else ""
