@@ -322,9 +322,9 @@ def _socket_dir(cluster: _Cluster, account: Account | None = None) -> Path:
 
 
 def _is_socket_path(folder: Path) -> bool:
-    """Whether libpq, Postgres and a URL take the path as it is: commas and quotes separate lists there."""
+    """Whether libpq, Postgres and every reader of URLs take the path as it is; spaces, commas and quotes differ."""
     path = str(folder / f".s.PGSQL.{PORT}")
-    return len(os.fsencode(path)) <= SOCKET_PATH_BYTES and not re.search(r"[,'\":\\%]", path) and path.isprintable()
+    return len(os.fsencode(path)) <= SOCKET_PATH_BYTES and not re.search(r"[\s,'\":\\%]", path) and path.isprintable()
 
 
 def _is_private(folder: Path) -> bool:
