@@ -1,0 +1,293 @@
+"""Which request gets which answer: the made-up TMDB without a network.
+
+What belongs here: routes, TMDB's rules for pages, dates and credentials, caches of one day. What does not: sockets,
+threads, the clock: the day comes with every request.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import json
+import math
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from horror_pipeline.demo import documents, standing
+from horror_pipeline.demo.catalogue import DEMO_SEED, GENRES, Catalogue, Film
+
+PAGE_SIZE = 20
+CHANGES_PAGE_SIZE = 100
+LAST_PAGE = 500
+MOST_APPENDED = 20
+CHANGES_DAYS = 14
+EXPORT_DAYS = 90
+MOST_CACHED = 64
+
+_EXPORT_PATH = re.compile(r"/p/exports/movie_ids_(\d\d)_(\d\d)_(\d{4})\.json\.gz")
+_MOVIE_PATH = re.compile(r"/3/movie/(\d{1,18})")
+_ACCESS_DENIED = (
+    b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>'
+)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status, body and its type."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json;charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A film as listed on a day; `text` is its row as JSON."""
+
+    film: Film
+    released: str
+    votes: int
+    row: dict[str, Any]
+    text: bytes
+
+
+class DemoTmdb:
+    """Answers TMDB's requests about invented films.
+
+    Args:
+        today: the present day whenever it is asked for, UTC.
+        seed: another seed, other films.
+        scale: share of the films to make, as `Catalogue`.
+    """
+
+    def __init__(self, today: Callable[[], dt.date], seed: int = DEMO_SEED, scale: float = 1.0) -> None:
+        self.today = today
+        self.catalogue = Catalogue(seed, scale)
+        self._films: tuple[dt.date, dict[int, Film]] | None = None
+        self._listings: tuple[dt.date, list[_Listed]] | None = None
+        self._selections: OrderedDict[tuple[object, ...], list[bytes]] = OrderedDict()
+        self._exports: OrderedDict[dt.date, bytes] = OrderedDict()
+
+    def answer(self, path: str, query: Mapping[str, str], authorization: str = "") -> Answer:
+        """Answer a GET.
+
+        Args:
+            path: path of the URL, like `/3/movie/900032001` or `/p/exports/movie_ids_11_22_2026.json.gz`.
+            query: the URL's parameters, decoded.
+            authorization: the header of that name.
+        """
+        today = self.today()
+        if path.startswith("/p/exports/"):
+            return self._export(path, today)
+        if path == "/":
+            return Answer(200, f"{notice()}\n".encode(), "text/plain; charset=utf-8")
+        if not path.startswith("/3/"):
+            return _not_found()
+        if not query.get("api_key") and not authorization.removeprefix("Bearer").strip():
+            return failure(401, 7, "Invalid API key: You must be granted a valid key.")
+        movie = _MOVIE_PATH.fullmatch(path)
+        if movie:
+            return self._details(int(movie[1]), query, today)
+        route = {
+            "/3/discover/movie": self._discover,
+            "/3/movie/changes": self._changes,
+            "/3/genre/movie/list": _genres,
+            "/3/authentication": _authentication,
+            "/3/configuration": _configuration,
+        }.get(path)
+        return route(query, today) if route else _not_found()
+
+    def warm(self) -> None:
+        """Make today's films and their listing now rather than at the first request."""
+        self._listed(self.today())
+
+    # -- one film ------------------------------------------------------------------------------------------------------
+
+    def _details(self, film_id: int, query: Mapping[str, str], today: dt.date) -> Answer:
+        film = self._known(today).get(film_id)
+        append = [part for part in query.get("append_to_response", "").split(",") if part]
+        if len(append) > MOST_APPENDED:
+            return failure(400, 27, "Too many append to response objects: The maximum number of remote calls is 20.")
+        if film is None or standing.is_gone(film, today):
+            return _not_found()
+        return _json(documents.details(film, today, self.catalogue.seed, append))
+
+    def _known(self, today: dt.date) -> dict[int, Film]:
+        if self._films is None or self._films[0] != today:
+            self._films = today, {film.id: film for film in self.catalogue.known_on(today)}
+        return self._films[1]
+
+    # -- listings ------------------------------------------------------------------------------------------------------
+
+    def _discover(self, query: Mapping[str, str], today: dt.date) -> Answer:
+        page = _page(query)
+        if page is None:
+            return _bad_page()
+        rows = self._selected(query, today)
+        return _paged(rows, page, PAGE_SIZE)
+
+    def _selected(self, query: Mapping[str, str], today: dt.date) -> list[bytes]:
+        """The rows that match, in order; the unknown in a query is ignored, as TMDB ignores it."""
+        key = (today, *((name, query[name]) for name in sorted(_FILTERS.keys() | {"sort_by"}) if name in query))
+        rows = self._selections.get(key)
+        if rows is None:
+            kept = self._listed(today)
+            for name, keep in _FILTERS.items():
+                if name in query:
+                    value = query[name]
+                    kept = [item for item in kept if keep(item, value)]
+            field, _, direction = query.get("sort_by", "").partition(".")
+            order = _ORDERS.get(field, _ORDERS["popularity"])
+            kept = sorted(kept, key=lambda item: (order(item), item.film.id), reverse=direction != "asc")
+            rows = self._selections[key] = [item.text for item in kept]
+            _drop_oldest(self._selections)
+        return rows
+
+    def _listed(self, today: dt.date) -> list[_Listed]:
+        if self._listings is None or self._listings[0] != today:
+            listed = []
+            for film in self._known(today).values():
+                if standing.is_listed(film, today):
+                    row = documents.row(film, today, self.catalogue.seed)
+                    listed.append(_Listed(film, row["release_date"], row["vote_count"], row, _dump(row)))
+            self._listings = today, listed
+        return self._listings[1]
+
+    def _changes(self, query: Mapping[str, str], today: dt.date) -> Answer:
+        page = _page(query)
+        if page is None:
+            return _bad_page()
+        try:
+            end = dt.date.fromisoformat(query.get("end_date") or today.isoformat())
+            start = dt.date.fromisoformat(query.get("start_date") or (end - dt.timedelta(days=1)).isoformat())
+        except ValueError:
+            return _bad_range()
+        if not 0 <= (end - start).days <= CHANGES_DAYS:
+            return _bad_range()
+        days = [start + dt.timedelta(days=number) for number in range((min(end, today) - start).days + 1)]
+        found = (film for film in self._known(today).values() if any(standing.is_changed_on(film, day) for day in days))
+        return _paged([_dump(documents.change(film, today)) for film in found], page, CHANGES_PAGE_SIZE)
+
+    # -- exports -------------------------------------------------------------------------------------------------------
+
+    def _export(self, path: str, today: dt.date) -> Answer:
+        day = _export_day(path)
+        if day is None or not 0 <= (today - day).days <= EXPORT_DAYS:
+            return Answer(403, _ACCESS_DENIED, "application/xml")
+        if day not in self._exports:
+            seed = self.catalogue.seed
+            known = (film for film in self.catalogue.known_on(day) if not standing.is_gone(film, day))
+            lines = b"\n".join(_dump(documents.export_line(film, day, seed)) for film in known)
+            self._exports[day] = gzip.compress(lines, compresslevel=1, mtime=0)
+            _drop_oldest(self._exports)
+        return Answer(200, self._exports[day], "application/gzip")
+
+
+def notice() -> str:
+    """What every reader of the demo should know."""
+    return "horror_pipeline's demo of the TMDB API: every film, person and figure is invented."
+
+
+_FILTERS: dict[str, Callable[[_Listed, str], bool]] = {
+    "with_genres": lambda item, value: _has_genres(item.film.genre_ids, value),
+    "primary_release_date.gte": lambda item, value: bool(item.released) and item.released >= value,
+    "primary_release_date.lte": lambda item, value: bool(item.released) and item.released <= value,
+    "primary_release_year": lambda item, value: item.released[:4] == value,
+    "vote_count.gte": lambda item, value: item.votes >= _number(value, math.inf),
+    "vote_count.lte": lambda item, value: item.votes <= _number(value, -math.inf),
+}
+
+_ORDERS: dict[str, Callable[[_Listed], Any]] = {
+    "popularity": lambda item: item.row["popularity"],
+    "primary_release_date": lambda item: item.released,
+    "vote_count": lambda item: item.votes,
+    "vote_average": lambda item: item.row["vote_average"],
+    "title": lambda item: item.row["title"],
+    "original_title": lambda item: item.row["original_title"],
+}
+
+
+def _has_genres(genre_ids: tuple[int, ...], value: str) -> bool:
+    """Comma: all of them. Pipe: any of them."""
+    if "|" in value:
+        return any(part.isdigit() and int(part) in genre_ids for part in value.split("|"))
+    return all(part.isdigit() and int(part) in genre_ids for part in value.split(",") if part)
+
+
+def _number(text: str, otherwise: float) -> float:
+    """The number, or one that lets nothing pass: a wrong value gives an empty 200 at TMDB."""
+    try:
+        return float(text)
+    except ValueError:
+        return otherwise
+
+
+def _export_day(path: str) -> dt.date | None:
+    match = _EXPORT_PATH.fullmatch(path)
+    if match is None:
+        return None
+    month, day, year = (int(part) for part in match.groups())
+    try:
+        return dt.date(year, month, day)
+    except ValueError:
+        return None
+
+
+def _page(query: Mapping[str, str]) -> int | None:
+    text = query.get("page", "1")
+    return int(text) if text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= LAST_PAGE else None
+
+
+def _paged(rows: list[bytes], page: int, size: int) -> Answer:
+    results = b",".join(rows[(page - 1) * size : page * size])
+    pages = max(1, math.ceil(len(rows) / size))
+    body = b'{"page":%d,"results":[%b],"total_pages":%d,"total_results":%d}' % (page, results, pages, len(rows))
+    return Answer(200, body)
+
+
+def _drop_oldest(cached: OrderedDict[Any, Any]) -> None:
+    if len(cached) > MOST_CACHED:
+        cached.popitem(last=False)
+
+
+def _dump(value: object) -> bytes:
+    return _ENCODER.encode(value).encode()
+
+
+def _json(value: object, status: int = 200) -> Answer:
+    return Answer(status, _dump(value))
+
+
+def failure(status: int, code: int, message: str) -> Answer:
+    """TMDB's form of an error: HTTP status, its own code and a sentence."""
+    return _json({"status_code": code, "status_message": message, "success": False}, status)
+
+
+def _not_found() -> Answer:
+    return failure(404, 34, "The resource you requested could not be found.")
+
+
+def _bad_page() -> Answer:
+    return failure(400, 22, "Invalid page: Pages start at 1 and max at 500. They are expected to be an integer.")
+
+
+def _bad_range() -> Answer:
+    return failure(422, 20, "Invalid date range: Should be a range no longer than 14 days.")
+
+
+def _authentication(query: Mapping[str, str], today: dt.date) -> Answer:
+    return _json({"status_code": 1, "status_message": "Success.", "success": True})
+
+
+def _genres(query: Mapping[str, str], today: dt.date) -> Answer:
+    return _json({"genres": [{"id": number, "name": name} for number, name in GENRES.items()]})
+
+
+def _configuration(query: Mapping[str, str], today: dt.date) -> Answer:
+    sizes = {f"{kind}_sizes": ["original"] for kind in ("backdrop", "logo", "poster", "profile", "still")}
+    images = {"base_url": "http://127.0.0.1/no-images/", "secure_base_url": "https://127.0.0.1/no-images/", **sizes}
+    return _json({"change_keys": ["overview", "title"], "images": images})

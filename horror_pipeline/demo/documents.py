@@ -1,0 +1,160 @@
+"""Invented films in the shapes of TMDB's API and exports, with TMDB's ways of saying "unknown".
+
+What belongs here: film and day → JSON-ready values. What does not: choosing films, HTTP.
+
+Unknown is "" for dates and texts, null for images, ids and series, 0 for runtime, budget and revenue. There are no
+images: every path is null.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from horror_pipeline.demo import standing
+from horror_pipeline.demo.catalogue import COUNTRIES, GENRES, Film, Person
+
+APPENDABLE = ("credits", "keywords", "external_ids", "release_dates")
+LANGUAGE_NAMES = {
+    "en": "English", "es": "Spanish", "ja": "Japanese", "fr": "French", "ko": "Korean", "de": "German", "it": "Italian",
+    "hi": "Hindi", "pt": "Portuguese",
+}  # fmt: skip
+
+
+def overview(film: Film, day: dt.date) -> str:
+    """The plot, and in the same breath that it is invented; an edit of the record shows in its number."""
+    return f"{film.plot} Invented for the demo, version {1 + standing.edits(film, day)}." if film.plot else ""
+
+
+def row(film: Film, day: dt.date, seed: int) -> dict[str, Any]:
+    """A result of /discover/movie."""
+    votes = standing.vote_count(film, day)
+    return {
+        "adult": False,
+        "backdrop_path": None,
+        "genre_ids": list(film.genre_ids),
+        "id": film.id,
+        "original_language": film.language,
+        "original_title": film.original_title,
+        "overview": overview(film, day),
+        "popularity": standing.popularity(film, day, seed),
+        "poster_path": None,
+        "release_date": film.release_date.isoformat() if film.release_date else "",
+        "softcore": False,
+        "title": film.title,
+        "video": False,
+        "vote_average": standing.vote_average(film, votes),
+        "vote_count": votes,
+    }
+
+
+def details(film: Film, day: dt.date, seed: int, append: list[str]) -> dict[str, Any]:
+    """The body of /movie/{id}, with the sub-objects asked for; names it does not know are left out, as TMDB does."""
+    body = row(film, day, seed)
+    del body["genre_ids"]
+    is_released = standing.status(film, day) == "Released"
+    country = COUNTRIES[film.language]
+    language = LANGUAGE_NAMES[film.language]
+    body |= {
+        "belongs_to_collection": _series(film),
+        "budget": film.budget_usd,
+        "genres": [{"id": genre, "name": GENRES[genre]} for genre in film.genre_ids],
+        "homepage": "",
+        "imdb_id": _imdb_id(film),
+        "origin_country": [country[0]],
+        "production_companies": [],
+        "production_countries": [{"iso_3166_1": country[0], "name": country[1]}],
+        "revenue": int(film.budget_usd * (1 + film.reach)) if is_released and film.reach > 0 else 0,
+        "runtime": film.runtime_minutes if is_released or film.is_runtime_known_early else 0,
+        "spoken_languages": [{"english_name": language, "iso_639_1": film.language, "name": language}],
+        "status": standing.status(film, day),
+        "tagline": film.tagline,
+    }
+    for part in append:
+        if part in APPENDABLE:
+            body[part] = _PARTS[part](film)
+    return body
+
+
+def export_line(film: Film, day: dt.date, seed: int) -> dict[str, Any]:
+    """One line of a day's id export."""
+    return {
+        "adult": False,
+        "id": film.id,
+        "original_title": film.original_title,
+        "popularity": standing.popularity(film, day, seed),
+        "video": False,
+    }
+
+
+def change(film: Film, today: dt.date) -> dict[str, Any]:
+    """A result of /movie/changes; null flags mean that the record is gone."""
+    flag = None if standing.is_gone(film, today) else False
+    return {"id": film.id, "adult": flag, "softcore": flag}
+
+
+def _imdb_id(film: Film) -> str | None:
+    """Nine digits starting with 9: of IMDb's form, and none of IMDb's."""
+    return f"tt{film.id}" if film.has_imdb_id else None
+
+
+def _series(film: Film) -> dict[str, Any] | None:
+    if film.series is None:
+        return None
+    name = f"{film.series.title} Collection"
+    return {"id": film.series.id, "name": name, "poster_path": None, "backdrop_path": None}
+
+
+def _credits(film: Film) -> dict[str, Any]:
+    cast = [
+        _person(person)
+        | {"character": "Victim" if place else "Self-Appointed Hero", "order": place, "cast_id": place + 1}
+        for place, person in enumerate(film.cast)
+    ]
+    crew = [_person(person) | {"department": "Directing", "job": "Director"} for person in film.directors]
+    crew.append(_person(film.directors[0]) | {"department": "Writing", "job": "Writer"})
+    return {"cast": cast, "crew": crew}
+
+
+def _person(person: Person) -> dict[str, Any]:
+    return {
+        "adult": False,
+        "credit_id": f"demo{person.id}",
+        "gender": person.gender,
+        "id": person.id,
+        "name": person.name,
+        "original_name": person.name,
+        "popularity": round(0.5 + 2.0 ** (person.draw + 0.5), 4),
+        "profile_path": None,
+    }
+
+
+def _keywords(film: Film) -> dict[str, Any]:
+    return {"keywords": [{"id": number, "name": word} for number, word in film.keywords]}
+
+
+def _external_ids(film: Film) -> dict[str, Any]:
+    names = ("wikidata_id", "facebook_id", "instagram_id", "twitter_id")
+    return {"imdb_id": _imdb_id(film)} | dict.fromkeys(names)
+
+
+def _release_dates(film: Film) -> dict[str, Any]:
+    if film.release_date is None:
+        return {"results": []}
+    release = {
+        "certification": "R",
+        "descriptors": [],
+        "iso_639_1": "",
+        "note": "",
+        "release_date": f"{film.release_date.isoformat()}T00:00:00.000Z",
+        "type": 3,
+    }
+    return {"results": [{"iso_3166_1": COUNTRIES[film.language][0], "release_dates": [release]}]}
+
+
+_PARTS = {
+    "credits": _credits,
+    "keywords": _keywords,
+    "external_ids": _external_ids,
+    "release_dates": _release_dates,
+}
