@@ -1,0 +1,372 @@
+"""The TMDB client: credential, pace, retries, and errors told apart.
+
+What belongs here: getting one JSON object, or one stream, out of TMDB, or a typed error. What does not: which pages or
+films to ask for, storage, Dagster.
+
+The credential never leaves this module: a v4 token is a header, a v3 key is added to the URL at the moment of sending,
+and every error raised here is new, without cause, its words redacted.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+from urllib.parse import quote, quote_plus, urlencode, urlsplit
+
+from horror_pipeline.errors import TmdbError, Unavailable
+from horror_pipeline.tmdb.answers import Again, judge, judge_export, server_date
+from horror_pipeline.tmdb.documents import Document, Json, Malformed, parse
+from horror_pipeline.tmdb.limiter import Limiter
+from horror_pipeline.tmdb.transport import (
+    ByteStream,
+    ConnectionFailed,
+    PooledTransport,
+    Request,
+    Response,
+    Transport,
+    whole_body,
+)
+
+ATTEMPTS = 8
+"""Attempts at one request once TMDB has answered at all: about two minutes of patience."""
+
+ATTEMPTS_BEFORE_FIRST_ANSWER = 4
+"""Attempts while TMDB was never reached: a wrong address is told in seconds."""
+
+FIRST_BACKOFF_SECONDS = 0.5
+LONGEST_BACKOFF_SECONDS = 30.0
+USER_AGENT = "horror-pipeline"
+
+T = TypeVar("T")
+
+
+class ClientSettings(Protocol):
+    """The settings a client is made from."""
+
+    tmdb_api_key: Any
+    tmdb_api_url: str
+    tmdb_exports_url: str
+    tmdb_requests_per_second: float
+    tmdb_connections: int
+
+
+@dataclass(frozen=True)
+class ClientStats:
+    """What a client did: requests sent, and seconds from the first of them to the latest answer."""
+
+    requests: int = 0
+    retries: int = 0
+    rate_limited: int = 0
+    failures: int = 0
+    seconds: float = 0.0
+
+    def __sub__(self, earlier: ClientStats) -> ClientStats:
+        """What was done since `earlier`."""
+        return ClientStats(
+            self.requests - earlier.requests,
+            self.retries - earlier.retries,
+            self.rate_limited - earlier.rate_limited,
+            self.failures - earlier.failures,
+            self.seconds - earlier.seconds,
+        )
+
+
+@dataclass
+class ExportStream:
+    """An export being received: read it in pieces, close it when done."""
+
+    headers: Mapping[str, str]
+    _body: ByteStream
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` further bytes as they are on the server; empty at the end.
+
+        Raises:
+            Unavailable: the connection was lost on the way.
+        """
+        try:
+            return self._body.read(size) if size >= 0 else self._body.read()
+        except Exception as error:  # urllib3's and the socket's errors have no common base
+            raise Unavailable(f"the export was cut short ({type(error).__name__}); run again") from None
+
+    def stream(self, size: int = 1 << 16) -> Iterator[bytes]:
+        """The rest, piece by piece."""
+        while piece := self.read(size):
+            yield piece
+
+    def close(self) -> None:
+        """Give the connection up."""
+        self._body.close()
+
+
+class TmdbClient:
+    """Asks TMDB, from any number of threads, under one rate.
+
+    Args:
+        api_url: base URL of the v3 API.
+        exports_url: base URL of the daily id exports.
+        api_key: v3 key or v4 token, told apart by form; None sends none (the demo needs none).
+        requests_per_second: ceiling of all requests together.
+        connections: connections kept open at once.
+        transport: sends a request; by default urllib3 with kept connections.
+        limiter: by default one of `requests_per_second`.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_url: str,
+        exports_url: str,
+        api_key: str | None,
+        requests_per_second: float,
+        connections: int,
+        transport: Transport | None = None,
+        limiter: Limiter | None = None,
+    ) -> None:
+        """Open nothing yet."""
+        self.api_url = api_url.rstrip("/")
+        self.exports_url = exports_url.rstrip("/")
+        self.connections = connections
+        self.limiter = limiter or Limiter(requests_per_second)
+        self._pool = PooledTransport(api_url, connections) if transport is None else None
+        self._transport: Transport = transport or self._pool  # type: ignore[assignment]  # one of them is there
+        self._secret = api_key
+        self._headers, self._key_query = _credential(api_key)
+        self._lock = threading.Lock()
+        self._stats = ClientStats()
+        self._first_sent: float | None = None
+        self._date: dt.datetime | None = None
+        self._was_reached = False
+
+    @classmethod
+    def from_settings(cls, settings: ClientSettings) -> TmdbClient:
+        """A client as the settings say."""
+        key = settings.tmdb_api_key
+        return cls(
+            api_url=settings.tmdb_api_url,
+            exports_url=settings.tmdb_exports_url,
+            api_key=key.get_secret_value() if key else None,
+            requests_per_second=settings.tmdb_requests_per_second,
+            connections=settings.tmdb_connections,
+        )
+
+    def __enter__(self) -> TmdbClient:
+        """Use as a context manager: connections are closed at the end."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        if self._pool is not None:
+            self._pool.close()
+
+    @property
+    def stats(self) -> ClientStats:
+        """What was done so far; subtract an earlier one for the difference."""
+        with self._lock:
+            return self._stats
+
+    def server_date(self) -> dt.datetime | None:
+        """The `Date` of TMDB's latest answer, UTC; None before the first answer or where it sends none."""
+        return self._date
+
+    def get(self, path: str, **params: str | int) -> Json:
+        """One JSON object.
+
+        Args:
+            path: like `/discover/movie`; only integers may be put into it.
+            params: query parameters, without the credential.
+
+        Raises:
+            CredentialError: the credential was refused.
+            Gone: the record no longer exists.
+            BadRequest: TMDB rejected the request itself.
+            Unavailable: still failing after every retry.
+        """
+        return self.fetch(path, params).body
+
+    def fetch(
+        self,
+        path: str,
+        params: Mapping[str, str | int] | None = None,
+        *,
+        check: Callable[[Json], object] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Document:
+        """As `get`, with the text to store.
+
+        Args:
+            path: as in `get`.
+            params: as in `get`.
+            check: raises `Malformed` on a body of the wrong shape, which is then asked for again.
+            cancel: set it to give up waiting.
+
+        Raises:
+            Cancelled: `cancel` was set.
+            TmdbError: as in `get`.
+        """
+
+        def read(response: Response) -> Document:
+            document = parse(response.body)
+            if check is not None:
+                check(document.body)
+            return document
+
+        request = Request(self._url(path, params or {}), self._headers)
+        return self._ask(request, path, read, cancel=cancel)
+
+    def check_credential(self) -> None:
+        """Ask TMDB whether it takes the credential; answers within seconds.
+
+        Raises:
+            CredentialError: it does not.
+            Unavailable: TMDB could not be asked.
+        """
+        path = "/authentication"
+        request = Request(self._url(path, {}), self._headers, connect_seconds=2.0, read_seconds=3.0)
+        self._ask(request, path, lambda response: parse(response.body), attempts=2)
+
+    @contextmanager
+    def open_export(self, url: str) -> Iterator[ExportStream]:
+        """Stream a daily export, as it is on the server (gzip), without any credential.
+
+        Raises:
+            ExportUnavailable: not published yet, or expired (403, 404).
+            Unavailable: still failing after every retry before the first byte, or cut short while read.
+        """
+        request = Request(url, {"User-Agent": USER_AGENT}, read_seconds=30.0, stream=True)
+        response = self._ask(request, urlsplit(url).path, lambda answer: answer, judged=judge_export)
+        stream = ExportStream(response.headers, whole_body(response.stream))
+        try:
+            yield stream
+        finally:
+            stream.close()
+
+    # -- one request, and again ----------------------------------------------------------------------------------------
+
+    def _ask(
+        self,
+        request: Request,
+        what: str,
+        read: Callable[[Response], T],
+        *,
+        attempts: int | None = None,
+        cancel: threading.Event | None = None,
+        judged: Callable[[Response, str], Again | None] = judge,
+    ) -> T:
+        attempt = 0
+        while True:
+            attempt += 1
+            trouble = self._attempt(request, what, read, judged, cancel, is_retry=attempt > 1)
+            if not isinstance(trouble, Again):
+                return trouble
+            allowed = attempts or (ATTEMPTS if self._was_reached else ATTEMPTS_BEFORE_FIRST_ANSWER)
+            if attempt >= allowed:
+                self._count(failures=1)
+                raise Unavailable(
+                    f"TMDB at {_host(request.url)} keeps failing after {attempt} attempts: "
+                    f"{self._redacted(trouble.reason)}; check the network and TMDB_API_URL, then run again"
+                )
+            self._back_off(trouble, attempt, cancel)
+
+    def _attempt(
+        self,
+        request: Request,
+        what: str,
+        read: Callable[[Response], T],
+        judged: Callable[[Response, str], Again | None],
+        cancel: threading.Event | None,
+        *,
+        is_retry: bool,
+    ) -> T | Again:
+        """Send once: what was read, or why to ask again."""
+        self.limiter.acquire(cancel)
+        self._count(requests=1, retries=int(is_retry))
+        try:
+            response = self._transport(request)
+        except ConnectionFailed as failure:
+            self._was_reached = self._was_reached or failure.reached
+            return Again(str(failure))
+        finally:
+            self._count()
+        self._was_reached = True
+        self._date = server_date(response.headers) or self._date
+        try:
+            trouble = judged(response, what)
+            if trouble is None:
+                found = read(response)
+                self.limiter.succeeded()
+                return found
+        except Malformed as error:
+            return Again(f"{what}: {error}")
+        except TmdbError as error:
+            raise type(error)(self._redacted(str(error))) from None
+        if response.stream is not None:
+            response.stream.close()
+        return trouble
+
+    def _back_off(self, trouble: Again, attempt: int, cancel: threading.Event | None) -> None:
+        ceiling = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** (attempt - 1))
+        seconds = trouble.wait or ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+        if trouble.rate_limited:
+            self._count(rate_limited=1)
+            self.limiter.refused(seconds)  # everybody waits, this thread among them, in its next acquire
+        else:
+            self.limiter.failed()
+            self.limiter.wait(seconds, cancel)
+
+    def _url(self, path: str, params: Mapping[str, str | int]) -> str:
+        query = "&".join(part for part in (urlencode(params), self._key_query) if part)
+        return f"{self.api_url}{path}" + (f"?{query}" if query else "")
+
+    def _count(self, *, requests: int = 0, retries: int = 0, rate_limited: int = 0, failures: int = 0) -> None:
+        with self._lock:
+            now = self.limiter.clock()
+            if self._first_sent is None:
+                self._first_sent = now
+            old = self._stats
+            self._stats = replace(
+                old,
+                requests=old.requests + requests,
+                retries=old.retries + retries,
+                rate_limited=old.rate_limited + rate_limited,
+                failures=old.failures + failures,
+                seconds=now - self._first_sent,
+            )
+
+    def _redacted(self, text: str) -> str:
+        """The text without the credential in any of the forms a server could echo it in."""
+        if not self._secret:
+            return text
+        for form in {self._secret, quote(self._secret, safe=""), quote_plus(self._secret)}:
+            text = text.replace(form, "***")
+        return text
+
+
+def _credential(api_key: str | None) -> tuple[dict[str, str], str]:
+    """The headers of every request, and the query a v3 key needs.
+
+    Whatever starts like a JWT is a v4 token; anything else is a v3 key. Forms that are neither were refused with the
+    settings, except on loopback, where a test server may take any.
+    """
+    headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
+    if not api_key:
+        return headers, ""
+    if api_key.startswith("eyJ"):
+        return headers | {"Authorization": f"Bearer {api_key}"}, ""
+    return headers, urlencode({"api_key": api_key})
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or "?"

@@ -1,0 +1,247 @@
+"""Sweeping a release year's horror listing so that nothing in it is lost, and saying so when something may be.
+
+What belongs here: which listings and slices to ask for, reading every page, holding what came against what TMDB says
+there is, and sweeping again. What does not: storage, the clock, Dagster.
+
+TMDB pages are cached apart, so rows are repeated and skipped over page borders, totals differ from page to page, and a
+page may be short without being the last. Therefore rows are deduplicated by id, the distinct ids are held against the
+largest total seen, and a listing that falls short is swept again in narrow windows of release dates: most fit on one
+page, where there is no border to fall through. The union of all passes is kept.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import statistics
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from horror_pipeline.errors import BadRequest
+from horror_pipeline.tmdb.client import TmdbClient
+from horror_pipeline.tmdb.documents import Json, count_of, ids_of, rows_of
+from horror_pipeline.tmdb.parallel import run_parallel
+
+HORROR = 27
+LAST_PAGE = 500
+MOST_PASSES = 6
+ROWS_A_WINDOW = 12
+"""Rows a narrow window should hold: well under a page, as films cluster on some dates."""
+
+FEWEST_ROWS_TO_JUDGE = 5
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Release dates from `start` to `end`, both included; `end` None: open."""
+
+    start: dt.date
+    end: dt.date | None
+
+    def halves(self) -> list[Slice]:
+        """The slice in two; itself where it is a single day."""
+        end = self.end or self.start + dt.timedelta(days=730)
+        if end <= self.start:
+            return [self]
+        middle = self.start + (end - self.start) // 2
+        return [Slice(self.start, middle), Slice(middle + dt.timedelta(days=1), self.end)]
+
+    def windows(self, count: int) -> list[Slice]:
+        """The slice in about `count` parts of equal length; the last stays open where the slice is."""
+        end = self.end or dt.date(self.start.year, 12, 31)
+        days = (end - self.start).days + 1
+        count = max(1, min(count, days))
+        starts = [self.start + dt.timedelta(days=days * number // count) for number in range(count)]
+        ends: list[dt.date | None] = [start - dt.timedelta(days=1) for start in starts[1:]]
+        return [Slice(start, last) for start, last in zip(starts, [*ends, self.end], strict=True)]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One question about a release year: its released films with enough votes, or its upcoming ones."""
+
+    name: str
+    release_year: int
+    dates: Slice
+    min_votes: int = 0
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page as received."""
+
+    listing: str
+    sweep: int
+    dates: Slice
+    number: int
+    body: Json
+    text: str
+
+
+@dataclass
+class Sweep:
+    """All passes over one listing."""
+
+    listing: Listing
+    pages: list[Page] = field(default_factory=list)
+    ids: set[int] = field(default_factory=set)
+    totals: list[int] = field(default_factory=list)
+    passes: int = 0
+
+    @property
+    def expected(self) -> int:
+        """Films TMDB says there are: the median of what its pages said, as these differ by a few."""
+        return statistics.median_low(self.totals) if self.totals else 0
+
+    @property
+    def short(self) -> int:
+        """Films missed for certain."""
+        return max(0, self.expected - len(self.ids))
+
+    @property
+    def looks_whole(self) -> bool:
+        """Whether as many films came as the largest total promised."""
+        return len(self.ids) >= max(self.totals, default=0)
+
+
+def listings_of(release_year: int, *, today: dt.date, last_year: int, min_votes: int) -> list[Listing]:
+    """The listings that together hold every film of a release year that is collected.
+
+    Args:
+        release_year: the year.
+        today: films up to this date are released, later ones upcoming.
+        last_year: the last partition: it takes later years as well.
+        min_votes: votes a released film needs; upcoming films need none.
+    """
+    first = dt.date(release_year, 1, 1)
+    last = None if release_year >= last_year else dt.date(release_year, 12, 31)
+    found = []
+    if first <= today:
+        found.append(Listing("released", release_year, Slice(first, min(last or today, today)), min_votes))
+    if last is None or last > today:
+        found.append(Listing("upcoming", release_year, Slice(max(first, today + dt.timedelta(days=1)), last)))
+    return found
+
+
+class Sweeper:
+    """Sweeps listings, and remembers whether TMDB's pages were found moving: then no listing is trusted at first sight.
+
+    Args:
+        client: asks TMDB.
+        on_plan: told how many more pages will be asked for, for progress.
+        on_page: told each page as it comes, likewise.
+    """
+
+    def __init__(
+        self,
+        client: TmdbClient,
+        on_plan: Callable[[int], object] = lambda _: None,
+        on_page: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Trust what comes until it proves wrong."""
+        self.client = client
+        self.on_plan = on_plan
+        self.on_page = on_page
+        self.is_moving = False
+
+    def sweep(self, listing: Listing) -> Sweep:
+        """Read a listing until it looks whole, or until passes bring nothing new.
+
+        Raises:
+            TmdbError: a page could not be had.
+        """
+        sweep = Sweep(listing)
+        self._run_pass(sweep, [listing.dates])
+        return self.confirm(sweep) if self.is_moving else self._complete(sweep)
+
+    def confirm(self, sweep: Sweep) -> Sweep:
+        """Pass once more over a listing, and on until it looks whole: for one read before pages were found moving."""
+        self._run_pass(sweep, self._windows(sweep))
+        return self._complete(sweep)
+
+    def _complete(self, sweep: Sweep) -> Sweep:
+        while not sweep.looks_whole and sweep.passes < MOST_PASSES:
+            self.is_moving = True
+            before = len(sweep.ids)
+            self._run_pass(sweep, self._windows(sweep))
+            if len(sweep.ids) == before and sweep.passes > 2 and not sweep.short:
+                break  # two passes agree, and as many films came as most pages promise
+        return sweep
+
+    def _windows(self, sweep: Sweep) -> list[Slice]:
+        """Narrow windows, cut elsewhere in each pass."""
+        rows = max(len(sweep.ids), max(sweep.totals, default=0))
+        return sweep.listing.dates.windows(math.ceil(rows / ROWS_A_WINDOW) + sweep.passes - 1)
+
+    def _run_pass(self, sweep: Sweep, slices: Sequence[Slice]) -> None:
+        sweep.passes += 1
+        for page in self._pages(sweep.listing, slices, sweep.passes):
+            sweep.pages.append(page)
+            sweep.ids.update(ids_of(page.body))
+            if page.dates == sweep.listing.dates:
+                sweep.totals.append(count_of(page.body, "total_results"))
+
+    def _pages(self, listing: Listing, slices: Sequence[Slice], number: int) -> Iterator[Page]:
+        """Every page of the slices; a slice of more pages than TMDB serves is halved until it fits."""
+        further: list[tuple[Slice, int]] = []
+        while slices:
+            too_long: list[Slice] = []
+            for first in self._fetch(listing, number, [(dates, 1) for dates in slices]):
+                _refuse_unfiltered(first)
+                yield first
+                pages = count_of(first.body, "total_pages")
+                halves = first.dates.halves() if pages > LAST_PAGE else []
+                if len(halves) > 1:
+                    too_long += halves
+                else:  # a single day of more than 500 pages cannot be cut: what is served is taken, and it stays short
+                    further += [(first.dates, page) for page in range(2, min(pages, LAST_PAGE) + 1)]
+            slices = too_long
+        yield from self._fetch(listing, number, further)
+
+    def _fetch(self, listing: Listing, number: int, wanted: Sequence[tuple[Slice, int]]) -> Iterator[Page]:
+        self.on_plan(len(wanted))
+
+        def fetch(job: tuple[Slice, int], cancel: threading.Event) -> Page:
+            dates, page = job
+            answer = self.client.fetch("/discover/movie", query(listing, dates, page), check=_check_page, cancel=cancel)
+            return Page(listing.name, number, dates, page, answer.body, answer.text)
+
+        for found in run_parallel(wanted, fetch, threads=min(self.client.connections, len(wanted))):
+            self.on_page()
+            yield found
+
+
+def query(listing: Listing, dates: Slice, page: int) -> dict[str, str | int]:
+    """The query of one page, without the credential."""
+    asked: dict[str, str | int] = {
+        "with_genres": HORROR,
+        "include_adult": "false",
+        "language": "en-US",
+        "sort_by": "primary_release_date.asc",
+        "primary_release_date.gte": dates.start.isoformat(),
+        "page": page,
+    }
+    if dates.end is not None:
+        asked["primary_release_date.lte"] = dates.end.isoformat()
+    if listing.min_votes > 0:
+        asked["vote_count.gte"] = listing.min_votes
+    return asked
+
+
+def _check_page(body: Json) -> None:
+    rows_of(body)
+    count_of(body, "total_results")
+    count_of(body, "total_pages")
+
+
+def _refuse_unfiltered(page: Page) -> None:
+    """TMDB ignores query keys it does not know and answers with everything: better no listing than that one.
+
+    Raises:
+        BadRequest: most rows are no horror films.
+    """
+    genres = [row.get("genre_ids") for row in rows_of(page.body) if isinstance(row, dict)]
+    known = [ids for ids in genres if isinstance(ids, list)]
+    if len(known) >= FEWEST_ROWS_TO_JUDGE and sum(HORROR in ids for ids in known) * 2 < len(known):
+        raise BadRequest("TMDB ignored the genre filter of /discover/movie: most rows are no horror films")

@@ -1,0 +1,138 @@
+"""The shapes TMDB answers in, read tolerantly: unknown keys are kept, missing ones are noticed.
+
+What belongs here: parsing bodies, making them safe for Postgres, digests, and which parts a document lacks.
+What does not: judging values (that is `transform.clean`), HTTP, storage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+
+APPENDED = ("credits", "keywords")
+"""Sub-objects asked for with a film's details; TMDB leaves one out, under status 200, when it fails on its side."""
+
+LARGEST_ID = 2**53
+
+_VOLATILE = frozenset({"popularity", "vote_average", "vote_count"})
+
+# What JSON may hold and jsonb may not: NUL, lone surrogates, numbers beyond any column, NaN and Infinity.
+_UNSAFE = re.compile(r"\\u0000|\\u[dD][89a-fA-F]|[eE][+-]?\d{3}|NaN|Infinity|\d{310}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Malformed(ValueError):
+    """A body that is not one JSON object."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One answer: parsed, and as text that Postgres takes as jsonb."""
+
+    body: Json
+    text: str
+
+
+def parse(raw: bytes) -> Document:
+    """Read a body.
+
+    The text is passed through as received unless it holds something jsonb cannot: then NUL and lone surrogates become
+    U+FFFD and numbers without a finite value become null.
+
+    Raises:
+        Malformed: not JSON, or not an object.
+    """
+    text = raw.decode("utf-8", errors="replace")
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Malformed("the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise Malformed("the body is not a JSON object")
+    if _UNSAFE.search(text):
+        body = _storable(body)
+        text = json.dumps(body, ensure_ascii=False)
+    return Document(body, text)
+
+
+def as_text(body: Json) -> str:
+    """The body as text that Postgres takes as jsonb."""
+    return json.dumps(_storable(body), ensure_ascii=False)
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value.replace("\0", "\ufffd"))
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def payload_hash(body: Json) -> str:
+    """Digest of a details document without what moves every day: popularity and votes, people's included."""
+    canonical = json.dumps(_steady(body), sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(canonical.encode("utf-8", errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def _steady(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _steady(item) for key, item in value.items() if key not in _VOLATILE}
+    if isinstance(value, list):
+        return [_steady(item) for item in value]
+    return value
+
+
+def missing_parts(body: Json) -> list[str]:
+    """Which appended sub-objects the document lacks."""
+    return [name for name in APPENDED if not isinstance(body.get(name), dict)]
+
+
+def rows_of(body: Json) -> list[Any]:
+    """The rows of a listing page.
+
+    Raises:
+        Malformed: the page has no list of results.
+    """
+    rows = body.get("results")
+    if not isinstance(rows, list):
+        raise Malformed("the page has no results")
+    return rows
+
+
+def movie_id(row: Any) -> int | None:
+    """The id of a listing row, or None where there is no usable one."""
+    value = row.get("id") if isinstance(row, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 < value <= LARGEST_ID else None
+
+
+def ids_of(body: Json) -> Iterator[int]:
+    """The usable ids of a listing page, in its order."""
+    for row in rows_of(body):
+        found = movie_id(row)
+        if found is not None:
+            yield found
+
+
+def count_of(body: Json, name: str) -> int:
+    """A counter of a listing page, like `total_pages`.
+
+    Raises:
+        Malformed: it is missing or not a count.
+    """
+    value = body.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise Malformed(f"the page has no {name}")
+    return value
