@@ -1,0 +1,37 @@
+"""`python -m horror_pipeline.web`: serve the dashboard and the JSON API.
+
+The database's URL comes from `DATABASE_URL` only: a command line is visible to everyone on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from sqlalchemy.exc import ArgumentError
+
+from horror_pipeline.web.app import serve
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until stopped; 2 when it cannot start."""
+    parser = argparse.ArgumentParser(prog="python -m horror_pipeline.web", description=__doc__)
+    parser.add_argument("--host", default=os.environ.get("HORROR_WEB_HOST") or "127.0.0.1")
+    parser.add_argument("--port", type=int, default=os.environ.get("HORROR_WEB_PORT") or 8000)
+    parser.add_argument("--poll-interval-ms", type=int, default=os.environ.get("POLL_INTERVAL_MS") or 30_000)
+    values = parser.parse_args(arguments)
+    url = os.environ.get("DATABASE_URL")
+    if not url:
+        print('DATABASE_URL is not set; `horror up` sets it, or run: eval "$(horror env)"', file=sys.stderr)
+        return 2
+    try:
+        serve(url, host=values.host, port=values.port, poll_interval_ms=values.poll_interval_ms)
+    except (ArgumentError, ValueError):
+        print("DATABASE_URL is not a Postgres URL", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,123 @@
+"""The web application: put together from its parts, and served.
+
+What belongs here: composition, error answers, running uvicorn. What does not: reading settings; values are passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy import URL
+from starlette.exceptions import HTTPException
+
+from horror_pipeline.web import api, pages
+from horror_pipeline.web.assets import Assets
+from horror_pipeline.web.batch import NewestBatch
+from horror_pipeline.web.cache import ShortCache
+from horror_pipeline.web.database import Database, Unavailable
+from horror_pipeline.web.health import head_revision
+from horror_pipeline.web.security import SecurityHeaders
+
+DESCRIPTION = (
+    "Every horror film on TMDB, its popularity day by day, and predictions with 80 % intervals, read-only. "
+    "Field names are those of the database's columns, dates are ISO 8601, instants are UTC, unknown is null. "
+    "Answers carry an ETag and may be up to five seconds old. " + pages.ATTRIBUTION
+)
+
+
+def create_app(
+    database_url: str | URL,
+    *,
+    poll_interval_ms: int = 30_000,
+    connections: int = 6,
+    cache_seconds: float = 5.0,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> FastAPI:
+    """The application; nothing is connected to before the first request.
+
+    Args:
+        database_url: the warehouse, any Postgres URL.
+        poll_interval_ms: how often the dashboard refreshes, in milliseconds.
+        connections: database connections used at once; one more is kept for health checks.
+        cache_seconds: how long a JSON answer may be served again.
+        clock: the present moment, with a time zone.
+    """
+    database = Database(database_url, connections=connections)
+    sources = api.Sources(
+        database=database,
+        batch=NewestBatch(database),
+        expected_version=head_revision(),
+        clock=clock,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        database.close()
+
+    # The interactive pages FastAPI ships load their scripts from a CDN; /docs is our own.
+    app = FastAPI(
+        title="horror_pipeline", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan
+    )
+    app.include_router(api.router(sources))
+    app.include_router(pages.router(database, Assets(), poll_interval_ms=poll_interval_ms))
+    _answer_errors(app)
+    app.add_middleware(ShortCache, prefix="/api/", except_paths=frozenset({"/api/health"}), seconds=cache_seconds)
+    app.add_middleware(SecurityHeaders)
+    return app
+
+
+def serve(
+    database_url: str | URL,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    poll_interval_ms: int = 30_000,
+) -> None:
+    """Serve until SIGINT or SIGTERM, then end within a few seconds."""
+    uvicorn.run(
+        create_app(database_url, poll_interval_ms=poll_interval_ms),
+        host=host,
+        port=port,
+        access_log=False,
+        log_level="info",
+        server_header=False,
+        timeout_graceful_shutdown=3,
+        timeout_keep_alive=30,
+        limit_concurrency=512,
+    )
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Every error is JSON with a reason; nothing of the inside shows."""
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first: dict[str, Any] = error.errors()[0]
+        parameter = str(first["loc"][-1])
+        if first["type"] == "extra_forbidden":
+            return _problem(422, f"there is no parameter {parameter}", parameter)
+        return _problem(422, f"{parameter}: {str(first['msg']).removeprefix('Value error, ')}", parameter)
+
+    @app.exception_handler(Unavailable)
+    async def unavailable(_: Request, error: Unavailable) -> JSONResponse:
+        return _problem(503, str(error), headers=api.RETRY_AFTER)
+
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> JSONResponse:
+        return _problem(error.status_code, str(error.detail), headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def unexpected(_: Request, __: Exception) -> JSONResponse:
+        return _problem(500, "an error of this server; its log says more")
+
+
+def _problem(status: int, reason: str, parameter: str | None = None, headers: Any = None) -> JSONResponse:
+    return JSONResponse({"reason": reason, "parameter": parameter}, status_code=status, headers=headers)

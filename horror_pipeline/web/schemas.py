@@ -1,0 +1,289 @@
+"""What the API takes and returns: one pydantic model per parameter set and per response.
+
+What belongs here: field names (those of the tables), types, bounds, descriptions and examples.
+What does not: SQL and HTTP.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+MAX_TMDB_ID = 2**53 - 1
+"""Ids larger than this would lose digits in a browser; TMDB's are below ten million."""
+
+Stage = Literal["before_release", "after_release"]
+Target = Literal["popularity", "vote_average"]
+Order = Literal["predicted_popularity", "predicted_vote_average", "popularity_gap", "rating_gap", "release_date"]
+Direction = Literal["asc", "desc"]
+
+
+def _printable(value: str) -> str:
+    if any(ord(character) < 32 for character in value):
+        raise ValueError("must not contain control characters")
+    return value
+
+
+class _Parameters(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class NoParameters(_Parameters):
+    """An endpoint without query parameters: any parameter is refused."""
+
+
+class PredictionParameters(_Parameters):
+    """Which predictions, in which order, and which page of them."""
+
+    stage: Stage | None = Field(None, description="Only films before, or after, their release.")
+    order: Order = Field("predicted_popularity", description="Column to sort by; films without a value are left out.")
+    direction: Direction = Field("desc", description="`desc` starts with the largest, or latest.")
+    min_votes: int = Field(0, ge=0, le=1_000_000, description="Only films with at least this many votes.")
+    limit: int = Field(20, ge=1, le=200, description="Rows on this page.")
+    offset: int = Field(0, ge=0, le=1_000_000, description="Rows skipped before this page.")
+
+
+class SearchParameters(_Parameters):
+    """A search by title."""
+
+    query: Annotated[str, AfterValidator(_printable)] = Field(
+        min_length=1, max_length=100, description="Beginnings of words of the title, in any order.", examples=["thing"]
+    )
+    limit: int = Field(10, ge=1, le=50, description="Rows returned at most.")
+
+
+class MovieParameters(_Parameters):
+    """How much of a film's history."""
+
+    days: int = Field(90, ge=1, le=180, description="Days of history, counted back from today.")
+
+
+class ComparisonParameters(_Parameters):
+    """Which target to compare, over how many films."""
+
+    target: Target = Field("popularity", description="What was predicted.")
+    limit: int = Field(400, ge=1, le=1_000, description="Films at most; an even sample where there are more.")
+
+
+class AccuracyParameters(_Parameters):
+    """How far back."""
+
+    days: int = Field(30, ge=1, le=90, description="Days of outcomes, counted back from the newest.")
+
+
+class Problem(BaseModel):
+    """Why a request was not answered."""
+
+    reason: str = Field(examples=["the database is away"])
+    parameter: str | None = Field(None, description="The parameter at fault, where it is one.", examples=["limit"])
+
+
+class Health(BaseModel):
+    """Whether the data can be relied on."""
+
+    status: Literal["ok", "unavailable"]
+    reason: str | None = Field(None, description="What is wrong; null: nothing.")
+    database: Literal["ok", "away"]
+    schema_version: str | None = Field(None, examples=["0001"])
+    expected_schema_version: str | None = Field(None, examples=["0001"])
+    newest_data_at: datetime | None = Field(None, description="When the newest data was observed.")
+    data_age_seconds: int | None = Field(None, description="Age of the newest data.", examples=[5400])
+
+
+class MovieSummary(BaseModel):
+    """A film in a list."""
+
+    tmdb_id: int = Field(examples=[1091])
+    title: str = Field(examples=["The Thing"])
+    original_title: str | None = None
+    release_date: date | None = None
+    popularity: float | None = Field(None, description="TMDB's popularity when last observed.")
+    vote_average: float | None = Field(None, description="Mean vote, 0 to 10; null: no votes.")
+    vote_count: int | None = None
+    poster_path: str | None = None
+
+
+class PopularMovie(MovieSummary):
+    """A film among the most popular."""
+
+    popular_since: date | None = Field(
+        None, description="First day of its present unbroken run among the most popular 1 % of films."
+    )
+    popularity_week_ago: float | None = Field(None, description="Popularity seven days before the newest snapshot.")
+    popularity_by_day: list[float | None] = Field(description="The last 30 days' popularity, oldest first.")
+
+
+class Summary(BaseModel):
+    """The state of things in one answer."""
+
+    is_demo: bool | None = Field(description="Whether the data is made up; null: nothing collected yet.")
+    movie_count: int = Field(description="Films known, about.")
+    snapshot_date: date | None = Field(description="Day of the newest popularity snapshot.")
+    predicted_at: datetime | None = Field(description="When the newest predictions were made.")
+    newest_data_at: datetime | None = Field(description="When films were last observed.")
+    movies: list[PopularMovie] = Field(description="The ten most popular films, most popular first.")
+
+
+class Forecast(BaseModel):
+    """What the models said of a film at one moment, with 80 % intervals."""
+
+    predicted_at: datetime
+    stage: Stage
+    predicted_popularity: float | None
+    popularity_lower: float | None
+    popularity_upper: float | None
+    predicted_vote_average: float | None
+    vote_average_lower: float | None
+    vote_average_upper: float | None
+    actual_popularity: float | None = Field(description="As it stood at `predicted_at`.")
+    actual_vote_average: float | None = Field(description="As it stood at `predicted_at`.")
+    actual_vote_count: int | None = Field(description="As it stood at `predicted_at`.")
+
+
+class Prediction(Forecast):
+    """The newest prediction for a film."""
+
+    tmdb_id: int = Field(examples=[1091])
+    title: str = Field(examples=["The Thing"])
+    release_date: date | None
+    genres: list[str]
+    poster_path: str | None
+    popularity_gap: float | None = Field(
+        description="Actual less predicted, in widths of the interval; null: too few votes."
+    )
+    rating_gap: float | None = Field(
+        description="Actual less predicted, in widths of the interval; null: too few votes."
+    )
+    popularity_model_version: str | None
+    vote_average_model_version: str | None
+
+
+class PredictionPage(BaseModel):
+    """One page of the newest predictions."""
+
+    predicted_at: datetime | None = Field(description="The batch these belong to; null: nothing predicted yet.")
+    total: int = Field(description="Films that match, over all pages.")
+    limit: int
+    offset: int
+    predictions: list[Prediction]
+
+
+class SearchResult(BaseModel):
+    """Films whose title matches, most popular first."""
+
+    query: str
+    movies: list[MovieSummary]
+
+
+class MovieDetail(MovieSummary):
+    """A film in full."""
+
+    imdb_id: str | None
+    original_language: str | None
+    overview: str | None
+    tagline: str | None
+    status: str | None
+    runtime_minutes: int | None
+    genres: list[str]
+    directors: list[str] | None
+    cast_names: list[str] | None
+    collection_name: str | None
+    observed_at: datetime
+    gone_at: datetime | None = Field(description="When TMDB first said it no longer exists; null: it exists.")
+
+
+class Snapshot(BaseModel):
+    """A film's popularity on one day."""
+
+    snapshot_date: date
+    popularity: float
+    popularity_percentile: float = Field(description="Share of that day's films at most as popular, 0 to 1.")
+    vote_count: int | None
+    vote_average: float | None
+
+
+class MovieHistory(BaseModel):
+    """A film, its popularity by day, and the last prediction made on each day."""
+
+    movie: MovieDetail
+    history: list[Snapshot] = Field(description="Oldest first.")
+    predictions: list[Forecast] = Field(description="Oldest first, the last one of each day.")
+
+
+class ModelVersion(BaseModel):
+    """A version of a model, and how good it was on later films."""
+
+    model_name: str = Field(examples=["rating_after_release"])
+    model_version: str
+    algorithm: str
+    trained_at: datetime
+    training_rows: int
+    is_champion: bool
+    metrics: dict[str, Any] = Field(description="Per split, on films released later than those trained on.")
+    baseline_metrics: dict[str, Any] = Field(description="Simpler models on the same films.")
+
+
+class Champion(ModelVersion):
+    """The version that predicts."""
+
+    importance: dict[str, Any] | list[Any] | None = Field(description="Permutation importance by feature.")
+
+
+class Models(BaseModel):
+    """The champions, and the versions before them."""
+
+    champions: list[Champion]
+    versions: list[ModelVersion] = Field(description="Newest first, ten per model at most.")
+
+
+class ComparisonPoint(BaseModel):
+    """One released film: what was predicted, and what is real."""
+
+    tmdb_id: int
+    title: str
+    predicted: float
+    lower: float | None
+    upper: float | None
+    actual: float
+    vote_count: int | None
+
+
+class Comparison(BaseModel):
+    """Predicted against real, over released films."""
+
+    predicted_at: datetime | None
+    target: Target
+    total: int = Field(description="Films the sample was drawn from.")
+    points: list[ComparisonPoint]
+
+
+class OutcomeScore(BaseModel):
+    """How predictions of one stage held after one span of time."""
+
+    horizon: str = Field(description="`1d`, `7d`, `30d` or `release`.")
+    stage: Stage
+    popularity_count: int = Field(description="Predictions of popularity held against what happened.")
+    popularity_mean_absolute_error: float | None
+    popularity_mean_error: float | None = Field(description="Positive: films did better than predicted.")
+    popularity_coverage: float | None = Field(description="Share of outcomes inside the 80 % interval.")
+    vote_average_count: int
+    vote_average_mean_absolute_error: float | None
+    vote_average_mean_error: float | None
+    vote_average_coverage: float | None
+
+
+class DayScore(OutcomeScore):
+    """The same for a single day."""
+
+    outcome_date: date
+
+
+class Accuracy(BaseModel):
+    """How past predictions held."""
+
+    from_date: date | None
+    to_date: date | None
+    scores: list[OutcomeScore] = Field(description="Over all days together.")
+    by_day: list[DayScore] = Field(description="Oldest first.")
