@@ -53,10 +53,10 @@ class Environment:
         settings, url = self.settings, self.database_url
         path = [str(Path(sys.executable).parent)]
         if self.is_embedded:
-            path.append(str(embedded.BIN))
+            path.append(str(embedded.binary("psql").parent))
         libpq = {
             "PGHOST": url.query.get("host") or url.host,
-            "PGPORT": url.port,
+            "PGPORT": url.query.get("port") or url.port,
             "PGUSER": url.username,
             "PGPASSWORD": url.password,
             "PGDATABASE": url.database,
@@ -67,7 +67,7 @@ class Environment:
             "DATABASE_URL": url.render_as_string(hide_password=False),
             "DAGSTER_HOME": str(settings.dagster_home),
             "DAGSTER_PG_URL": self.dagster_url.render_as_string(hide_password=False),
-            "PATH": os.pathsep.join([*path, os.environ.get("PATH", "")]),
+            "PATH": os.pathsep.join(dict.fromkeys([*path, *os.environ.get("PATH", "").split(os.pathsep)])),
         } | {name: str(value) for name, value in libpq.items() if value}
 
     def shell_lines(self) -> list[str]:
@@ -120,7 +120,7 @@ def uses_embedded(settings: Settings) -> bool:
     if settings.database_url is None:
         return True
     given = postgres_url(settings.database_url.get_secret_value())
-    return given == embedded.url(settings.horror_home)
+    return embedded.is_url_of(settings.horror_home, given)
 
 
 @contextmanager

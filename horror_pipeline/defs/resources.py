@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import dagster as dg
 from sqlalchemy import Engine
 
+from horror_pipeline.demo.process import spawn
 from horror_pipeline.errors import SettingsError
-from horror_pipeline.settings import Settings, get_settings, postgres_url
+from horror_pipeline.settings import TMDB_API_URL, Settings, get_settings, postgres_url
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.warehouse import store
+
+DEMO_KEY = "demo"
 
 Clock = Callable[[], dt.datetime]
 """The present moment, UTC; the only way an asset learns the time."""
@@ -32,7 +35,7 @@ def utc_now() -> dt.datetime:
 
 
 class WarehouseResource(dg.ConfigurableResource[Engine]):
-    """The warehouse as a SQLAlchemy engine; refuses a database of another schema version."""
+    """The warehouse as a SQLAlchemy engine. Refuses another schema version, and demo data beside TMDB's."""
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Engine]:
@@ -43,19 +46,38 @@ class WarehouseResource(dg.ConfigurableResource[Engine]):
         engine = store.connect(postgres_url(settings.database_url.get_secret_value()))
         try:
             store.require_current_schema(engine)
+            with engine.begin() as connection:
+                store.claim_source(connection, settings.is_demo, settings.tmdb_api_url, utc_now())
             yield engine
         finally:
             engine.dispose()
 
 
+UNLIMITED = 100_000.0
+"""Requests per second to the demo, which nobody pays for, unless a setting asks for fewer."""
+
+
 class TmdbResource(dg.ConfigurableResource[TmdbClient]):
-    """TMDB, under one rate limit. Runs outside the queue wait here for each other rather than multiply the rate."""
+    """TMDB under one rate limit; without a credential the made-up one, served by a child process of the run."""
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[TmdbClient]:
         """Hand out a client for one run."""
-        with TmdbClient.from_settings(get_settings()) as client:
-            yield client
+        settings = get_settings()
+        with ExitStack() as stack:
+            if settings.is_demo and settings.tmdb_api_url == TMDB_API_URL:
+                demo = stack.enter_context(spawn())
+                limited = "tmdb_requests_per_second" in settings.model_fields_set
+                client = TmdbClient(
+                    api_url=demo.api_url,
+                    exports_url=demo.exports_url,
+                    api_key=DEMO_KEY,
+                    requests_per_second=settings.tmdb_requests_per_second if limited else UNLIMITED,
+                    connections=settings.tmdb_connections,
+                )
+            else:
+                client = TmdbClient.from_settings(settings)
+            yield stack.enter_context(client)
 
 
 class SettingsResource(dg.ConfigurableResource[Settings]):

@@ -1,0 +1,101 @@
+"""The graph as a reviewable text: a change of an asset, job or schedule shows as a diff of `graph.txt`.
+
+Write it anew with: HORROR_WRITE_GRAPH=1 python -m pytest horror_pipeline_tests/test_defs.py
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from horror_pipeline.definitions import defs
+from horror_pipeline.warehouse.tables import TABLES
+
+GRAPH = Path(__file__).parent / "graph.txt"
+
+MODELS = {
+    "popularity_before_release",
+    "popularity_after_release",
+    "rating_before_release",
+    "rating_after_release",
+}
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dg.Definitions:
+    return dg.Definitions.merge(defs())
+
+
+@pytest.fixture(scope="module")
+def specs(loaded: dg.Definitions) -> dict[str, dg.AssetSpec]:
+    return {spec.key.to_user_string(): spec for spec in loaded.resolve_all_asset_specs()}
+
+
+def describe(loaded: dg.Definitions) -> Iterator[str]:
+    for spec in sorted(loaded.resolve_all_asset_specs(), key=lambda spec: spec.key.to_user_string()):
+        yield f"asset {spec.key.to_user_string()}"
+        yield f"  group {spec.group_name}; kinds {', '.join(sorted(spec.kinds))}; owners {', '.join(spec.owners)}"
+        yield f"  partitions {_partitions(spec.partitions_def)}"
+        yield f"  needs {', '.join(sorted(dep.asset_key.to_user_string() for dep in spec.deps)) or 'nothing'}"
+    repository = loaded.get_repository_def()
+    for job in sorted(repository.get_all_jobs(), key=lambda job: job.name):
+        if not job.name.startswith("__"):
+            yield f"job {job.name}: executor {job.executor_def.name}; {', '.join(_selected(job)) or 'an op job'}"
+    for schedule in sorted(repository.schedule_defs, key=lambda schedule: schedule.name):
+        yield f"schedule {schedule.name}: {schedule.cron_schedule} {schedule.execution_timezone or 'UTC'}"
+        yield f"  launches {schedule.job_name}; {schedule.default_status.value}"
+    for sensor in sorted(repository.sensor_defs, key=lambda sensor: sensor.name):
+        yield f"sensor {sensor.name}: {sensor.default_status.value}"
+
+
+def _partitions(definition: dg.PartitionsDefinition | None) -> str:
+    if not isinstance(definition, dg.TimeWindowPartitionsDefinition):
+        return "none"
+    return f"{definition.cron_schedule} from {definition.start:%Y-%m-%d}, {definition.end_offset} ahead"
+
+
+def _selected(job: dg.JobDefinition) -> list[str]:
+    return sorted(key.to_user_string() for key in job.asset_layer.executable_asset_keys)
+
+
+def test_the_graph_is_the_one_reviewed(loaded: dg.Definitions) -> None:
+    now = "\n".join(describe(loaded)) + "\n"
+    if os.environ.get("HORROR_WRITE_GRAPH"):
+        GRAPH.write_text(now)
+    assert now == GRAPH.read_text()
+
+
+def test_every_asset_tells_its_reader_what_it_is(specs: dict[str, dg.AssetSpec]) -> None:
+    for key, spec in specs.items():
+        assert spec.description and len(spec.description) > 60, key
+        assert spec.owners and spec.kinds and spec.code_version, key
+        assert spec.freshness_policy is not None, key
+        assert "dagster/column_schema" in spec.metadata, key
+
+
+def test_an_asset_s_key_is_its_table(specs: dict[str, dg.AssetSpec]) -> None:
+    assert {key.replace("/", ".") for key in specs} - MODELS <= set(TABLES)
+
+
+def test_whatever_calls_tmdb_is_in_its_pool(loaded: dg.Definitions) -> None:
+    pools = {
+        key.to_user_string(): definition.op.pool
+        for definition in loaded.assets or []
+        if isinstance(definition, dg.AssetsDefinition) and definition.is_executable
+        for key in definition.keys
+    }
+    assert {key for key, pool in pools.items() if pool == "tmdb"} == {
+        "raw/movie_changes",
+        "raw/discover_pages",
+        "raw/movie_details",
+        "movie_snapshots",
+    }
+
+
+def test_every_job_runs_in_one_process(loaded: dg.Definitions) -> None:
+    for job in loaded.get_repository_def().get_all_jobs():
+        assert job.executor_def.name == "in_process", job.name

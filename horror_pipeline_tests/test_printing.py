@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from horror_pipeline.printing import print_predictions
+
+ROW = {
+    "tmdb_id": 1,
+    "title": "[bold]Night of the Brackets[/]",
+    "release_date": dt.date(2027, 10, 31),
+    "genres": ["Horror", "Comedy"],
+    "predicted_popularity": 12.34,
+    "popularity_lower": 4.0,
+    "popularity_upper": 30.0,
+    "actual_popularity": None,
+    "predicted_vote_average": 6.04,
+    "vote_average_lower": 5.0,
+    "vote_average_upper": 7.1,
+    "actual_vote_average": None,
+}
+
+
+def test_json_keeps_nulls_and_writes_dates_as_iso(capsys: pytest.CaptureFixture[str]) -> None:
+    print_predictions([ROW], "json", Console())
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["release_date"] == "2027-10-31"
+    assert row["actual_popularity"] is None
+    assert row["genres"] == ["Horror", "Comedy"]
+
+
+def test_csv_has_a_header_and_one_line_a_film(capsys: pytest.CaptureFixture[str]) -> None:
+    print_predictions([ROW], "csv", Console())
+    header, line = capsys.readouterr().out.splitlines()
+    assert header.startswith("tmdb_id,title,release_date")
+    assert line == "1,[bold]Night of the Brackets[/],2027-10-31,Horror|Comedy,12.34,4.0,30.0,,6.04,5.0,7.1,"
+
+
+def test_a_title_is_never_read_as_markup() -> None:
+    text = io.StringIO()
+    print_predictions([ROW], "table", Console(file=text, width=160))
+    assert "[bold]Night of the Brackets[/]" in text.getvalue()
+    assert "4.0 – 30.0" in text.getvalue()
+
+
+def test_an_empty_warehouse_says_what_to_run() -> None:
+    text = io.StringIO()
+    print_predictions([], "table", Console(file=text))
+    assert "horror run" in text.getvalue()
