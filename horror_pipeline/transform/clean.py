@@ -1,0 +1,285 @@
+"""From a TMDB document to a typed film, or to the reason why it cannot be one.
+
+What belongs here: judging values. Pure: a document in, a row of `movies` or a rejection out, whatever the document is.
+What does not: storage, the clock, what was stored before.
+
+A value that is impossible becomes None and is told in the warnings; TMDB's spellings of unknown ('' and 0) become None
+without a word. Only a record that nobody could recognise, or that is out of the pipeline's scope, is rejected.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+HORROR = 27
+GENRE_NAMES = {
+    12: "Adventure",
+    14: "Fantasy",
+    16: "Animation",
+    18: "Drama",
+    27: "Horror",
+    28: "Action",
+    35: "Comedy",
+    36: "History",
+    37: "Western",
+    53: "Thriller",
+    80: "Crime",
+    99: "Documentary",
+    878: "Science Fiction",
+    9648: "Mystery",
+    10402: "Music",
+    10749: "Romance",
+    10751: "Family",
+    10752: "War",
+    10770: "TV Movie",
+}
+"""TMDB's movie genres, for a document whose own list is missing while the listing has numbers."""
+
+EARLIEST_YEAR = 1874  # the first motion picture
+LONGEST_RUNTIME_MINUTES = 1_000
+BIGGEST_INTEGER, BIGGEST_BIGINT = 2**31 - 1, 2**63 - 1
+CAST_KEPT = 10
+
+_IMDB_ID = re.compile(r"tt\d{5,12}")
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
+_IMAGE_PATH = re.compile(r"/[A-Za-z0-9_-]+\.[A-Za-z0-9]{2,5}")
+_NUMBER = re.compile(r"\s*[+-]?\d{1,18}(\.\d{1,18})?\s*")
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffd]")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class CleanMovie:
+    """A typed film: the columns of `movies` that come from TMDB, and the values that had to go.
+
+    `warnings` names each value that was impossible, like `runtime: -90`.
+    """
+
+    row: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a record cannot become a film of this pipeline."""
+
+    reason: str
+
+
+def clean_movie(document: object, *, listed: object = None, first_year: int) -> CleanMovie | Rejection:
+    """Type a details document.
+
+    Args:
+        document: the details as TMDB sent them: any JSON value.
+        listed: the film's row in a listing read *after* the details, or None: its popularity and votes are newer.
+        first_year: films released before it are out of scope; films without a date are in.
+
+    Returns:
+        The typed film, or the reason for its rejection. Never raises, whatever the JSON.
+    """
+    if not isinstance(document, Mapping):
+        return Rejection("the document is not a JSON object")
+    reader = _Reader(document)
+    tmdb_id = reader.whole("id", 1, BIGGEST_BIGINT)
+    if tmdb_id is None:
+        return Rejection("no usable id")
+    original_title = reader.text("original_title")
+    title = reader.text("title") or original_title
+    if title is None:
+        return Rejection("no title")
+    newest = listed if isinstance(listed, Mapping) else None
+    genres = _genres(reader, newest)
+    if "Horror" not in genres:
+        return Rejection(f"not a horror film: {', '.join(genres) or 'no genres'}")
+    release_date = reader.date("release_date")
+    if release_date is not None and release_date.year < first_year:
+        return Rejection(f"released {release_date}, before {first_year}")
+    row = {"tmdb_id": tmdb_id, "title": title, "original_title": original_title, "genres": genres}
+    row |= {"release_date": release_date, "release_year": release_date.year if release_date else None}
+    row |= _descriptive(reader) | _people(reader)
+    row |= _standing(reader if newest is None else _Reader(newest, reader.warnings))
+    return CleanMovie(row, tuple(reader.warnings))
+
+
+def _descriptive(reader: _Reader) -> dict[str, Any]:
+    collection = reader.part("belongs_to_collection")
+    inner = _Reader(collection, reader.warnings) if collection is not None else None
+    return {
+        "imdb_id": reader.text("imdb_id", _IMDB_ID),
+        "original_language": reader.text("original_language", _LANGUAGE),
+        "overview": reader.text("overview"),
+        "tagline": reader.text("tagline"),
+        "status": reader.text("status"),
+        "runtime_minutes": reader.positive("runtime", LONGEST_RUNTIME_MINUTES),
+        "budget_usd": reader.positive("budget", BIGGEST_BIGINT),
+        "revenue_usd": reader.positive("revenue", BIGGEST_BIGINT),
+        "collection_id": inner.whole("id", 1, BIGGEST_BIGINT) if inner else None,
+        "collection_name": inner.text("name") if inner else None,
+        "is_adult": reader.flag("adult"),
+        "poster_path": reader.text("poster_path", _IMAGE_PATH),
+        "backdrop_path": reader.text("backdrop_path", _IMAGE_PATH),
+    }
+
+
+def _people(reader: _Reader) -> dict[str, Any]:
+    """Keywords, directors and cast; None where TMDB never sent the part, as that is not an empty list."""
+    keywords, credits = reader.part("keywords"), reader.part("credits")
+    crew = _members(credits, "crew")
+    cast = _members(credits, "cast")
+    return {
+        "keywords": None if keywords is None else _names(_members(keywords, "keywords")),
+        "directors": None if credits is None else _names(one for one in crew if one.get("job") == "Director"),
+        "cast_names": None if credits is None else _names(sorted(cast, key=_billing))[:CAST_KEPT],
+    }
+
+
+def _standing(reader: _Reader) -> dict[str, Any]:
+    """Popularity and votes; a mean of no votes is unknown."""
+    votes = reader.whole("vote_count", 0, BIGGEST_INTEGER)
+    average = reader.number("vote_average", 0, 10)
+    return {
+        "popularity": reader.number("popularity", 0, math.inf),
+        "vote_count": votes,
+        "vote_average": average if votes != 0 else None,
+    }
+
+
+def _genres(reader: _Reader, listed: Mapping[str, Any] | None) -> list[str]:
+    """Genre names; from the listing's numbers where the document has no list at all."""
+    own = reader.document.get("genres")
+    if isinstance(own, list):
+        found = [GENRE_NAMES[HORROR] if one.get("id") == HORROR else one.get("name") for one in _objects(own)]
+        return _unique(name for name in map(_printable, found) if name)
+    numbers = (listed or reader.document).get("genre_ids")
+    if not isinstance(numbers, list):
+        return []
+    reader.warn("genres", own)
+    return _unique(GENRE_NAMES[number] for number in numbers if isinstance(number, int) and number in GENRE_NAMES)
+
+
+@dataclass
+class _Reader:
+    """Reads one object's values; what is impossible is None and is told."""
+
+    document: Mapping[str, Any]
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, name: str, value: object) -> None:
+        self.warnings.append(f"{name}: {_brief(value)}")
+
+    def text(self, key: str, pattern: re.Pattern[str] | None = None) -> str | None:
+        """A text, of any length; unprintable characters are dropped, an empty text is unknown."""
+        value = self.document.get(key)
+        if value is None or value == "":
+            return None
+        found = _printable(value)
+        if found is None or (pattern is not None and not pattern.fullmatch(found)):
+            self.warn(key, value)
+            return None
+        return found
+
+    def number(self, key: str, low: float, high: float) -> float | None:
+        value = self.document.get(key)
+        if value is None or value == "":
+            return None
+        found = _to_number(value)
+        if found is None or not math.isfinite(found) or not low <= found <= high:
+            self.warn(key, value)
+            return None
+        if isinstance(value, str):
+            self.warn(key, value)  # a text where a number belongs, but its meaning is plain
+        return found
+
+    def whole(self, key: str, low: int, high: int) -> int | None:
+        """A whole number; exact, as identities and money exceed what a float holds."""
+        value = self.document.get(key)
+        if isinstance(value, int) and not isinstance(value, bool):
+            if low <= value <= high:
+                return value
+            self.warn(key, value)
+            return None
+        found = self.number(key, low, high)
+        if found is None:
+            return None
+        if found != int(found):
+            self.warn(key, value)
+            return None
+        return min(int(found), high)
+
+    def positive(self, key: str, high: int) -> int | None:
+        """A whole number of 1 or more; TMDB writes 0 for unknown."""
+        return None if self.document.get(key) == 0 else self.whole(key, 1, high)
+
+    def date(self, key: str) -> dt.date | None:
+        value = self.document.get(key)
+        if value is None or value == "":
+            return None
+        try:
+            found = dt.date.fromisoformat(value) if isinstance(value, str) and len(value) == 10 else None
+        except ValueError:
+            found = None
+        if found is None or found.year < EARLIEST_YEAR:
+            self.warn(key, value)
+            return None
+        return found
+
+    def flag(self, key: str) -> bool:
+        value = self.document.get(key)
+        if value is not None and not isinstance(value, bool):
+            self.warn(key, value)
+        return value is True
+
+    def part(self, key: str) -> Mapping[str, Any] | None:
+        value = self.document.get(key)
+        if value is not None and not isinstance(value, Mapping):
+            self.warn(key, value)
+        return value if isinstance(value, Mapping) else None
+
+
+def _brief(value: object) -> str:
+    """The value for a person, short and in ASCII; of a container only its kind."""
+    return ascii(value)[:40] if isinstance(value, (str, int, float)) else type(value).__name__
+
+
+def _to_number(value: object) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
+        try:
+            return float(value)
+        except OverflowError:
+            return None
+    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
+
+
+def _printable(value: object) -> str | None:
+    """The text without characters that are none, trimmed; None where nothing is left."""
+    return _UNPRINTABLE.sub("", value).strip() or None if isinstance(value, str) else None
+
+
+def _objects(values: Iterable[Any]) -> list[Mapping[str, Any]]:
+    return [one for one in values if isinstance(one, Mapping)]
+
+
+def _members(part: Mapping[str, Any] | None, key: str) -> list[Mapping[str, Any]]:
+    values = part.get(key) if part is not None else None
+    return _objects(values) if isinstance(values, list) else []
+
+
+def _names(members: Iterable[Mapping[str, Any]]) -> list[str]:
+    return _unique(name for name in (_printable(one.get("name")) for one in members) if name)
+
+
+def _billing(member: Mapping[str, Any]) -> float:
+    order = _to_number(member.get("order"))
+    return order if order is not None and math.isfinite(order) else math.inf
+
+
+def _unique(values: Iterable[T]) -> list[T]:
+    return list(dict.fromkeys(values))
