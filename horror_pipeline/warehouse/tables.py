@@ -45,6 +45,13 @@ data_source = Table(
     Column("is_demo", Boolean, primary_key=True, comment="True: every row came from the made-up TMDB."),
     Column("api_url", Text, nullable=False, comment="Base URL first collected from."),
     _instant("first_used_at", "When this database was first filled."),
+    Column(
+        "gap_min_votes",
+        Integer,
+        nullable=False,
+        server_default="50",
+        comment="Votes a film needs before `latest_predictions` calls it under- or over-valued.",
+    ),
     comment="Where this database's data comes from: one row. Demo and TMDB data never mix.",
 )
 
