@@ -1,16 +1,18 @@
-# One image for every service: code server, Dagster UI, daemon, dashboard, migrations.
+# One image for every service: code server, Dagster UI, daemon, dashboard, migrations. `docker run IMAGE` says what is
+# configured; `docker run IMAGE run` runs the pipeline once.
 FROM python:3.12-slim
 
-ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
 
 COPY requirements.lock ./
-RUN pip install -r requirements.lock
+RUN pip install --no-compile -r requirements.lock && python -m compileall -q -j 0 /usr/local/lib/python3.12/site-packages
 
 # Dagster reads pyproject.toml beside the package at run time, so the package is installed editable.
-COPY pyproject.toml README.md LICENSE dagster.yaml workspace.yaml ./
+COPY pyproject.toml README.md LICENSE dagster.yaml workspace.yaml workspace.docker.yaml ./
 COPY horror_pipeline ./horror_pipeline
 RUN pip install --no-deps --editable . \
+ && python -m compileall -q horror_pipeline \
  && useradd --create-home --uid 10001 horror \
  && mkdir -p /var/lib/horror && chown horror:horror /var/lib/horror
 
@@ -18,6 +20,6 @@ USER horror
 ENV HORROR_HOME=/var/lib/horror
 VOLUME /var/lib/horror
 
-# Exports what Dagster's commands need, then becomes the service's command.
-ENTRYPOINT ["horror", "exec", "--"]
-CMD ["horror", "doctor"]
+# `exec -- COMMAND` exports what Dagster's commands need and becomes COMMAND.
+ENTRYPOINT ["horror"]
+CMD ["doctor"]

@@ -41,6 +41,8 @@ backfill_app = typer.Typer(no_args_is_help=True, help="A range of partitions as 
 app.add_typer(db_app, name="db")
 app.add_typer(backfill_app, name="backfill")
 
+WAIT_HELP = "Seconds to wait for a database that is still starting or being migrated."
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -145,6 +147,17 @@ def env() -> None:
         if sys.stdout.isatty():
             err.print('Passwords may follow. To use these lines: eval "$(horror env)"')
         typer.echo("\n".join(environment.shell_lines()))
+
+
+@app.command("exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+def exec_(
+    command: Annotated[list[str], typer.Argument(help="The command and its arguments, after --.")],
+    wait: Annotated[float, typer.Option(min=0, help=WAIT_HELP)] = 0,
+) -> None:
+    """Run another command, like one of Dagster's, with everything it needs ready and exported."""
+    from horror_pipeline.entrypoint import become
+
+    become(command, get_settings(), wait, err.print)
 
 
 @app.command()
@@ -289,26 +302,26 @@ def _backfill(job_name: str, first: str, last: str, keys: list[str] | tuple[str,
 
 
 @db_app.command("upgrade")
-def db_upgrade() -> None:
-    """Bring the database to this version's schema."""
-    from horror_pipeline import embedded
+def db_upgrade(wait: Annotated[float, typer.Option(min=0, help=WAIT_HELP)] = 0) -> None:
+    """Bring the database, and Dagster's, to this version's schema."""
+    from horror_pipeline.entrypoint import retried
     from horror_pipeline.environment import make_home, uses_embedded
     from horror_pipeline.settings import postgres_url
     from horror_pipeline.warehouse import store
 
     settings = get_settings()
     make_home(settings)
-    if uses_embedded(settings):
-        with _ready(settings):
-            out.print("the embedded database is at this version's schema")
-        return
-    assert settings.database_url is not None and embedded  # noqa: S101 - for the type checker
-    engine = store.connect(postgres_url(settings.database_url.get_secret_value()))
-    try:
-        store.upgrade(engine)
-        out.print(f"the database is at schema version {store.schema_version(engine)}")
-    finally:
-        engine.dispose()
+    if not uses_embedded(settings):
+        assert settings.database_url is not None  # noqa: S101 - for the type checker: uses_embedded saw it
+        url = postgres_url(settings.database_url.get_secret_value())
+        engine = retried(lambda: store.connect(url), wait, err.print)
+        try:
+            store.upgrade(engine)
+        finally:
+            engine.dispose()
+    with _ready(settings), _instance() as instance:
+        instance.upgrade()
+    out.print("the databases are at this version's schema")
 
 
 @db_app.command("psql", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -108,7 +108,10 @@ def make_home(settings: Settings) -> None:
         instance_file = settings.dagster_home / "dagster.yaml"
         wanted = (PROJECT_ROOT / "dagster.yaml").read_bytes()
         if not instance_file.exists() or instance_file.read_bytes() != wanted:
-            instance_file.write_bytes(wanted)
+            # Another process may be reading it, or writing it too.
+            new = instance_file.with_suffix(f".{os.getpid()}.new")
+            new.write_bytes(wanted)
+            new.replace(instance_file)
     except OSError as error:
         raise SettingsError(
             f"cannot write HORROR_HOME ({home}): {error.strerror}; make it writable or set HORROR_HOME elsewhere"
@@ -145,7 +148,7 @@ def _dagster_url(settings: Settings, database_url: URL) -> URL:
 def _prepare_schema(environment: Environment) -> None:
     engine = store.connect(environment.database_url)
     try:
-        if environment.is_embedded or store.schema_version(engine) is None:
+        if environment.is_embedded or store.schema_revision(engine) is None:
             store.upgrade(engine)
         else:
             store.require_current_schema(engine)

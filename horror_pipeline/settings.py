@@ -78,10 +78,15 @@ class Settings(BaseSettings):
     horror_web_host: str = Field("127.0.0.1", description="Address the dashboard and the Dagster UI listen on.")
     horror_web_port: int = Field(8000, ge=1, le=65_535, description="Port of the dashboard and JSON API.")
     horror_ui_port: int = Field(3000, ge=1, le=65_535, description="Port of the Dagster UI.")
+    horror_ui_url: str | None = Field(
+        None, description="Where people reach the Dagster UI, for links in alerts; unset: its host and port."
+    )
 
-    @field_validator("tmdb_api_url", "tmdb_exports_url")
+    @field_validator("tmdb_api_url", "tmdb_exports_url", "horror_ui_url")
     @classmethod
-    def _http_url(cls, value: str) -> str:
+    def _http_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
             raise ValueError("must be an http(s) URL without a query, like https://api.themoviedb.org/3")
