@@ -185,7 +185,7 @@ class Catalogue:
             parts.append((year, part))
             year += rng.choice((1, 2, 2, 3, 4))
         name = words.series_title(rng)
-        return Series(SERIES_IDS + number, name, rng.gauss(0, 0.5), rng.gauss(0, 0.4), tuple(parts))
+        return Series(SERIES_IDS + number, name, rng.gauss(0, 0.5), rng.gauss(0, 0.2), tuple(parts))
 
     def _parts_of(self, year: int) -> Iterator[tuple[Series, int]]:
         first = max(0, year - LONGEST_SERIES_YEARS - FIRST_SERIES_YEAR) * SERIES_A_YEAR
@@ -211,7 +211,7 @@ class Catalogue:
         runtime = max(61, round(rng.gauss(93 + 3 * math.log10(budget / 1e6), 10)))
         reach, quality = _prospects(rng, released.month, language, genre_ids, directors, cast, budget, runtime)
         if series:
-            reach += 0.9 + series.draw - 0.12 * (part - 1)
+            reach += 1.0 + series.draw - 0.12 * (part - 1)
             quality += series.craft - 0.15 * (part - 1)
         return Film(
             id=FILM_IDS + (year - 2000) * IDS_A_YEAR + place + (0 if is_horror else IDS_A_YEAR // 2),
@@ -226,14 +226,14 @@ class Catalogue:
             genre_ids=genre_ids,
             runtime_minutes=runtime if rng.random() < 0.95 else 0,
             is_runtime_known_early=rng.random() < 0.25,
-            budget_usd=int(budget) // 1000 * 1000 if rng.random() < 0.2 + 0.25 * (budget > 2e6) else 0,
+            budget_usd=int(budget) // 1000 * 1000 if rng.random() < 0.3 + 0.3 * (budget > 2e6) else 0,
             has_imdb_id=rng.random() < 0.94,
             series=series,
             keywords=_keywords(rng),
             directors=directors,
             cast=cast,
             reach=reach,
-            interest=rng.gauss(0, 0.4),
+            interest=rng.gauss(0, 0.2),
             quality=quality,
             rating_luck=rng.gauss(0, 1),
             days_to_audience=rng.uniform(40, 300),
@@ -285,22 +285,22 @@ def _prospects(
     traits = [GENRE_TRAITS[genre] for genre in genre_ids if genre in GENRE_TRAITS]
     fame = max(person.draw for person in cast) - 1.3
     reach = (
-        0.6 * directors[0].draw
+        0.65 * directors[0].draw
         + 0.25 * fame
-        + 0.5 * (math.log(budget) - math.log(1.5e6)) / 1.3
+        + 0.6 * (math.log(budget) - math.log(1.5e6)) / 1.3
         + (0.12 if language == "en" else -0.35)
         + {10: 0.3, 9: 0.1, 1: -0.15}.get(month, 0)
         + sum(effect for _, effect, _ in traits)
         - 0.1
-        + rng.gauss(0, 1.2)
+        + rng.gauss(0, 0.8)
     )
     quality = (
         5.0
-        + 0.5 * directors[0].craft
-        + 0.12 * reach
+        + 0.45 * directors[0].craft
+        + 0.4 * reach
         + (0 if language == "en" else 0.3)
         + 0.012 * (runtime - 93)
         + sum(effect for _, _, effect in traits)
-        + rng.gauss(0, 0.3)
+        + rng.gauss(0, 0.15)
     )
     return reach, quality

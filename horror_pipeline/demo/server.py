@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import errno
 import http
 import signal
 import socket
@@ -23,6 +24,7 @@ from horror_pipeline.demo.catalogue import DEMO_SEED
 from horror_pipeline.errors import HorrorError
 
 LONGEST_HEAD = 64 * 1024
+LAST_PORT = 65_535
 _NOT_SUPPORTED = failure(405, 42, "This request method is not supported for this resource.")
 _REASONS = {status.value: status.phrase for status in http.HTTPStatus}
 
@@ -161,11 +163,13 @@ def banner(api_url: str, exports_url: str) -> str:
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
+        if not 0 <= port <= LAST_PORT:
+            raise OSError(errno.EINVAL, f"ports are 0 to {LAST_PORT}")
         return socket.create_server((host, port), backlog=256)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:
         raise HorrorError(
-            f"the demo TMDB cannot listen on {host}:{port} ({reason}); choose another port, or stop what uses this one"
+            f"the demo TMDB cannot listen on {host}:{port} ({error.strerror}); "
+            "choose another port, or stop what uses this one"
         ) from None
 
 

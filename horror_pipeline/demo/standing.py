@@ -44,7 +44,7 @@ def popularity(film: Film, day: dt.date, seed: int) -> float:
         )
     wobble = 0.12 * math.sin(math.tau * number / film.wobble_days + film.wobble_phase)
     noise = 0.12 * (_unit(seed, film.id, number) - 0.5)
-    value = season * math.exp(1.8 + 0.42 * film.reach + film.interest + wobble + noise)
+    value = season * math.exp(1.75 + 0.52 * film.reach + film.interest + wobble + noise)
     return round(max(POPULARITY_FLOOR, value), 4)
 
 
@@ -53,7 +53,7 @@ def vote_count(film: Film, day: dt.date) -> int:
     if film.release_date is None or day < film.release_date:
         return 0
     age = (day - film.release_date).days + 1
-    audience = min(math.exp(3.7 + 1.05 * film.reach), LARGEST_AUDIENCE)
+    audience = min(math.exp(3.6 + 1.25 * film.reach), LARGEST_AUDIENCE)
     return int(audience * (1 - math.exp(-age / film.days_to_audience)) * (1 + 0.03 * age / 365))
 
 
