@@ -77,6 +77,7 @@ class DemoServer:
             self._loop.close()
 
     async def _serve(self) -> None:
+        self._tmdb.warm()  # early requests wait in the listener's queue meanwhile
         open_connections: set[asyncio.Transport] = set()
         server = await self._loop.create_server(lambda: _Connection(self._tmdb, open_connections), sock=self._listener)
         await self._stopping.wait()
@@ -107,9 +108,7 @@ def serve(
         HorrorError: the address cannot be listened on.
     """
     listener = _listen(host, port)
-    tmdb = DemoTmdb(today, seed, scale)
-    tmdb.warm()
-    return DemoServer(tmdb, listener)
+    return DemoServer(DemoTmdb(today, seed, scale), listener)
 
 
 def run_forever(
