@@ -37,7 +37,8 @@ def serve(environment: Environment, out: Console) -> None:
         require_free_port(settings.horror_web_host, port, name)
     _reap()
     # Children run where no `.env` lies: Dagster would let it override what is exported here.
-    supervisor = Supervisor(environment.variables(), settings.dagster_home, out.print)
+    last_command = _stop_embedded(settings) if environment.is_embedded else ()
+    supervisor = Supervisor(environment.variables(), settings.dagster_home, out.print, last_command)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, supervisor.request_stop)
     try:
@@ -63,7 +64,9 @@ def children(settings: Settings) -> Sequence[Child]:
     return [
         Child(
             "Dagster code server",
-            [*_dagster(bin_), "code-server", "start", "-h", "127.0.0.1", "-p", str(code_port), "-m", MODULE]
+            # Not `dagster code-server`: its proxy outlives the server behind it, and then nothing can be launched
+            # until somebody reloads the location by hand. This one dies as a whole and is started again.
+            [str(bin_ / "dagster"), "api", "grpc", "-h", "127.0.0.1", "-p", str(code_port), "-m", MODULE]
             + ["-d", str(PROJECT_ROOT)],
             logs / "code-server.log",
             lambda: _listens("127.0.0.1", code_port),
@@ -89,8 +92,12 @@ def children(settings: Settings) -> Sequence[Child]:
     ]
 
 
-def _dagster(bin_: Path) -> list[str]:
-    return [str(bin_ / "dagster")]
+def _stop_embedded(settings: Settings) -> list[str]:
+    """What stops the embedded Postgres if nobody uses it any more: whoever leaves last does."""
+    leave = (
+        "import pathlib, sys; from horror_pipeline import embedded as e\nwith e.session(pathlib.Path(sys.argv[1])): 0"
+    )
+    return [sys.executable, "-c", leave, str(settings.horror_home)]
 
 
 def _reap() -> None:
