@@ -1,0 +1,124 @@
+"""The whole graph over the demo TMDB, twice: what it stores, and what a second run leaves alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine, func, select, text
+
+from horror_pipeline.definitions import defs
+from horror_pipeline.defs.automation import range_tags
+from horror_pipeline.demo.server import serve
+from horror_pipeline.settings import Settings
+from horror_pipeline.tmdb.client import TmdbClient
+from horror_pipeline.warehouse import store
+from horror_pipeline.warehouse.tables import TABLES
+
+NOW = dt.datetime.now(dt.UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+"""Noon of the running day: partitions are cut by the wall clock, and today's export is out by noon."""
+
+
+class Pipeline:
+    """Runs the jobs of the graph against one database and one TMDB."""
+
+    def __init__(self, engine: Engine, client: TmdbClient, instance: dg.DagsterInstance) -> None:
+        self.engine, self.client, self.instance = engine, client, instance
+        self.definitions = dg.Definitions.merge(defs())
+        self.settings = Settings(_env_file=None)
+        self.now = NOW
+
+    def run(self, job: str, first: str | None = None, last: str | None = None) -> dg.ExecuteInProcessResult:
+        result = self.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            tags=range_tags(first, last or first) if first else {},
+            resources={
+                "warehouse": self.engine,
+                "tmdb": self.client,
+                "settings": self.settings,
+                "clock": lambda: self.now,
+            },
+            raise_on_error=False,
+        )
+        assert result.success, [event.message for event in result.all_events if event.is_failure]
+        return result
+
+    def run_all(self) -> None:
+        years = str(self.settings.horror_first_year), str(self.now.year + 2)
+        self.run("ingest_catalogue", *years)
+        self.run("snapshot_popularity", str(self.now.date()))
+        self.run("train_and_predict")
+
+    def details_asked(self) -> int:
+        return self.client.stats.requests
+
+    def counts(self) -> dict[str, int]:
+        with self.engine.connect() as connection:
+            return {
+                name: connection.scalar(select(func.count()).select_from(table)) or 0 for name, table in TABLES.items()
+            }
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+
+
+@pytest.fixture
+def pipeline(engine: Engine) -> Iterator[Pipeline]:
+    with (
+        serve(scale=0.1, today=lambda: NOW.date()) as demo,
+        TmdbClient(
+            api_url=demo.api_url,
+            exports_url=demo.exports_url,
+            api_key="demo",
+            requests_per_second=100_000,
+            connections=4,
+        ) as client,
+        dg.instance_for_test() as instance,
+    ):
+        with engine.begin() as connection:
+            store.claim_source(connection, True, demo.api_url, NOW)
+        yield Pipeline(engine, client, instance)
+
+
+def test_the_graph_fills_every_table_and_a_second_run_changes_nothing_it_should_not(pipeline: Pipeline) -> None:
+    pipeline.run_all()
+    first = pipeline.counts()
+    films = first["movies"]
+    assert films > 150
+    assert first["movie_snapshots"] > 0.95 * films  # the export leaves out what has no popularity
+    assert first["movie_features"] == films
+    assert pipeline.rows("SELECT count(*) FROM latest_predictions") == [(films,)]
+    assert pipeline.rows(
+        """
+        SELECT count(*) FROM latest_predictions
+         WHERE NOT predicted_popularity BETWEEN popularity_lower AND popularity_upper
+            OR NOT predicted_vote_average BETWEEN vote_average_lower AND vote_average_upper
+            OR predicted_popularity IS NULL OR predicted_vote_average IS NULL
+        """
+    ) == [(0,)]
+    upcoming = pipeline.rows("SELECT count(*) FROM latest_predictions WHERE stage = 'before_release'")
+    assert upcoming == pipeline.rows(f"SELECT count(*) FROM movies WHERE release_date > '{NOW.date()}'")
+
+    kept = pipeline.rows("SELECT * FROM movies ORDER BY tmdb_id")
+    requests = pipeline.client.stats.requests
+    pipeline.now += dt.timedelta(hours=1)
+    pipeline.run_all()
+    assert pipeline.counts() == first
+    assert [row for row in pipeline.rows("SELECT * FROM movies ORDER BY tmdb_id") if row not in kept] == []
+    assert pipeline.client.stats.requests - requests < 60  # listings and one export: no details
+
+
+def test_the_next_day_adds_a_day_of_history_and_holds_predictions_against_it(pipeline: Pipeline) -> None:
+    # Partitions know no tomorrow, so the story starts a day earlier.
+    pipeline.now -= dt.timedelta(days=1)
+    pipeline.run_all()
+    films = pipeline.counts()["movie_snapshots"]
+    pipeline.now += dt.timedelta(days=1)
+    pipeline.run("snapshot_popularity", str(pipeline.now.date()))
+    assert pipeline.counts()["movie_snapshots"] >= 2 * films - 5
+    held = pipeline.rows("SELECT count(*), count(popularity_error), max(horizon) FROM prediction_outcomes")
+    assert held[0][0] and held[0][0] == held[0][1]
+    assert held[0][2] == "1d"
