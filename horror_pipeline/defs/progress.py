@@ -49,6 +49,11 @@ class Progress:
         """Done per second so far."""
         return self.done / max(self.clock() - self._started, 1e-9)
 
+    def expect(self, count: int) -> None:
+        """Add to what there is to do, where it becomes known on the way."""
+        self.total += count
+        self._tell_terminal()
+
     def advance(self, count: int = 1) -> None:
         """Add to what is done."""
         self.done += count

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from horror_pipeline.tmdb.client import TmdbClient
-from horror_pipeline.tmdb.documents import Json, count_of, rows_of
+from horror_pipeline.tmdb.documents import Json, count_of, ids_of, rows_of
 from horror_pipeline.tmdb.parallel import run_parallel
 
 LAST_PAGE = 500
@@ -23,8 +23,9 @@ class ChangesPage:
 
     day: dt.date
     number: int
-    body: Json
     text: str
+    ids: tuple[int, ...]
+    total_pages: int
 
 
 def changes_of(client: TmdbClient, day: dt.date) -> Iterator[ChangesPage]:
@@ -37,11 +38,12 @@ def changes_of(client: TmdbClient, day: dt.date) -> Iterator[ChangesPage]:
     def fetch(number: int, cancel: threading.Event | None = None) -> ChangesPage:
         asked: dict[str, str | int] = {"start_date": day.isoformat(), "end_date": day.isoformat(), "page": number}
         answer = client.fetch("/movie/changes", asked, check=_check_page, cancel=cancel)
-        return ChangesPage(day, number, answer.body, answer.text)
+        total_pages = count_of(answer.body, "total_pages")
+        return ChangesPage(day, number, answer.text, tuple(ids_of(answer.body)), total_pages)
 
     first = fetch(1)
     yield first
-    last = min(count_of(first.body, "total_pages"), LAST_PAGE)
+    last = min(first.total_pages, LAST_PAGE)
     yield from run_parallel(range(2, last + 1), fetch, threads=min(client.connections, max(1, last - 1)))
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 
 from horror_pipeline.errors import BadRequest, Gone, Unavailable
@@ -40,7 +41,9 @@ class Details:
         return self.body is None and self.failure is None
 
 
-def details_of(client: TmdbClient, tmdb_ids: Iterable[int], clock: Callable[[], dt.datetime]) -> Iterator[Details]:
+def details_of(
+    client: TmdbClient, tmdb_ids: Iterable[int], clock: Callable[[], dt.datetime]
+) -> Generator[Details, None, None]:
     """Ask for every film, several at once; results come in the order they arrive.
 
     One film that keeps failing is a result with its reason, so that the others are not lost.
@@ -64,11 +67,12 @@ def details_of(client: TmdbClient, tmdb_ids: Iterable[int], clock: Callable[[], 
             return Details(tmdb_id, clock(), failure=str(error))
 
     failed = 0
-    for found in run_parallel(tmdb_ids, fetch, threads=client.connections):
-        failed = failed + 1 if found.failure else 0
-        if found.failure and failed >= MOST_FAILURES_IN_A_ROW:
-            raise Unavailable(f"{failed} films in a row could not be read; the last: {found.failure}")
-        yield found
+    with closing(run_parallel(tmdb_ids, fetch, threads=client.connections)) as arriving:
+        for found in arriving:
+            failed = failed + 1 if found.failure else 0
+            if failed >= MOST_FAILURES_IN_A_ROW:
+                raise Unavailable(f"{failed} films in a row could not be read; the last: {found.failure}")
+            yield found
 
 
 def _read(

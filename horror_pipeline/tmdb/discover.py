@@ -17,10 +17,11 @@ import statistics
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from horror_pipeline.errors import BadRequest
 from horror_pipeline.tmdb.client import TmdbClient
-from horror_pipeline.tmdb.documents import Json, count_of, ids_of, rows_of
+from horror_pipeline.tmdb.documents import Json, count_of, ids_of, movie_id, rows_of
 from horror_pipeline.tmdb.parallel import run_parallel
 
 HORROR = 27
@@ -69,14 +70,20 @@ class Listing:
 
 @dataclass(frozen=True)
 class Page:
-    """A page as received."""
+    """A page: its text as received, and what a sweep needs of it.
+
+    `nameless` are the rows without a usable id.
+    """
 
     listing: str
     sweep: int
     dates: Slice
     number: int
-    body: Json
     text: str
+    ids: tuple[int, ...]
+    total_results: int
+    total_pages: int
+    nameless: tuple[Any, ...] = ()
 
 
 @dataclass
@@ -153,14 +160,8 @@ class Sweeper:
         """
         sweep = Sweep(listing)
         self._run_pass(sweep, [listing.dates])
-        return self.confirm(sweep) if self.is_moving else self._complete(sweep)
-
-    def confirm(self, sweep: Sweep) -> Sweep:
-        """Pass once more over a listing, and on until it looks whole: for one read before pages were found moving."""
-        self._run_pass(sweep, self._windows(sweep))
-        return self._complete(sweep)
-
-    def _complete(self, sweep: Sweep) -> Sweep:
+        if self.is_moving:
+            self._run_pass(sweep, self._windows(sweep))
         while not sweep.looks_whole and sweep.passes < MOST_PASSES:
             self.is_moving = True
             before = len(sweep.ids)
@@ -178,9 +179,9 @@ class Sweeper:
         sweep.passes += 1
         for page in self._pages(sweep.listing, slices, sweep.passes):
             sweep.pages.append(page)
-            sweep.ids.update(ids_of(page.body))
+            sweep.ids.update(page.ids)
             if page.dates == sweep.listing.dates:
-                sweep.totals.append(count_of(page.body, "total_results"))
+                sweep.totals.append(page.total_results)
 
     def _pages(self, listing: Listing, slices: Sequence[Slice], number: int) -> Iterator[Page]:
         """Every page of the slices; a slice of more pages than TMDB serves is halved until it fits."""
@@ -188,9 +189,8 @@ class Sweeper:
         while slices:
             too_long: list[Slice] = []
             for first in self._fetch(listing, number, [(dates, 1) for dates in slices]):
-                _refuse_unfiltered(first)
                 yield first
-                pages = count_of(first.body, "total_pages")
+                pages = first.total_pages
                 halves = first.dates.halves() if pages > LAST_PAGE else []
                 if len(halves) > 1:
                     too_long += halves
@@ -205,7 +205,20 @@ class Sweeper:
         def fetch(job: tuple[Slice, int], cancel: threading.Event) -> Page:
             dates, page = job
             answer = self.client.fetch("/discover/movie", query(listing, dates, page), check=_check_page, cancel=cancel)
-            return Page(listing.name, number, dates, page, answer.body, answer.text)
+            rows = rows_of(answer.body)
+            if page == 1:
+                _refuse_unfiltered(rows)
+            return Page(
+                listing.name,
+                number,
+                dates,
+                page,
+                answer.text,
+                ids=tuple(ids_of(answer.body)),
+                total_results=count_of(answer.body, "total_results"),
+                total_pages=count_of(answer.body, "total_pages"),
+                nameless=tuple(row for row in rows if movie_id(row) is None),
+            )
 
         for found in run_parallel(wanted, fetch, threads=min(self.client.connections, len(wanted))):
             self.on_page()
@@ -235,13 +248,13 @@ def _check_page(body: Json) -> None:
     count_of(body, "total_pages")
 
 
-def _refuse_unfiltered(page: Page) -> None:
+def _refuse_unfiltered(rows: list[Any]) -> None:
     """TMDB ignores query keys it does not know and answers with everything: better no listing than that one.
 
     Raises:
         BadRequest: most rows are no horror films.
     """
-    genres = [row.get("genre_ids") for row in rows_of(page.body) if isinstance(row, dict)]
+    genres = [row.get("genre_ids") for row in rows if isinstance(row, dict)]
     known = [ids for ids in genres if isinstance(ids, list)]
     if len(known) >= FEWEST_ROWS_TO_JUDGE and sum(HORROR in ids for ids in known) * 2 < len(known):
         raise BadRequest("TMDB ignored the genre filter of /discover/movie: most rows are no horror films")

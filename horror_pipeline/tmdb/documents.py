@@ -136,3 +136,8 @@ def count_of(body: Json, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise Malformed(f"the page has no {name}")
     return value
+
+
+def with_kept_parts(body: Json, kept: Json) -> Json:
+    """The document, each appended sub-object it lacks taken from what was stored before, where that had it."""
+    return body | {name: kept[name] for name in missing_parts(body) if name in kept}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Generic, TypeVar, cast
 
 J = TypeVar("J")
@@ -21,7 +21,7 @@ _END = object()
 
 def run_parallel(
     jobs: Iterable[J], work: Callable[[J, threading.Event], R], *, threads: int, buffer: int = 256
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """Do every job on a few threads and yield what they return, in the order they finish.
 
     At most `buffer` results wait to be taken, so memory stays flat whatever the number of jobs.

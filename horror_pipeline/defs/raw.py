@@ -1,0 +1,290 @@
+"""The assets that ask TMDB: what changed, what is listed, and each film's details, stored as received.
+
+What belongs here: joining the TMDB package with the warehouse, and telling what was done. What does not: how pages are
+swept or films chosen (that is in `tmdb` and `warehouse.catalogue`), judging values.
+"""
+
+import datetime as dt
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+
+import dagster as dg
+from sqlalchemy import Engine
+
+from horror_pipeline.defs.fetching import Figures, each_partition, request_figures
+from horror_pipeline.defs.metadata import OWNERS, column_schema
+from horror_pipeline.defs.partitions import closed_days, days_of, last_release_year, release_years, years_of
+from horror_pipeline.defs.progress import Progress
+from horror_pipeline.defs.resources import Clock
+from horror_pipeline.settings import Settings
+from horror_pipeline.tmdb.changes import changes_of
+from horror_pipeline.tmdb.client import TmdbClient
+from horror_pipeline.tmdb.details import Details, details_of
+from horror_pipeline.tmdb.discover import Sweep, Sweeper, listings_of
+from horror_pipeline.tmdb.documents import APPENDED, as_text, payload_hash, with_kept_parts
+from horror_pipeline.warehouse import catalogue, store, tables
+
+DOCUMENTS_A_BATCH = 200
+SECONDS_A_BATCH = 2.0
+"""A batch is written when it is full or this old: what a killed run may lose."""
+
+
+@dg.asset(
+    key=["raw", "movie_changes"],
+    partitions_def=closed_days,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="raw",
+    kinds={"python", "postgres"},
+    owners=OWNERS,
+    code_version="1",
+    pool="tmdb",
+    metadata=column_schema(tables.movie_changes),
+)
+def movie_changes(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Engine],
+    tmdb: dg.ResourceParam[TmdbClient],
+    clock: dg.ResourceParam[Clock],
+) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster does not know the parametrised one
+    """Which films TMDB edited or deleted on a UTC day that is over, all genres.
+
+    Decides which details are read again. A day is replaced as a whole.
+    """
+    before = tmdb.stats
+    days = days_of(context)
+    progress = Progress(context.log, "days of changes", len(days))
+
+    def collect(day: dt.date) -> Figures:
+        pages = list(changes_of(tmdb, day))
+        with warehouse.begin() as connection:
+            rows = catalogue.replace_changes(connection, day, ((page.number, page.text) for page in pages), clock())
+        progress.advance()
+        return {"dagster/partition_row_count": rows, "films": len({tmdb_id for page in pages for tmdb_id in page.ids})}
+
+    with store.tmdb_lock(warehouse):
+        each_partition(context, {day.isoformat(): day for day in days}, collect)
+    progress.finish()
+    return dg.MaterializeResult(metadata=request_figures(tmdb.stats - before))
+
+
+SWEEP_IS_COMPLETE = dg.AssetCheckSpec(
+    "sweep_is_complete",
+    asset=["raw", "discover_pages"],
+    description="Every film that TMDB counts in a release year's listings was on one of the pages read.",
+)
+
+
+@dg.asset(
+    key=["raw", "discover_pages"],
+    partitions_def=release_years,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="raw",
+    kinds={"python", "postgres"},
+    owners=OWNERS,
+    code_version="1",
+    pool="tmdb",
+    check_specs=[SWEEP_IS_COMPLETE],
+    metadata=column_schema(tables.discover_pages),
+)
+def discover_pages(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Engine],
+    tmdb: dg.ResourceParam[TmdbClient],
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
+) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster does not know the parametrised one
+    """A release year's horror listing at TMDB: released films with enough votes, and all upcoming ones.
+
+    Distinct films are held against the totals TMDB states; a listing that falls short is swept again, and what stays
+    short fails the check. Absence from a listing deletes nothing.
+    """
+    before, now = tmdb.stats, clock()
+    progress = Progress(context.log, "listing pages", 0)
+    sweeper = Sweeper(tmdb, on_plan=progress.expect, on_page=progress.advance)
+    settled: set[int] = set()
+    short: dict[int, int] = {}
+
+    def sweep(year: int) -> Figures:
+        listings = listings_of(
+            year, today=now.date(), last_year=last_release_year(now.date()), min_votes=settings.horror_min_votes
+        )
+        sweeps = [sweeper.sweep(listing) for listing in listings]
+        if not sweeper.is_moving:
+            settled.add(year)
+        short[year] = sum(one.short for one in sweeps)
+        return _store_sweep(warehouse, year, sweeps, clock())
+
+    with store.tmdb_lock(warehouse):
+        years = {str(year): year for year in years_of(context)}
+        each_partition(context, years, sweep)
+        if sweeper.is_moving and settled:
+            context.log.info("TMDB's pages were found moving: sweeping again the years that were read before that")
+            each_partition(context, {str(year): year for year in sorted(settled)}, sweep)
+    progress.finish()
+    missed = {str(year): count for year, count in short.items() if count}
+    return dg.MaterializeResult(
+        metadata=request_figures(tmdb.stats - before),
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=SWEEP_IS_COMPLETE.name,
+                passed=not missed,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=f"short by {sum(missed.values())} films" if missed else None,
+                metadata={"short": sum(missed.values()), "short_by_year": missed},
+            )
+        ],
+    )
+
+
+def _store_sweep(warehouse: Engine, year: int, sweeps: list[Sweep], now: dt.datetime) -> Figures:
+    """Replace the year's pages, and tell what they hold."""
+    pages = [page for sweep in sweeps for page in sweep.pages]
+    films: set[int] = set().union(*(sweep.ids for sweep in sweeps))
+    nameless = {_digest(row): row for page in pages for row in page.nameless}
+    rejected = [
+        {"record_key": key, "reason": "a listing row without usable id", "payload": row, "rejected_at": now}
+        for key, row in nameless.items()
+    ]
+    rows = (
+        catalogue.PageRow(page.listing, page.sweep, page.dates.start, page.dates.end, page.number, page.text)
+        for page in pages
+    )
+    with warehouse.begin() as connection:
+        stored = catalogue.replace_sweep(connection, year, rows, sorted(films), now)
+        catalogue.replace_rejected(connection, tables.discover_pages.fullname, year, rejected)
+    return {
+        "dagster/partition_row_count": stored,
+        "films": len(films),
+        "short": sum(sweep.short for sweep in sweeps),
+        "passes": max((sweep.passes for sweep in sweeps), default=0),
+        "rejected": len(rejected),
+    }
+
+
+def _digest(row: object) -> str:
+    text = json.dumps(row, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+EVERY_FILM_WAS_READ = dg.AssetCheckSpec(
+    "every_due_film_was_read",
+    asset=["raw", "movie_details"],
+    description="No due film kept failing through every retry. Those that did stay due.",
+)
+
+
+@dg.asset(
+    key=["raw", "movie_details"],
+    partitions_def=release_years,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=[
+        dg.AssetDep(["raw", "discover_pages"]),
+        dg.AssetDep(["raw", "movie_changes"], partition_mapping=dg.AllPartitionMapping()),
+    ],
+    group_name="raw",
+    kinds={"python", "postgres"},
+    owners=OWNERS,
+    code_version="1",
+    pool="tmdb",
+    check_specs=[EVERY_FILM_WAS_READ],
+    metadata=column_schema(tables.movie_details),
+)
+def movie_details(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Engine],
+    tmdb: dg.ResourceParam[TmdbClient],
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
+) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster does not know the parametrised one
+    """The details document, with credits and keywords, of every known film.
+
+    Only films that are new, changed at TMDB, incomplete, near their release or half a retention old are asked for.
+    Documents are stored as they arrive, so a run that was stopped is continued by the next. A film that is gone at
+    TMDB keeps its last document.
+    """
+    before = tmdb.stats
+    years = years_of(context)
+    counts: dict[int, catalogue.DetailsCounts] = {year: catalogue.DetailsCounts() for year in years}
+    failures: dict[int, str] = {}
+    with store.tmdb_lock(warehouse):
+        with warehouse.connect() as connection:
+            due = catalogue.due_details(connection, years, clock(), retention_days=settings.horror_retention_days)
+        reasons = Counter(film.reason for film in due)
+        _tell_why(context, reasons)
+        progress = Progress(context.log, "details", len(due))
+        year_of = {film.tmdb_id: film.release_year for film in due}
+        with closing(details_of(tmdb, year_of, clock)) as arriving:
+            for batch in _batches(arriving, progress):
+                failures |= {one.tmdb_id: one.failure for one in batch if one.failure}
+                for year, done in _store_details(warehouse, batch, year_of).items():
+                    counts[year] += done
+    progress.finish()
+    for tmdb_id, reason in failures.items():
+        context.log.warning(f"film {tmdb_id} could not be read and stays due: {reason}")
+    for year, done in counts.items():
+        context.add_asset_metadata(
+            {"new": done.new, "changed": done.changed, "unchanged": done.unchanged, "gone": done.gone},
+            partition_key=str(year),
+        )
+    return dg.MaterializeResult(
+        metadata={
+            **request_figures(tmdb.stats - before),
+            "due": dict(reasons),
+            "failed": len(failures),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=EVERY_FILM_WAS_READ.name,
+                passed=not failures,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"failed": len(failures), "films": sorted(failures)[:50]},
+            )
+        ],
+    )
+
+
+def _tell_why(context: dg.AssetExecutionContext, reasons: Counter[str]) -> None:
+    told = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
+    context.log.info(f"details due: {told or 'none'}")
+    if reasons["gap"]:
+        context.log.warning(
+            f"{reasons['gap']:,} films were last read before more than {catalogue.LONGEST_GAP_DAYS} days without "
+            "collected changes: all of them are read again"
+        )
+
+
+def _batches(arriving: Iterable[Details], progress: Progress) -> Iterator[list[Details]]:
+    """What arrives, in batches of a bounded size and age."""
+    batch: list[Details] = []
+    begun = time.monotonic()
+    for found in arriving:
+        batch.append(found)
+        progress.advance()
+        if len(batch) >= DOCUMENTS_A_BATCH or time.monotonic() - begun >= SECONDS_A_BATCH:
+            yield batch
+            batch, begun = [], time.monotonic()
+    if batch:
+        yield batch
+
+
+def _store_details(
+    warehouse: Engine, batch: list[Details], year_of: dict[int, int]
+) -> dict[int, catalogue.DetailsCounts]:
+    """Write a batch in one transaction; a sub-object that TMDB left out keeps what was stored of it."""
+    arrived = [one for one in batch if one.failure is None]
+    with warehouse.begin() as connection:
+        kept = catalogue.stored_parts(connection, [one.tmdb_id for one in arrived if one.missing], APPENDED)
+        rows = [_details_row(one, kept.get(one.tmdb_id, {}), year_of[one.tmdb_id]) for one in arrived]
+        return catalogue.write_details(connection, rows)
+
+
+def _details_row(found: Details, kept: dict[str, object], release_year: int) -> catalogue.DetailsRow:
+    text, digest = found.text, found.digest
+    if found.body is not None and kept:
+        body = with_kept_parts(found.body, kept)
+        text, digest = as_text(body), payload_hash(body)
+    return catalogue.DetailsRow(release_year, found.tmdb_id, found.fetched_at, text, digest, found.missing)

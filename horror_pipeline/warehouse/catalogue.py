@@ -1,0 +1,431 @@
+"""SQL for the catalogue: `raw.*`, and `movies` made from it.
+
+What belongs here: reading and writing those tables, and which films' details are due. What does not: asking TMDB,
+judging values, history and learning.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, bindparam, case, delete, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from horror_pipeline.warehouse.rows import JsonText
+from horror_pipeline.warehouse.store import WriteCounts, copy_rows, copy_upsert
+from horror_pipeline.warehouse.tables import (
+    discover_pages,
+    movie_changes,
+    movie_details,
+    movies,
+    rejected_records,
+)
+
+LONGEST_GAP_DAYS = 14
+"""Closed days without collected changes after which a film is read again regardless: TMDB tells no further back."""
+
+NEAR_RELEASE_DAYS = 14
+GONE_ASKED_AGAIN_DAYS = 7
+ROWS_A_FETCH = 500
+
+# Rows of listing pages, whatever a page holds; ids as `tmdb.documents.movie_id` accepts them.
+_ROWS = "jsonb_path_query({table}.payload, '$.results[*]') AS listed_row"
+_HAS_ID = "jsonb_typeof(listed_row -> 'id') = 'number' AND listed_row ->> 'id' ~ '^[1-9][0-9]{0,15}$'"
+
+
+# -- listings and changes ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PageRow:
+    """A page of `raw.discover_pages` to be stored; `text` is its JSON as received."""
+
+    listing: str
+    sweep: int
+    start: dt.date
+    end: dt.date | None
+    number: int
+    text: str
+
+
+def replace_sweep(
+    connection: Connection, release_year: int, pages: Iterable[PageRow], tmdb_ids: Sequence[int], now: dt.datetime
+) -> int:
+    """Put a year's sweep in the place of the one before; known films listed in it become this year's.
+
+    Args:
+        connection: in a transaction; the caller commits.
+        release_year: the partition.
+        pages: every page of every pass.
+        tmdb_ids: the distinct films on them.
+        now: when the sweep ended, UTC.
+
+    Returns:
+        Pages stored.
+    """
+    connection.execute(delete(discover_pages).where(discover_pages.c.release_year == release_year))
+    stored = copy_rows(
+        connection,
+        discover_pages,
+        (
+            {
+                "release_year": release_year,
+                "listing": page.listing,
+                "sweep": page.sweep,
+                "slice_start_date": page.start,
+                "page": page.number,
+                "slice_end_date": page.end,
+                "payload": JsonText(page.text),
+                "fetched_at": now,
+            }
+            for page in pages
+        ),
+    )
+    move = text("UPDATE raw.movie_details SET release_year = :year WHERE tmdb_id = ANY(:ids) AND release_year <> :year")
+    connection.execute(move, {"year": release_year, "ids": list(tmdb_ids)})
+    return stored
+
+
+def replace_changes(connection: Connection, day: dt.date, pages: Iterable[tuple[int, str]], now: dt.datetime) -> int:
+    """Put a closed day's changes in the place of those before.
+
+    Args:
+        connection: in a transaction; the caller commits.
+        day: the closed UTC day.
+        pages: page number and JSON text of each page.
+        now: when they were read, UTC.
+
+    Returns:
+        Pages stored.
+    """
+    connection.execute(delete(movie_changes).where(movie_changes.c.change_date == day))
+    rows = (
+        {"change_date": day, "page": number, "payload": JsonText(page), "fetched_at": now} for number, page in pages
+    )
+    return copy_rows(connection, movie_changes, rows)
+
+
+def collected_change_days(connection: Connection) -> set[dt.date]:
+    """The closed days whose changes are stored."""
+    return set(connection.execute(select(movie_changes.c.change_date).distinct()).scalars())
+
+
+def first_read_date(connection: Connection) -> dt.date | None:
+    """The UTC day on which the oldest details document was read; None where there is none."""
+    oldest = connection.execute(select(func.min(movie_details.c.fetched_at))).scalar()
+    return oldest.astimezone(dt.UTC).date() if oldest is not None else None
+
+
+# -- details -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Due:
+    """A film whose details are to be read, under which release year, and why."""
+
+    release_year: int
+    tmdb_id: int
+    reason: str
+
+
+_DUE = f"""
+WITH listed AS (
+    SELECT page.release_year, (listed_row ->> 'id')::bigint AS tmdb_id, max(page.fetched_at) AS listed_at
+    FROM raw.discover_pages AS page, {_ROWS.format(table="page")}
+    WHERE page.release_year = ANY(:years) AND {_HAS_ID}
+    GROUP BY 1, 2
+),
+known AS (
+    SELECT release_year, tmdb_id, fetched_at, gone_at, cardinality(missing_parts) > 0 AS is_incomplete,
+           payload ->> 'release_date' AS release_date, (fetched_at AT TIME ZONE 'UTC')::date AS read_date
+    FROM raw.movie_details WHERE release_year = ANY(:years)
+),
+changed AS (
+    SELECT (listed_row ->> 'id')::bigint AS tmdb_id, max(page.change_date) AS change_date
+    FROM raw.movie_changes AS page, {_ROWS.format(table="page")}
+    WHERE page.change_date >= (SELECT min(read_date) FROM known) AND {_HAS_ID}
+    GROUP BY 1
+),
+reasons AS (
+    SELECT release_year, tmdb_id, 'new' AS reason FROM listed
+    WHERE NOT EXISTS (SELECT 1 FROM raw.movie_details AS other WHERE other.tmdb_id = listed.tmdb_id)
+    UNION ALL
+    SELECT known.release_year, known.tmdb_id, CASE
+        WHEN known.gone_at IS NOT NULL THEN
+            CASE WHEN listed.listed_at > known.fetched_at AND known.fetched_at < :gone_before THEN 'listed again' END
+        WHEN changed.change_date >= known.read_date THEN 'changed'
+        WHEN known.is_incomplete AND known.read_date < :today THEN 'incomplete'
+        WHEN known.release_date BETWEEN :near_from AND :near_to AND known.read_date < :today THEN 'near release'
+        WHEN known.fetched_at < :old_before THEN 'old'
+        WHEN known.read_date <= :gap_until THEN 'gap'
+    END
+    FROM known LEFT JOIN listed USING (release_year, tmdb_id) LEFT JOIN changed USING (tmdb_id)
+)
+SELECT DISTINCT ON (tmdb_id) release_year, tmdb_id, reason FROM reasons WHERE reason IS NOT NULL
+ORDER BY tmdb_id, release_year
+"""  # noqa: S608  # made of constants
+
+
+def due_details(
+    connection: Connection, release_years: Sequence[int], now: dt.datetime, *, retention_days: int
+) -> list[Due]:
+    """Which films' details are to be read now; each film once.
+
+    A film is due when it is `new`, `changed` on or after the day it was last read, `incomplete` or `near release` and
+    not read today, `old` (half the retention), or last read before a `gap` in the collected changes. A gone film is
+    asked for again only when it is `listed again`.
+
+    Args:
+        connection: to read with.
+        release_years: the partitions.
+        now: the present moment, UTC.
+        retention_days: days a document may be kept.
+    """
+    today = now.astimezone(dt.UTC).date()
+    near = dt.timedelta(days=NEAR_RELEASE_DAYS)
+    found = connection.execute(
+        text(_DUE),
+        {
+            "years": list(release_years),
+            "today": today,
+            "near_from": (today - near).isoformat(),
+            "near_to": (today + near).isoformat(),
+            "old_before": now - dt.timedelta(days=retention_days / 2),
+            "gone_before": now - dt.timedelta(days=GONE_ASKED_AGAIN_DAYS),
+            "gap_until": gap_reaches(collected_change_days(connection), today) or dt.date.min,
+        },
+    )
+    return [Due(*row) for row in found]
+
+
+def gap_reaches(collected: set[dt.date], today: dt.date) -> dt.date | None:
+    """The newest day such that a film last read on it has missed too many days of changes.
+
+    Args:
+        collected: closed days whose changes are stored.
+        today: the running day, which cannot be collected yet.
+
+    Returns:
+        None only where the calendar ends.
+    """
+    missed = 0
+    day = today
+    while day > dt.date.min:
+        day -= dt.timedelta(days=1)
+        missed += day not in collected
+        if missed > LONGEST_GAP_DAYS:
+            return day
+    return None
+
+
+@dataclass(frozen=True)
+class DetailsRow:
+    """What was read of one film, for the release year it belongs to; `text` None: it is gone."""
+
+    release_year: int
+    tmdb_id: int
+    fetched_at: dt.datetime
+    text: str | None = None
+    digest: str | None = None
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DetailsCounts:
+    """What a batch of details did, in films."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    gone: int = 0
+
+    def __add__(self, other: DetailsCounts) -> DetailsCounts:
+        """What both batches did together."""
+        return DetailsCounts(
+            self.new + other.new, self.changed + other.changed, self.unchanged + other.unchanged, self.gone + other.gone
+        )
+
+
+def stored_parts(connection: Connection, tmdb_ids: Sequence[int], parts: Sequence[str]) -> dict[int, dict[str, Any]]:
+    """Sub-objects of stored documents, by film, where they are there."""
+    found: dict[int, dict[str, Any]] = {tmdb_id: {} for tmdb_id in tmdb_ids}
+    for part in parts:
+        column = movie_details.c.payload[part]
+        wanted = movie_details.c.tmdb_id.in_(bindparam("ids", list(tmdb_ids), expanding=True))
+        query = select(movie_details.c.tmdb_id, column).where(wanted, func.jsonb_typeof(column) == "object")
+        for tmdb_id, value in connection.execute(query):
+            found[tmdb_id][part] = value
+    return found
+
+
+def write_details(connection: Connection, rows: Sequence[DetailsRow]) -> dict[int, DetailsCounts]:
+    """Store what was read of some films. A gone film keeps its last document and becomes `gone_at`.
+
+    Args:
+        connection: in a transaction; the caller commits.
+        rows: what was read; each film once.
+
+    Returns:
+        What was done, by release year.
+    """
+    ids = [row.tmdb_id for row in rows]
+    query = text("SELECT tmdb_id, payload_hash, changed_at, gone_at FROM raw.movie_details WHERE tmdb_id = ANY(:ids)")
+    stored = {row.tmdb_id: row for row in connection.execute(query, {"ids": ids})}
+    counts: dict[int, DetailsCounts] = {}
+    documents = []
+    for row in rows:
+        before = stored.get(row.tmdb_id)
+        is_same = before is not None and before.payload_hash == row.digest and before.gone_at is None
+        what = "gone" if row.text is None else "new" if before is None else "unchanged" if is_same else "changed"
+        counts[row.release_year] = counts.get(row.release_year, DetailsCounts()) + DetailsCounts(**{what: 1})
+        if row.text is not None:
+            changed_at = before.changed_at if before is not None and is_same else row.fetched_at
+            documents.append(_document(row, row.text, changed_at))
+    copy_upsert(connection, movie_details, documents)
+    _mark_gone(connection, [row for row in rows if row.text is None])
+    return counts
+
+
+def _document(row: DetailsRow, received: str, changed_at: dt.datetime) -> dict[str, Any]:
+    return {
+        "tmdb_id": row.tmdb_id,
+        "release_year": row.release_year,
+        "payload": JsonText(received),
+        "payload_hash": row.digest,
+        "missing_parts": list(row.missing),
+        "fetched_at": row.fetched_at,
+        "changed_at": changed_at,
+        "gone_at": None,
+    }
+
+
+def _mark_gone(connection: Connection, rows: Sequence[DetailsRow]) -> None:
+    if not rows:
+        return
+    given = insert(movie_details)
+    statement = given.on_conflict_do_update(
+        index_elements=["tmdb_id"],
+        set_={
+            "fetched_at": given.excluded.fetched_at,
+            "gone_at": func.coalesce(movie_details.c.gone_at, given.excluded.gone_at),
+            "changed_at": case(
+                (movie_details.c.gone_at.is_(None), given.excluded.changed_at), else_=movie_details.c.changed_at
+            ),
+        },
+    )
+    for row in rows:
+        moment = row.fetched_at
+        connection.execute(
+            statement,
+            {
+                "tmdb_id": row.tmdb_id,
+                "release_year": row.release_year,
+                "missing_parts": [],
+                "fetched_at": moment,
+                "changed_at": moment,
+                "gone_at": moment,
+            },
+        )
+
+
+# -- movies ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StoredDetails:
+    """A details document with the film's newest listing row of its year, and how the film stands in `movies`.
+
+    `payload` and `listed` are parsed JSON, None where there is none; the `movie_` values are None where `movies` has
+    no such film yet.
+    """
+
+    tmdb_id: int
+    payload: Any
+    fetched_at: dt.datetime
+    gone_at: dt.datetime | None
+    listed: Any
+    listed_at: dt.datetime | None
+    movie_popularity: float | None
+    movie_vote_average: float | None
+    movie_vote_count: int | None
+    movie_observed_at: dt.datetime | None
+
+
+_STORED = f"""
+WITH listed AS (
+    SELECT DISTINCT ON (tmdb_id) (listed_row ->> 'id')::bigint AS tmdb_id, listed_row, page.fetched_at AS listed_at
+    FROM raw.discover_pages AS page, {_ROWS.format(table="page")}
+    WHERE page.release_year = :year AND {_HAS_ID}
+    ORDER BY tmdb_id, page.fetched_at DESC, page.sweep, page.slice_start_date, page.page
+)
+SELECT details.tmdb_id, details.payload::text, details.fetched_at, details.gone_at, listed.listed_row::text,
+       listed.listed_at, movies.popularity, movies.vote_average, movies.vote_count, movies.observed_at
+FROM raw.movie_details AS details LEFT JOIN listed USING (tmdb_id) LEFT JOIN movies USING (tmdb_id)
+WHERE details.release_year = :year
+ORDER BY details.tmdb_id
+"""  # noqa: S608  # made of constants
+
+
+def stream_details(engine: Engine, release_year: int) -> Iterator[StoredDetails]:
+    """Every film of a partition, a few hundred at a time, over a connection of its own."""
+    with engine.connect().execution_options(stream_results=True, max_row_buffer=ROWS_A_FETCH) as connection:
+        for row in connection.execute(text(_STORED), {"year": release_year}).yield_per(ROWS_A_FETCH):
+            tmdb_id, payload, fetched_at, gone_at, listed, listed_at, *standing = row
+            yield StoredDetails(tmdb_id, _parsed(payload), fetched_at, gone_at, _parsed(listed), listed_at, *standing)
+
+
+def _parsed(document: str | None) -> Any:
+    return None if document is None else json.loads(document)
+
+
+def write_movies(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> WriteCounts:
+    """Store typed films; `first_seen_at` stays as it was first written, a film that says the same is not rewritten.
+
+    Args:
+        connection: in a transaction; the caller commits.
+        rows: every column of `movies`, consumed as a stream.
+    """
+    keep = {"tmdb_id", "first_seen_at"}
+    return copy_upsert(connection, movies, rows, update=[name for name in movies.c.keys() if name not in keep])  # noqa: SIM118  # a collection, not a dict
+
+
+# -- rejected records --------------------------------------------------------------------------------------------------
+
+
+def replace_rejected(
+    connection: Connection, source_table: str, release_year: int, rejected: Sequence[Mapping[str, Any]]
+) -> int:
+    """Store a partition's rejections; what was rejected before and is fine now leaves the table.
+
+    Args:
+        connection: in a transaction; the caller commits.
+        source_table: where the records were read from.
+        release_year: the partition.
+        rejected: `record_key`, `reason`, `payload` and `rejected_at` of each.
+
+    Returns:
+        Rejections of the partition.
+    """
+    rows = [{"source_table": source_table, "release_year": release_year, **record} for record in rejected]
+    copy_upsert(connection, rejected_records, rows, compare=["release_year", "reason", "payload"])
+    # A film's rejection may stand under the year it was listed in before.
+    connection.execute(
+        text(
+            """
+            DELETE FROM raw.rejected_records AS record
+            WHERE source_table = :source AND record_key <> ALL(:keys) AND (
+                record.release_year = :year
+                OR :source = 'raw.movie_details' AND EXISTS (
+                    SELECT 1 FROM raw.movie_details AS details
+                    WHERE details.tmdb_id::text = record.record_key AND details.release_year = :year
+                )
+            )
+            """
+        ),
+        {"source": source_table, "year": release_year, "keys": [str(record["record_key"]) for record in rejected]},
+    )
+    return len(rows)
