@@ -1,0 +1,261 @@
+"""What a model may know of a film, as of a moment.
+
+What belongs here: pure frame → frame functions that turn `movies` rows into one row of features per film, and the
+declaration of those features: name, type, and whether it exists before release. What does not: anything fitted to
+data (imputers, encoders and scalers live inside the models' pipelines), targets, SQL, the clock.
+
+Rules every feature keeps:
+
+* Nothing of the film's future. A feature of stage `before_release` is computed from release date, genres, language,
+  title, length and the credits alone: no votes, no rating, no popularity, nor anything that is filled in because a
+  film became known (posters, keywords, taglines, budgets are edited in later).
+* History counts only films released strictly earlier than the film itself and not after `as_of`. Only their number and
+  their dates are used: what earlier films scored or drew is known as of today, not as of that release, and today's
+  value of an earlier film carries the success of the later one.
+* TMDB's ids are no feature: they grow with time and with popularity.
+* Unknown is missing, never 0; no feature says that something is missing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+Stage = Literal["before_release", "after_release"]
+Kind = Literal["number", "flag", "category"]
+
+GENRES: dict[str, str] = {
+    "is_action": "Action",
+    "is_adventure": "Adventure",
+    "is_animation": "Animation",
+    "is_comedy": "Comedy",
+    "is_crime": "Crime",
+    "is_documentary": "Documentary",
+    "is_drama": "Drama",
+    "is_family": "Family",
+    "is_fantasy": "Fantasy",
+    "is_history": "History",
+    "is_music": "Music",
+    "is_mystery": "Mystery",
+    "is_romance": "Romance",
+    "is_science_fiction": "Science Fiction",
+    "is_thriller": "Thriller",
+    "is_tv_movie": "TV Movie",
+    "is_war": "War",
+    "is_western": "Western",
+}
+"""Feature by TMDB genre name. A genre that is not here counts in `genre_count` only."""
+
+SEQUEL_TITLE = (
+    r"(?i)(?:\b(?:[2-9]|1\d|ii|iii|iv|v|vi|vii|viii|ix|x)\b\s*(?:$|[:\-–])"
+    r"|\b(?:part|chapter|volume|vol\.?|returns?|sequel)\b)"
+)
+SUBTITLE = r"[:–]|\s-\s"
+DAYS_PER_YEAR = 365.25
+NEW_FILM_DAYS = 60
+"""Added to a film's age where votes are counted per day: the votes of the first days are not a rate yet."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of `movie_features`.
+
+    Args:
+        name: column name; the unit is its suffix.
+        kind: `number`, `flag` (0 or 1) or `category` (text).
+        stage: the earliest stage at which it exists.
+    """
+
+    name: str
+    kind: Kind
+    stage: Stage
+
+
+def _features(kind: Kind, stage: Stage, *names: str) -> tuple[Feature, ...]:
+    return tuple(Feature(name, kind, stage) for name in names)
+
+
+FEATURES: tuple[Feature, ...] = (
+    *_features(
+        "number",
+        "before_release",
+        "runtime_minutes",
+        "release_year",
+        "release_month",
+        "release_decade",
+        "release_weekday",
+        "season_sin",
+        "season_cos",
+        "days_since_release",
+        "genre_count",
+        "title_length",
+        "title_words",
+        "director_earlier_films",
+        "director_years_since_last",
+        "collection_earlier_films",
+        "collection_years_since_last",
+    ),
+    *_features(
+        "flag",
+        "before_release",
+        "is_october",
+        "is_summer",
+        "is_holiday_season",
+        "is_new_years_day",
+        "is_english",
+        "is_title_translated",
+        "has_title_digit",
+        "has_subtitle",
+        "is_sequel_title",
+        *GENRES,
+    ),
+    *_features("category", "before_release", "original_language"),
+    *_features("number", "after_release", "vote_count", "log_vote_count", "log_vote_rate"),
+)
+"""Every feature, in the order of the table's columns; what each means is said by the table's declaration."""
+
+TARGETS = ("popularity", "vote_average")
+"""What the models predict, as it stood at the moment of the features. Never a feature of itself or of the other."""
+
+
+def feature_names(stage: Stage) -> list[str]:
+    """The features a model of a stage may use, in order."""
+    return [feature.name for feature in FEATURES if feature.stage == "before_release" or stage == "after_release"]
+
+
+def build_features(movies: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
+    """Compute every film's features as of a moment.
+
+    Args:
+        movies: one row per film: `tmdb_id`, `title`, `original_title`, `original_language`, `release_date`,
+            `runtime_minutes`, `genres` (list), `directors` (list or None), `collection_id`, `vote_count`, `popularity`,
+            `vote_average`.
+        as_of: the moment the votes were observed, with its zone. Films released later are upcoming.
+
+    Returns:
+        One row per film, sorted by `release_date` (undated last) and `tmdb_id`: `tmdb_id`, `release_date`
+        (datetime64), `stage`, a column per entry of `FEATURES`, and `TARGETS`. Numbers and flags are float64, NaN where
+        unknown.
+    """
+    today = pd.Timestamp(as_of.astimezone(dt.UTC).date())
+    films = movies.assign(release_date=pd.to_datetime(movies["release_date"], errors="coerce").astype("datetime64[s]"))
+    films = films.sort_values(["release_date", "tmdb_id"], na_position="last").reset_index(drop=True)
+    columns: dict[str, Any] = {
+        "tmdb_id": films["tmdb_id"].astype("int64"),
+        "release_date": films["release_date"],
+        "stage": np.where(films["release_date"] <= today, "after_release", "before_release"),
+        **_calendar(films["release_date"], today),
+        **_genres(films["genres"]),
+        **_titles(films),
+        **_earlier_films(films, today),
+    }
+    columns |= _votes(films["vote_count"], columns["days_since_release"])
+    columns |= {target: _number(films[target]) for target in TARGETS}
+    columns["runtime_minutes"] = _number(films["runtime_minutes"]).where(lambda minutes: minutes > 0)
+    columns["original_language"] = (
+        films["original_language"].astype("object").where(films["original_language"].notna(), None)
+    )
+    columns["is_english"] = films["original_language"].eq("en").fillna(False).astype("float64")
+    frame = pd.DataFrame(columns)
+    return frame[["tmdb_id", "release_date", "stage", *(feature.name for feature in FEATURES), *TARGETS]]
+
+
+def _number(values: pd.Series) -> pd.Series:
+    return pd.to_numeric(values, errors="coerce").astype("float64")
+
+
+def _calendar(dates: pd.Series, today: pd.Timestamp) -> dict[str, pd.Series]:
+    known, month = dates.notna(), dates.dt.month.astype("float64")
+    angle = 2 * np.pi * (dates.dt.dayofyear.astype("float64") - 1) / DAYS_PER_YEAR
+    year = dates.dt.year.astype("float64")
+    flags = {
+        "is_october": month.eq(10),
+        "is_summer": month.isin([6, 7, 8]),
+        "is_holiday_season": month.isin([11, 12]),
+        "is_new_years_day": month.eq(1) & dates.dt.day.eq(1),
+    }
+    return {
+        "release_year": year,
+        "release_month": month,
+        "release_decade": year // 10 * 10,
+        "release_weekday": dates.dt.weekday.astype("float64"),
+        "season_sin": np.sin(angle),
+        "season_cos": np.cos(angle),
+        "days_since_release": (today - dates).dt.days.astype("float64").clip(lower=0).fillna(0.0),
+        **{name: flag.astype("float64").where(known) for name, flag in flags.items()},
+    }
+
+
+def _genres(genres: pd.Series) -> dict[str, pd.Series]:
+    # Each distinct combination is split once: there are a few thousand of them however many films there are.
+    combination = genres.map(lambda names: tuple(names) if names is not None else ())
+    codes, distinct = pd.factorize(combination)
+    columns = {
+        name: np.fromiter((genre in names for names in distinct), dtype="float64", count=len(distinct))
+        for name, genre in GENRES.items()
+    }
+    columns["genre_count"] = np.fromiter((len(set(names)) for names in distinct), dtype="float64", count=len(distinct))
+    return {name: pd.Series(values[codes], index=genres.index) for name, values in columns.items()}
+
+
+def _titles(films: pd.DataFrame) -> dict[str, pd.Series]:
+    title = films["title"].fillna("").astype("str")
+    original = films["original_title"].fillna("").astype("str")
+    flags = {
+        "is_title_translated": original.ne("") & title.ne(original),
+        "has_title_digit": title.str.contains(r"\d", regex=True),
+        "has_subtitle": title.str.contains(SUBTITLE, regex=True),
+        "is_sequel_title": title.str.contains(SEQUEL_TITLE, regex=True),
+    }
+    return {
+        "title_length": title.str.len().astype("float64"),
+        "title_words": (title.str.count(r"\s+") + 1).astype("float64"),
+        **{name: flag.astype("float64") for name, flag in flags.items()},
+    }
+
+
+def _votes(votes: pd.Series, days: pd.Series) -> dict[str, pd.Series]:
+    count = _number(votes)
+    log_count = np.log1p(count.clip(lower=0))
+    return {"vote_count": count, "log_vote_count": log_count, "log_vote_rate": log_count - np.log(days + NEW_FILM_DAYS)}
+
+
+def _earlier_films(films: pd.DataFrame, today: pd.Timestamp) -> dict[str, pd.Series]:
+    directors = films["directors"].map(lambda names: list(names) if names is not None and not _is_na(names) else [])
+    columns: dict[str, pd.Series] = {}
+    for prefix, maker in (("director", directors.explode()), ("collection", films["collection_id"])):
+        count, years = _earlier_of(maker.dropna().astype("str"), films["release_date"], today)
+        columns[f"{prefix}_earlier_films"] = count.reindex(films.index).fillna(0.0)
+        columns[f"{prefix}_years_since_last"] = years.reindex(films.index)
+    return columns
+
+
+def _is_na(value: object) -> bool:
+    return isinstance(value, float)  # a missing list reads as NaN
+
+
+def _earlier_of(maker: pd.Series, dates: pd.Series, today: pd.Timestamp) -> tuple[pd.Series, pd.Series]:
+    """Per film: how many films the same maker released strictly earlier, and years since the last of them.
+
+    Args:
+        maker: who made it, indexed by film; several rows for several makers, of which the busiest counts.
+        dates: release dates, indexed by film.
+        today: films released after it are announced only, and count for nobody.
+    """
+    links = pd.DataFrame({"film": maker.index, "maker": maker.to_numpy(), "date": dates.loc[maker.index].to_numpy()})
+    released = links[links["date"] <= today].sort_values("date", kind="stable")
+    released = released.assign(count=released.groupby("maker").cumcount() + 1.0, last=released["date"])
+    moment = links["date"].where(links["date"] <= today, today + pd.Timedelta(days=1))
+    asked = links.assign(date=moment.astype(dates.dtype), own=links["date"].fillna(today)).sort_values(
+        "date", kind="stable"
+    )
+    found = pd.merge_asof(
+        asked, released[["date", "maker", "count", "last"]], on="date", by="maker", allow_exact_matches=False
+    )
+    found["years"] = (found["own"] - found["last"]).dt.days / DAYS_PER_YEAR
+    by_film = found.groupby("film")
+    return by_film["count"].max(), by_film["years"].min()
