@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -16,6 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 
 TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 PLOTLY = "plotly.min.js"
+INLINE_STYLE_ID = re.compile(rb'getElementById\("([0-9a-f]{64})"\)\)\{var \w+=document\.createElement\("style"\)')
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -56,6 +58,11 @@ class Assets:
         if name not in self._own:
             raise KeyError(name)
         return f"/static/{self._version}/{name}"
+
+    @cached_property
+    def plotly_style_ids(self) -> list[str]:
+        """Ids of the elements plotly.js would fill with inline CSS, which our policy forbids, unless they exist."""
+        return [match.decode() for match in INLINE_STYLE_ID.findall(self._plotly.content)]
 
     def respond(self, request: Request, version: str, name: str) -> Response:
         """The file as a response; 404 for an unknown name or another version."""

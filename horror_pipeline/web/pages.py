@@ -36,6 +36,7 @@ def router(database: Database, assets: Assets, *, poll_interval_ms: int) -> APIR
         page = templates.get_template("dashboard.html").render(
             url=assets.url,
             plotly_url=assets.url(PLOTLY),
+            plotly_style_ids=" ".join(assets.plotly_style_ids),
             poll_interval_ms=poll_interval_ms,
             posters=shown,
             attribution=ATTRIBUTION,
@@ -84,10 +85,11 @@ def operations(schema: dict[str, Any]) -> list[dict[str, Any]]:
     """The operations of an OpenAPI document, as the template wants them."""
     return [
         {
+            "name": operation["operationId"],
             "method": method.upper(),
             "path": path,
-            "summary": operation.get("summary", path),
-            "description": operation.get("description", ""),
+            "example": path.replace("{tmdb_id}", "1091") + ("?query=thing" if path == "/api/movies" else ""),
+            "description": operation.get("description", "").replace("`", "").split("\n\n"),
             "parameters": [_parameter(parameter) for parameter in operation.get("parameters", [])],
             "fields": _fields(operation["responses"]["200"], schema),
             "answers": [(code, answer["description"]) for code, answer in operation["responses"].items()],

@@ -48,9 +48,9 @@ def _one(connection: Connection, statement: str, **values: Any) -> dict[str, Any
 
 def schema_version(connection: Connection) -> str | None:
     """The revision the database was migrated to; None: never migrated."""
-    if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar() is None:
+    if connection.execute(text("SELECT to_regclass('schema_version')")).scalar() is None:
         return None
-    version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    version = connection.execute(text("SELECT version_num FROM schema_version")).scalar()
     return None if version is None else str(version)
 
 

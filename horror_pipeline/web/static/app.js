@@ -1,0 +1,114 @@
+// The dashboard: reads every section's data, refreshes it, and says when it cannot.
+
+import { get } from "./api.js";
+import { showComparison } from "./comparison.js";
+import { ago, byId, choices, clock, count, day } from "./dom.js";
+import { listenForFilms, refreshFilm } from "./film.js";
+import { showComing, showMisjudged, showPopular } from "./films.js";
+import { showModels, showOutcomes } from "./models.js";
+import { listenForSearch } from "./search.js";
+
+const POLL_MS = Number(document.body.dataset.pollMs);
+const RETRY_MS = Math.min(POLL_MS, 5_000);
+const LISTED = 8;
+
+const chosen = { coming: "release_date", misjudged: "vote_average", votes: "0", comparison: "vote_average" };
+
+const gaps = (direction) => get("/api/predictions", {
+  order: chosen.misjudged === "popularity" ? "popularity_gap" : "rating_gap", direction, min_votes: chosen.votes, limit: LISTED,
+});
+
+// Each section: how to read its data and how to show it. Shown again only when the data is different.
+const SECTIONS = {
+  summary: { read: () => get("/api/summary"), show: (data) => { showState(data); showPopular(data); } },
+  coming: {
+    read: () => get("/api/predictions", { stage: "before_release", order: chosen.coming, direction: chosen.coming === "release_date" ? "asc" : "desc", limit: 12 }),
+    show: showComing,
+  },
+  misjudged: {
+    read: () => Promise.all([gaps("asc"), gaps("desc")]),
+    show: ([lowest, highest]) => showMisjudged(chosen.misjudged, signed(lowest, -1), signed(highest, 1)),
+  },
+  comparison: { read: () => get("/api/comparison", { target: chosen.comparison, limit: 600 }), show: (data) => showComparison(data.target, data) },
+  models: { read: () => get("/api/models"), show: showModels },
+  outcomes: { read: () => get("/api/accuracy"), show: showOutcomes },
+};
+
+// With few films the lowest gaps may all be positive: those are not under-valued.
+function signed(page, sign) {
+  const gap = chosen.misjudged === "popularity" ? "popularity_gap" : "rating_gap";
+  return { ...page, predictions: page.predictions.filter((film) => film[gap] * sign > 0) };
+}
+
+const shown = {};
+let state = null;
+let goodAt = null;
+let timer = 0;
+
+async function refresh(name) {
+  const section = SECTIONS[name];
+  const wanted = JSON.stringify(chosen);
+  const data = await section.read();
+  if (wanted !== JSON.stringify(chosen)) return; // another choice was made meanwhile, and asks for itself
+  const text = JSON.stringify(data);
+  if (shown[name] === text) return;
+  shown[name] = text;
+  section.show(data);
+}
+
+function showState(summary) {
+  state = summary;
+  byId("demo").hidden = summary.is_demo !== true;
+  byId("empty").hidden = summary.movie_count > 0;
+  byId("content").hidden = summary.movie_count === 0;
+  showFreshness();
+}
+
+function showFreshness() {
+  if (!state) return;
+  const parts = [];
+  if (state.movie_count) parts.push(`${count(state.movie_count)} films`);
+  if (state.snapshot_date) parts.push(`popularity of ${day(state.snapshot_date)}`);
+  if (state.predicted_at) parts.push(`predicted ${ago(state.predicted_at)}`);
+  byId("freshness").textContent = parts.join(" · ") || "No data yet";
+}
+
+function showTrouble(reason) {
+  const trouble = byId("trouble");
+  byId("dot").className = reason ? "dot down" : "dot live";
+  if (!reason) {
+    trouble.hidden = true;
+    return;
+  }
+  const since = goodAt ? `What you see is from ${clock(goodAt)}. ` : "";
+  const text = `No new data: ${reason}. ${since}Trying again every ${Math.round(RETRY_MS / 1000)} seconds.`;
+  if (trouble.textContent !== text) trouble.textContent = text;
+  trouble.hidden = false;
+}
+
+async function tick() {
+  clearTimeout(timer);
+  const results = await Promise.allSettled([...Object.keys(SECTIONS).map(refresh), refreshFilm()]);
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed && !("status" in failed.reason)) console.error(failed.reason);
+  if (!failed) goodAt = Date.now();
+  showTrouble(failed ? failed.reason.message : null);
+  showFreshness();
+  timer = setTimeout(tick, failed ? RETRY_MS : POLL_MS);
+}
+
+function choose(name, sections) {
+  return (value) => {
+    chosen[name] = value;
+    Promise.all(sections.map(refresh)).catch((error) => showTrouble(error.message));
+  };
+}
+
+choices(byId("coming-order"), choose("coming", ["coming"]));
+choices(byId("misjudged-target"), choose("misjudged", ["misjudged"]));
+choices(byId("misjudged-votes"), choose("votes", ["misjudged"]));
+choices(byId("comparison-target"), choose("comparison", ["comparison"]));
+listenForFilms();
+listenForSearch();
+document.addEventListener("visibilitychange", () => { if (!document.hidden) tick(); });
+tick();

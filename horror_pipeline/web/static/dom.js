@@ -1,0 +1,106 @@
+// Building elements and writing numbers and dates. Texts always become text nodes: nothing is parsed as HTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function fill(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+export const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
+export const svg = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+export const byId = (id) => document.getElementById(id);
+
+// Replace what a section shows, leaving the keyboard focus on the same thing where it still exists.
+export function show(container, ...children) {
+  const focused = container.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  const opened = new Set([...container.querySelectorAll("details[open][data-key]")].map((item) => item.dataset.key));
+  container.replaceChildren(...children.flat().filter(Boolean));
+  container.removeAttribute("aria-busy");
+  container.classList.remove("skeleton");
+  for (const item of container.querySelectorAll("details[data-key]")) item.open = opened.has(item.dataset.key);
+  if (focused) container.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+}
+
+const whole = new Intl.NumberFormat("en");
+const oneDigit = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const twoDigits = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const dayFormat = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+const clockFormat = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+
+export const NONE = "–";
+const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
+export const count = (value) => (known(value) ? whole.format(value) : NONE);
+export const rating = (value) => (known(value) ? oneDigit.format(value) : NONE);
+export const fine = (value) => (known(value) ? twoDigits.format(value) : NONE);
+export const percent = (value) => (known(value) ? `${Math.round(value * 100)} %` : NONE);
+export function popularity(value) {
+  if (!known(value)) return NONE;
+  return value >= 100 ? whole.format(Math.round(value)) : value >= 10 ? oneDigit.format(value) : twoDigits.format(value);
+}
+
+const midnight = (text) => Date.parse(`${text}T00:00:00Z`);
+export const day = (text) => (text ? dayFormat.format(midnight(text)) : "no date yet");
+export const clock = (moment) => clockFormat.format(moment);
+export const year = (text) => (text ? text.slice(0, 4) : null);
+export const daysUntil = (text) => Math.ceil((midnight(text) - Date.now()) / 86_400_000);
+export const votes = (value) => (value === 1 ? "1 vote" : `${count(value ?? 0)} votes`);
+
+export function span(days) {
+  if (days < 1) return "today";
+  if (days < 2) return "1 day";
+  if (days < 60) return `${Math.round(days)} days`;
+  return days < 730 ? `${Math.round(days / 30.4)} months` : `${Math.round(days / 365.25)} years`;
+}
+
+export function ago(moment) {
+  const minutes = Math.max(0, (Date.now() - Date.parse(moment)) / 60_000);
+  if (minutes < 1) return "just now";
+  if (minutes < 90) return `${Math.round(minutes)} min ago`;
+  return minutes < 48 * 60 ? `${Math.round(minutes / 60)} h ago` : `${span(minutes / 1440)} ago`;
+}
+
+// The button that opens a film; `where` keeps keys apart when a film is listed twice.
+export function filmButton(film, where) {
+  return h("button", { type: "button", class: "film", "data-film": film.tmdb_id, "data-key": `${where}-${film.tmdb_id}` }, film.title);
+}
+
+// A table that keeps its meaning for screen readers when a phone's layout makes a grid of it.
+export function table(headings, rows, { caption, stacked = false } = {}) {
+  return h(
+    "table",
+    { class: stacked ? "table stacked" : "table", role: "table" },
+    h("caption", { class: "hidden" }, caption),
+    h("thead", { role: "rowgroup" },
+      h("tr", { role: "row" }, headings.map(([name, kind]) => h("th", { scope: "col", role: "columnheader", class: kind }, name)))),
+    h("tbody", { role: "rowgroup" },
+      rows.map((cells) =>
+        h("tr", { role: "row" }, cells.map((cell, index) =>
+          h("td", { role: "cell", class: headings[index][1], "data-label": index ? headings[index][0] : null }, cell))))),
+  );
+}
+
+// The same numbers as a chart, for whoever cannot see it.
+export function asTable(key, summary, headings, rows) {
+  return h("details", { "data-key": key },
+    h("summary", {}, summary),
+    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": summary },
+      h("table", {},
+        h("thead", {}, h("tr", {}, headings.map((name) => h("th", { scope: "col" }, name)))),
+        h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell))))))));
+}
+
+// A row of buttons of which one is pressed. Calls `changed` with the value chosen.
+export function choices(group, changed) {
+  group.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    for (const other of group.querySelectorAll("button")) other.setAttribute("aria-pressed", String(other === button));
+    changed(button.dataset.value);
+  });
+}

@@ -1,0 +1,139 @@
+// One film: what it is, its popularity day by day, and what was predicted. Opens over the page; `?film=…` links to it.
+
+import { get } from "./api.js";
+import { draw, hideTip } from "./charts.js";
+import { asTable, byId, day, h, popularity, rating, show, votes, year } from "./dom.js";
+import { interval, popularityScale, ratingScale } from "./marks.js";
+
+const POSTERS = "https://image.tmdb.org/t/p/w342";
+let opened = null;
+
+export async function openFilm(tmdbId, { push = true } = {}) {
+  const dialog = byId("film");
+  hideTip();
+  opened = Number(tmdbId);
+  if (push) history.pushState({ film: opened }, "", `?film=${opened}`);
+  show(byId("film-body"), h("h2", { id: "film-title" }, "Reading…"));
+  if (!dialog.open) dialog.showModal();
+  await refreshFilm();
+  return true;
+}
+
+export async function refreshFilm() {
+  if (opened === null) return;
+  const wanted = opened;
+  try {
+    const data = await get(`/api/movies/${wanted}`, { days: 180 });
+    if (wanted === opened) showFilm(data);
+  } catch (error) {
+    if (wanted === opened && !byId("film-body").querySelector(".facts")) {
+      show(byId("film-body"), h("h2", { id: "film-title" }, "This film cannot be shown"), h("p", { class: "none-yet" }, error.message));
+    }
+  }
+}
+
+function closed() {
+  opened = null;
+  hideTip();
+  if (new URLSearchParams(location.search).has("film")) history.pushState({}, "", location.pathname);
+}
+
+export function listenForFilms() {
+  const dialog = byId("film");
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-film]");
+    if (button) openFilm(button.dataset.film);
+    else if (event.target === dialog) dialog.close();
+  });
+  byId("film-close").addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", closed);
+  const fromAddress = () => {
+    const id = new URLSearchParams(location.search).get("film");
+    if (id && /^\d{1,15}$/.test(id)) openFilm(id, { push: false });
+    else if (dialog.open) dialog.close();
+  };
+  addEventListener("popstate", fromAddress);
+  fromAddress();
+}
+
+let shown = "";
+
+function showFilm(data) {
+  const text = JSON.stringify(data);
+  const body = byId("film-body");
+  if (text === shown && body.querySelector(".facts")) return;
+  shown = text;
+  const { movie, predictions } = data;
+  const newest = predictions.at(-1);
+  const chart = h("div", { class: "chart short", role: "img" });
+  show(body,
+    h("div", { class: "film-head" }, poster(movie), h("div", {},
+      h("h2", { id: "film-title" }, movie.title),
+      h("p", { class: "muted" }, facts(movie)),
+      movie.tagline && h("p", { class: "tagline" }, movie.tagline),
+      movie.overview && h("p", {}, movie.overview),
+      people("Directed by", movie.directors), people("With", movie.cast_names))),
+    h("div", { class: "facts" },
+      figure("Popularity", popularity(movie.popularity), newest && forecast(newest, "popularity", popularity, movie.popularity)),
+      figure("Rating", movie.vote_average === null ? "no votes" : `${rating(movie.vote_average)} from ${votes(movie.vote_count)}`, newest && forecast(newest, "vote_average", rating, movie.vote_average))),
+    h("h3", {}, "Popularity day by day"),
+    data.history.length || predictions.length ? chart : h("p", { class: "none-yet" }, "No snapshot of it has been taken yet."),
+    historyTable(data));
+  if (chart.isConnected) drawHistory(chart, data);
+}
+
+function facts(movie) {
+  const minutes = movie.runtime_minutes && `${movie.runtime_minutes} min`;
+  const original = movie.original_title !== movie.title && movie.original_title;
+  return [movie.release_date ? day(movie.release_date) : "no date yet", minutes, movie.genres.join(", "), original, movie.status !== "Released" && movie.status, movie.gone_at && "no longer on TMDB"].filter(Boolean).join(" · ");
+}
+
+const people = (label, names) => names?.length ? h("p", { class: "small muted" }, `${label} ${names.join(", ")}`) : null;
+const figure = (name, value, rest) => h("div", {}, h("span", { class: "muted small" }, name), h("strong", { class: "number" }, value), rest);
+
+function forecast(row, target, write, real) {
+  const [predicted, lower, upper] = [row[`predicted_${target}`], row[`${target}_lower`], row[`${target}_upper`]];
+  if (predicted === null) return h("p", { class: "small muted" }, "not predicted");
+  const scale = target === "popularity" ? popularityScale([lower, upper, real]) : ratingScale;
+  return [interval({ predicted, lower, upper, real, scale }), h("p", { class: "small muted" }, `predicted ${write(predicted)} (${write(lower)} – ${write(upper)}) on ${day(row.predicted_at.slice(0, 10))}`)];
+}
+
+function poster(movie) {
+  if (document.body.dataset.posters !== "yes" || !/^\/[\w.-]+$/.test(movie.poster_path ?? "")) return null;
+  const image = h("img", { class: "poster", alt: "", src: POSTERS + movie.poster_path, referrerpolicy: "no-referrer" });
+  image.addEventListener("error", () => image.remove());
+  return image;
+}
+
+function historyTable({ history, predictions }) {
+  const rows = new Map();
+  for (const snapshot of history) rows.set(snapshot.snapshot_date, { real: snapshot.popularity });
+  for (const row of predictions) {
+    const date = row.predicted_at.slice(0, 10);
+    rows.set(date, { ...rows.get(date), predicted: `${popularity(row.predicted_popularity)} (${popularity(row.popularity_lower)} – ${popularity(row.popularity_upper)})` });
+  }
+  if (!rows.size) return null;
+  const sorted = [...rows].sort(([a], [b]) => (a < b ? 1 : -1));
+  return asTable("history", "The same as a table", ["Day", "Popularity", "Predicted then"], sorted.map(([date, row]) => [day(date), popularity(row.real), row.predicted ?? "–"]));
+}
+
+function drawHistory(chart, { movie, history, predictions }) {
+  chart.setAttribute("aria-label", `Line chart of the popularity of ${movie.title} over ${history.length} days, with what was predicted. The table below has the numbers.`);
+  const made = predictions.filter((row) => row.predicted_popularity !== null);
+  const band = [...made.map((row) => [row.predicted_at, row.popularity_upper]), ...made.toReversed().map((row) => [row.predicted_at, row.popularity_lower])];
+  const make = (theme) => ({
+    xaxis: { title: "", type: "date", tickformat: "%-d %b" },
+    yaxis: { title: "Popularity", rangemode: "tozero" },
+    traces: [
+      { x: band.map(([x]) => x), y: band.map(([, y]) => y), fill: "toself", mode: "lines", line: { width: 0 }, fillcolor: theme.interval, opacity: 0.45, hoverinfo: "skip" },
+      { x: made.map((row) => row.predicted_at), y: made.map((row) => row.predicted_popularity), mode: made.length === 1 ? "markers" : "lines", marker: { color: theme.predicted, size: 9 }, line: { color: theme.predicted, width: 2, dash: "dash" } },
+      { x: history.map((row) => row.snapshot_date), y: history.map((row) => row.popularity), mode: history.length === 1 ? "markers" : "lines", marker: { color: theme.real }, line: { color: theme.real, width: 2.5 } },
+    ],
+  });
+  const tip = ({ curveNumber, pointIndex }) => curveNumber === 1
+    ? [day(made[pointIndex].predicted_at.slice(0, 10)), `predicted ${popularity(made[pointIndex].predicted_popularity)}`]
+    : [day(history[pointIndex].snapshot_date), `popularity ${popularity(history[pointIndex].popularity)}`];
+  draw(chart, make, { tip }).catch((error) => chart.replaceWith(h("p", { class: "none-yet" }, error.message)));
+}
+
+export const filmYear = (film) => year(film.release_date) ?? "no date";

@@ -1,0 +1,91 @@
+// Lists of films: popular now, coming, under- and over-valued.
+
+import { NONE, byId, count, day, daysUntil, filmButton, h, popularity, rating, show, span, table, votes, year } from "./dom.js";
+import { interval, popularityScale, ratingScale, sparkline } from "./marks.js";
+
+const noneYet = (text) => h("p", { class: "none-yet" }, text);
+
+function change(film) {
+  if (!film.popularity_week_ago || film.popularity === null) return null;
+  const share = film.popularity / film.popularity_week_ago - 1;
+  if (Math.abs(share) < 0.01) return h("span", { class: "sub" }, "as a week ago");
+  const text = `${share > 0 ? "▲" : "▼"} ${count(Math.round(Math.abs(share) * 100))} % in a week`;
+  return h("span", { class: `sub ${share > 0 ? "up" : "down"}` }, text);
+}
+
+function since(film) {
+  const parts = [year(film.release_date)];
+  if (film.popular_since) parts.push(`in the top 1 % since ${day(film.popular_since)}, ${span(-daysUntil(film.popular_since) + 1)}`);
+  return h("span", { class: "sub" }, parts.filter(Boolean).join(" · "));
+}
+
+export function showPopular(summary) {
+  const rows = summary.movies.map((film, index) => [
+    String(index + 1),
+    [filmButton(film, "popular"), since(film)],
+    sparkline(film.popularity_by_day) ?? h("span", { class: "sub" }, "no history yet"),
+    [h("span", { class: "number" }, popularity(film.popularity)), change(film)],
+    film.vote_average === null ? h("span", { class: "sub" }, "no votes yet") : [h("span", { class: "number" }, rating(film.vote_average)), h("span", { class: "sub" }, votes(film.vote_count))],
+  ]);
+  const headings = [["#", "rank"], ["Film", ""], ["Last 30 days", "wide"], ["Popularity", "right"], ["Rating", "right wide"]];
+  show(byId("popular-body"), rows.length ? table(headings, rows, { caption: "The ten most popular horror films" }) : noneYet("No popularity has been observed yet."));
+}
+
+function estimate(predicted, lower, upper, scale, write) {
+  if (predicted === null) return NONE;
+  return h("div", { class: "estimate" },
+    interval({ predicted, lower, upper, scale }),
+    h("span", { class: "number" }, `${write(predicted)} `, h("span", { class: "muted" }, `(${write(lower)} – ${write(upper)})`)));
+}
+
+function release(film) {
+  if (!film.release_date) return ["no date yet"];
+  const days = daysUntil(film.release_date);
+  return [h("span", { class: "number" }, day(film.release_date)), h("span", { class: "sub" }, days > 0 ? `in ${span(days)}` : "out now")];
+}
+
+export function showComing(page) {
+  const scale = popularityScale(page.predictions.flatMap((film) => [film.popularity_lower, film.popularity_upper]));
+  const rows = page.predictions.map((film) => [
+    [filmButton(film, "coming"), h("span", { class: "sub" }, film.genres.filter((genre) => genre !== "Horror").join(", ") || "Horror")],
+    release(film),
+    estimate(film.predicted_popularity, film.popularity_lower, film.popularity_upper, scale, popularity),
+    estimate(film.predicted_vote_average, film.vote_average_lower, film.vote_average_upper, ratingScale, rating),
+  ]);
+  const headings = [["Film", ""], ["Release", ""], ["Expected popularity", ""], ["Expected rating", ""]];
+  const more = page.total > rows.length ? h("p", { class: "chart-note" }, `${rows.length} of ${count(page.total)} coming films.`) : null;
+  const body = rows.length ? [table(headings, rows, { caption: "Coming films with predicted popularity and rating", stacked: true }), more] : noneYet("No coming film has a prediction yet.");
+  show(byId("coming-body"), body);
+}
+
+const TARGETS = {
+  vote_average: {
+    lead: "Where the audience and the model disagree most. Under-valued films are rated lower than films like them; over-valued ones higher.",
+    real: "actual_vote_average", predicted: "predicted_vote_average", lower: "vote_average_lower", upper: "vote_average_upper", write: rating, scale: () => ratingScale,
+  },
+  popularity: {
+    lead: "Where attention and the model disagree most. Under-valued films get less attention than films like them; over-valued ones more.",
+    real: "actual_popularity", predicted: "predicted_popularity", lower: "popularity_lower", upper: "popularity_upper", write: popularity, scale: popularityScale,
+  },
+};
+
+export function showMisjudged(target, under, over) {
+  const kind = TARGETS[target];
+  byId("misjudged-lead").textContent = `${kind.lead} Films with few votes are left out: their numbers are chance.`;
+  const all = [...under.predictions, ...over.predictions];
+  const scale = kind.scale(all.flatMap((film) => [film[kind.lower], film[kind.upper], film[kind.real]]));
+  for (const [id, page, word] of [["undervalued-body", under, "below"], ["overvalued-body", over, "above"]]) {
+    const items = page.predictions.map((film) => gap(film, kind, scale, id));
+    show(byId(id), items.length ? h("ul", { class: "gaps" }, items) : noneYet(`No film is ${word} what the model expects.`));
+  }
+}
+
+function gap(film, kind, scale, where) {
+  const [real, predicted] = [kind.write(film[kind.real]), kind.write(film[kind.predicted])];
+  return h("li", {},
+    h("div", { class: "top" },
+      h("div", {}, filmButton(film, where), " ", h("span", { class: "muted small" }, year(film.release_date) ?? "")),
+      h("span", { class: "muted small number" }, votes(film.actual_vote_count))),
+    interval({ predicted: film[kind.predicted], lower: film[kind.lower], upper: film[kind.upper], real: film[kind.real], scale }),
+    h("p", { class: "small muted" }, "Real ", h("strong", { class: "number" }, real), `, predicted ${predicted} (${kind.write(film[kind.lower])} – ${kind.write(film[kind.upper])})`));
+}

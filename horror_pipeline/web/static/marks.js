@@ -1,0 +1,38 @@
+// Small drawings inside rows: a sparkline and an interval. Decorative: the numbers stand beside them as text.
+
+import { svg } from "./dom.js";
+
+export function sparkline(values) {
+  const known = values.map((value, index) => [index, value]).filter(([, value]) => value !== null);
+  if (known.length < 2) return null;
+  const high = Math.max(...known.map(([, value]) => value));
+  const x = (index) => ((index / (values.length - 1)) * 100).toFixed(2);
+  const y = (value) => (28 - (value / (high || 1)) * 26).toFixed(2);
+  const line = known.map(([index, value], n) => `${n ? "L" : "M"}${x(index)} ${y(value)}`).join("");
+  const area = `${line}L${x(known.at(-1)[0])} 30L${x(known[0][0])} 30Z`;
+  return svg("svg", { class: "spark", viewBox: "0 0 100 30", preserveAspectRatio: "none", "aria-hidden": "true" },
+    svg("path", { class: "area", d: area }), svg("path", { d: line }));
+}
+
+// A predicted value with its interval on a shared scale, and the real value where it is known.
+export function interval({ lower, upper, predicted, real = null, scale }) {
+  if (predicted === null) return null;
+  const place = (value) => `${(Math.min(1, Math.max(0, scale(value))) * 100).toFixed(2)}%`;
+  const from = Math.min(1, Math.max(0, scale(lower ?? predicted)));
+  const to = Math.min(1, Math.max(0, scale(upper ?? predicted)));
+  return svg("svg", { class: "interval", "aria-hidden": "true" },
+    svg("rect", { class: "axis", x: 0, y: "45%", width: "100%", height: "10%", rx: 1 }),
+    svg("rect", { class: "range", x: `${(from * 100).toFixed(2)}%`, y: "28%", width: `${(Math.max(0.004, to - from) * 100).toFixed(2)}%`, height: "44%", rx: 4 }),
+    svg("circle", { class: "predicted", cx: place(predicted), cy: "50%", r: 4 }),
+    real === null ? null : svg("circle", { class: "real", cx: place(real), cy: "50%", r: 6 }));
+}
+
+export const ratingScale = (value) => value / 10;
+
+// Popularity spans orders of magnitude: a logarithmic scale from `low` to `high`.
+export function popularityScale(values) {
+  const known = values.filter((value) => value !== null && value > 0);
+  const low = Math.log(Math.min(0.5, ...known));
+  const high = Math.log(Math.max(1, ...known));
+  return (value) => (Math.log(Math.max(value, 1e-6)) - low) / (high - low || 1);
+}
