@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from horror_pipeline import embedded
 from horror_pipeline.errors import HorrorError, SettingsError, WarehouseError
-from horror_pipeline.settings import Settings, postgres_url
+from horror_pipeline.settings import Settings, get_settings, postgres_url
 from horror_pipeline.warehouse import store
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -92,6 +92,7 @@ def prepared(settings: Settings) -> Iterator[Environment]:
         _prepare_schema(environment)
         _ensure_database(dagster_url)
         os.environ.update(environment.variables())
+        get_settings.cache_clear()  # whoever reads the settings from here on finds what was just exported
         yield environment
 
 

@@ -114,7 +114,7 @@ def test_a_database_of_another_version_is_refused_and_left_alone(
 ) -> None:
     engine = store.connect(database_url)
     with engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE schema_version SET version_num = '9999'"))
         connection.execute(text("INSERT INTO data_source VALUES (true, 'http://x', now())"))
     monkeypatch.setenv("DATABASE_URL", given(database_url))
     assert_one_line(horror("run"), "9999")

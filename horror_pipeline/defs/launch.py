@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import dagster as dg
 from sqlalchemy import Engine
 
-from horror_pipeline.definitions import defs
+from horror_pipeline import definitions
 from horror_pipeline.defs.automation import change_days_wanted, missing_days, range_tags
 from horror_pipeline.warehouse import catalogue
 
@@ -24,6 +27,16 @@ PROCESS_TAG = "horror/process"
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The run's log goes to Dagster's event log; the terminal shows progress instead."""
+
+
+class ErrorInfo(Protocol):
+    """What Dagster tells of an exception."""
+
+    @property
+    def message(self) -> str: ...  # noqa: D102
+
+    @property
+    def cause(self) -> ErrorInfo | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -54,22 +67,30 @@ def run_job(name: str, instance: dg.DagsterInstance, partitions: tuple[str, str]
         partitions: first and last partition key, both included, as one run; None for a job without partitions.
     """
     tags = {PROCESS_TAG: this_process()} | (range_tags(*partitions) if partitions else {})
-    job = dg.Definitions.merge(defs()).resolve_job_def(name)
+    job = definitions.defs().resolve_job_def(name)
     result = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False, run_config=QUIET)
     return JobResult(
         job_name=name,
         run_id=result.run_id,
         success=result.success,
-        failures=[_failure_line(event) for event in result.all_events if event.is_step_failure],
+        failures=_failures(result.all_events),
         metadata=_figures(result),
     )
 
 
-def _failure_line(event: dg.DagsterEvent) -> str:
-    error = event.step_failure_data.error
-    root = error.cause if error is not None and error.cause is not None else error
-    message = root.message.strip() if root is not None else "failed"
-    return f"{event.step_key}: {message.splitlines()[0] if message else 'failed'}"
+def _failures(events: Sequence[dg.DagsterEvent]) -> list[str]:
+    """A line for each step that failed; where none did, for the run itself, as when a resource would not start."""
+    steps = [(event.step_key, event.step_failure_data.error) for event in events if event.is_step_failure]
+    runs = [(event.job_name, event.job_failure_data.error) for event in events if event.is_job_failure]
+    return [f"{name}: {root_message(error)}" for name, error in steps or runs]
+
+
+def root_message(error: ErrorInfo | None) -> str:
+    """What the innermost cause says, without its class and traceback."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    lines = error.message.strip().splitlines() if error is not None else []
+    return re.sub(r"^[\w.]+: ", "", lines[0]) if lines else "failed without a message"
 
 
 def _figures(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, int | float | str]]:
