@@ -208,7 +208,7 @@ class Catalogue:
         directors = tuple(rng.sample(self.directors, 2 if rng.random() < 0.06 else 1))
         cast = tuple(rng.sample(self.actors, rng.randint(3, 9)))
         budget = math.exp(rng.gauss(math.log(1.5e6), 1.3))
-        runtime = max(61, round(rng.gauss(93 + 3 * math.log10(budget / 1e6), 10)))
+        runtime = max(61, round(rng.gauss(93 + 5 * math.log10(budget / 1e6), 11)))
         reach, quality = _prospects(rng, released.month, language, genre_ids, directors, cast, budget, runtime)
         if series:
             reach += 1.0 + series.draw - 0.12 * (part - 1)
@@ -285,22 +285,23 @@ def _prospects(
     traits = [GENRE_TRAITS[genre] for genre in genre_ids if genre in GENRE_TRAITS]
     fame = max(person.draw for person in cast) - 1.3
     reach = (
-        0.65 * directors[0].draw
+        0.5 * directors[0].draw
         + 0.25 * fame
-        + 0.6 * (math.log(budget) - math.log(1.5e6)) / 1.3
-        + (0.12 if language == "en" else -0.35)
-        + {10: 0.3, 9: 0.1, 1: -0.15}.get(month, 0)
-        + sum(effect for _, effect, _ in traits)
-        - 0.1
-        + rng.gauss(0, 0.8)
+        + 0.5 * (math.log(budget) - math.log(1.5e6)) / 1.3
+        + (0.15 if language == "en" else -0.6)
+        + {10: 0.45, 9: 0.2, 1: -0.35, 2: -0.2}.get(month, 0)
+        + 1.8 * sum(effect for _, effect, _ in traits)
+        + 0.025 * (runtime - 93)
+        - 0.25
+        + rng.gauss(0, 0.7)
     )
     quality = (
         5.0
-        + 0.45 * directors[0].craft
-        + 0.4 * reach
-        + (0 if language == "en" else 0.3)
-        + 0.012 * (runtime - 93)
-        + sum(effect for _, _, effect in traits)
+        + 0.35 * directors[0].craft
+        + 0.35 * reach
+        + (0 if language == "en" else 0.5)
+        + 0.02 * (runtime - 93)
+        + 1.3 * sum(effect for _, _, effect in traits)
         + rng.gauss(0, 0.15)
     )
     return reach, quality
