@@ -52,7 +52,8 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
     Raises:
         HorrorError: a job failed; what was stored before and by the jobs before it is still there.
     """
-    from horror_pipeline.defs.launch import pending_change_days, reap_dead_runs
+    from horror_pipeline.defs.launch import pending_change_days
+    from horror_pipeline.defs.liveness import reap_dead_runs
     from horror_pipeline.defs.partitions import last_release_year
     from horror_pipeline.warehouse import store
 
