@@ -1,7 +1,7 @@
 """Running a job of the graph in this process, for the `horror` command: no daemon, no queue, an honest result.
 
-What belongs here: launching, and what a run of `horror run` or `horror backfill` asks for. What does not: talking to the
-person at the terminal.
+What belongs here: launching, and what a run of `horror run` or `horror backfill` asks for. What does not: talking to
+the person at the terminal.
 """
 
 from __future__ import annotations

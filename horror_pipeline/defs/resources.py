@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 import dagster as dg
 from sqlalchemy import Engine
 
+from horror_pipeline.defs.liveness import process_tags
 from horror_pipeline.demo.process import spawn
 from horror_pipeline.errors import SettingsError
 from horror_pipeline.settings import TMDB_API_URL, Settings, get_settings, postgres_url
@@ -40,6 +41,8 @@ class WarehouseResource(dg.ConfigurableResource[Engine]):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Engine]:
         """Hand out an engine for one run and close its connections after it."""
+        if context.run is not None and context.instance is not None:
+            context.instance.add_run_tags(context.run.run_id, process_tags(context.run.run_id))
         settings = get_settings()
         if settings.database_url is None:
             raise SettingsError('DATABASE_URL is not set in this shell; run: eval "$(horror env)"')
