@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -217,9 +217,9 @@ def demo(
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 8801,
 ) -> None:
     """Serve the made-up TMDB alone."""
-    from horror_pipeline.demo.server import run_forever
+    from horror_pipeline.demo.server import banner, run_forever
 
-    run_forever(host, port)
+    run_forever(host, port, on_ready=lambda server: out.print(banner(server.api_url, server.exports_url), markup=False))
 
 
 @app.command()
@@ -285,7 +285,7 @@ def backfill_changes(
     _backfill("collect_changes", f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}", closed_days.get_partition_keys())
 
 
-def _backfill(job_name: str, first: str, last: str, keys: list[str] | tuple[str, ...]) -> None:
+def _backfill(job_name: str, first: str, last: str, keys: Sequence[str]) -> None:
     from horror_pipeline.runner import run_step
 
     if first > last:

@@ -172,7 +172,7 @@ def load_settings() -> Settings:
         SettingsError: one line naming every wrong variable; values are left out, as they may be secret.
     """
     try:
-        return Settings()  # type: ignore[call-arg]  # mypy wants the aliased fields as arguments
+        return Settings()
     except ValidationError as error:
         problems = "; ".join(_describe(problem) for problem in error.errors(include_input=False, include_url=False))
         raise SettingsError(f"wrong setting: {problems}") from None

@@ -6,8 +6,10 @@ What belongs here: translating `warehouse.tables` into Dagster's metadata. What 
 from __future__ import annotations
 
 import dagster as dg
-from sqlalchemy import Table
+from sqlalchemy import Dialect, Table
 from sqlalchemy.dialects import postgresql
+
+POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
 
 OWNERS = ["team:horror-pipeline"]
 
@@ -24,7 +26,7 @@ def column_schema(table: Table) -> dict[str, object]:
     columns = [
         dg.TableColumn(
             name=column.name,
-            type=column.type.compile(dialect=postgresql.dialect()).lower(),
+            type=column.type.compile(dialect=POSTGRES).lower(),
             description=column.comment,
             constraints=dg.TableColumnConstraints(nullable=bool(column.nullable), unique=False),
             tags={"primary_key": ""} if column.primary_key else None,

@@ -68,14 +68,18 @@ class TmdbResource(dg.ConfigurableResource[TmdbClient]):
         """Hand out a client for one run."""
         settings = get_settings()
         with ExitStack() as stack:
-            if settings.is_demo and settings.tmdb_api_url == TMDB_API_URL:
-                demo = stack.enter_context(spawn())
-                limited = "tmdb_requests_per_second" in settings.model_fields_set
+            if settings.is_demo:
+                api_url, exports_url, pace = settings.tmdb_api_url, settings.tmdb_exports_url, UNLIMITED
+                if "tmdb_requests_per_second" in settings.model_fields_set:
+                    pace = settings.tmdb_requests_per_second
+                if api_url == TMDB_API_URL:  # nobody serves one: this run does
+                    demo = stack.enter_context(spawn())
+                    api_url, exports_url = demo.api_url, demo.exports_url
                 client = TmdbClient(
-                    api_url=demo.api_url,
-                    exports_url=demo.exports_url,
+                    api_url=api_url,
+                    exports_url=exports_url,
                     api_key=DEMO_KEY,
-                    requests_per_second=settings.tmdb_requests_per_second if limited else UNLIMITED,
+                    requests_per_second=pace,
                     connections=settings.tmdb_connections,
                 )
             else:

@@ -151,8 +151,7 @@ def banner(api_url: str, exports_url: str) -> str:
     return "\n".join(
         (
             notice(),
-            "Use it in another shell with:",
-            "  export TMDB_API_KEY=demo",
+            "Use it in another shell, where TMDB_API_KEY is not set, with:",
             f"  export TMDB_API_URL={api_url}",
             f"  export TMDB_EXPORTS_URL={exports_url}",
             "Ctrl-C stops it.",

@@ -49,11 +49,20 @@ T = TypeVar("T")
 class ClientSettings(Protocol):
     """The settings a client is made from."""
 
-    tmdb_api_key: Any
-    tmdb_api_url: str
-    tmdb_exports_url: str
-    tmdb_requests_per_second: float
-    tmdb_connections: int
+    @property
+    def tmdb_api_key(self) -> Any: ...  # noqa: D102
+
+    @property
+    def tmdb_api_url(self) -> str: ...  # noqa: D102
+
+    @property
+    def tmdb_exports_url(self) -> str: ...  # noqa: D102
+
+    @property
+    def tmdb_requests_per_second(self) -> float: ...  # noqa: D102
+
+    @property
+    def tmdb_connections(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
