@@ -162,11 +162,12 @@ def banner(api_url: str, exports_url: str) -> str:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         if not 0 <= port <= LAST_PORT:
-            raise OSError(errno.EINVAL, f"ports are 0 to {LAST_PORT}")
+            raise OSError(errno.EINVAL, "no such port")
         return socket.create_server((host, port), backlog=256)
     except OSError as error:
+        reason = str(error.strerror).partition(" (while")[0]  # what follows repeats the address
         raise HorrorError(
-            f"the demo TMDB cannot listen on {host}:{port} ({error.strerror}); "
+            f"the demo TMDB cannot listen on {host}:{port} ({reason}); "
             "choose another port, or stop what uses this one"
         ) from None
 

@@ -109,7 +109,7 @@ def test_many_clients_at_once_get_their_own_answers(server: DemoServer) -> None:
 
 
 def test_a_port_in_use_is_one_clear_error(server: DemoServer) -> None:
-    with pytest.raises(HorrorError, match=f"cannot listen on 127.0.0.1:{server.port} .*choose another port") as caught:
+    with pytest.raises(HorrorError, match=r"\(Address already in use\); choose another port") as caught:
         serve(server.port)
     assert "\n" not in str(caught.value)
 
