@@ -167,8 +167,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = str(error.strerror).partition(" (while")[0]  # what follows repeats the address
         raise HorrorError(
-            f"the demo TMDB cannot listen on {host}:{port} ({reason}); "
-            "choose another port, or stop what uses this one"
+            f"the demo TMDB cannot listen on {host}:{port} ({reason}); choose another port, or stop what uses this one"
         ) from None
 
 
