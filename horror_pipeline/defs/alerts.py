@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import dagster as dg
 from pydantic import SecretStr
 
-from horror_pipeline.defs.launch import root_message
+from horror_pipeline.defs.failures import root_message
 from horror_pipeline.defs.liveness import reap_dead_runs
 from horror_pipeline.settings import Settings, get_settings, postgres_url
 
@@ -160,7 +160,7 @@ class Look:
     def _first_look(self) -> int:
         before = self.now - FIRST_LOOK_HOURS * 3600
         filters = [dg.EventRecordsFilter(kind, before_timestamp=before) for kind in TOLD]
-        last = [self.instance.get_event_records(one, limit=1, ascending=False) for one in filters]
+        last = [self.instance.event_log_storage.get_event_records(one, limit=1, ascending=False) for one in filters]
         return max((records[0].storage_id for records in last if records), default=0)
 
     def _events_after(self, number: int) -> list[dg.EventLogRecord]:
@@ -169,7 +169,7 @@ class Look:
         complete_to = float("inf")
         for kind in TOLD:
             after = dg.EventRecordsFilter(kind, after_cursor=number)
-            records = self.instance.get_event_records(after, limit=EVENTS_A_LOOK, ascending=True)
+            records = self.instance.event_log_storage.get_event_records(after, limit=EVENTS_A_LOOK, ascending=True)
             if len(records) == EVENTS_A_LOOK:
                 complete_to = min(complete_to, records[-1].storage_id)
             found += records
@@ -204,11 +204,11 @@ class Look:
         if run is None or event is None:
             return None  # deleted since, by a person or by retention
         failure, asset, error = event.job_failure_data, "", event.message or ""
-        if failure.error is not None:
-            error = root_message(failure.error)
         if (step := failure.first_step_failure_event) is not None:
             asset = self._assets_of(entry.run_id, step.step_key)
-            error = root_message(step.step_failure_data.error) or error
+            error = root_message(step.step_failure_data.error)
+        elif failure.error is not None:
+            error = root_message(failure.error)
         reason = REASONS.get(failure.failure_reason.value if failure.failure_reason else "", "it failed")
         return Message(
             id=f"run_failed:{run.run_id}",

@@ -7,32 +7,21 @@ the person at the terminal.
 from __future__ import annotations
 
 import datetime as dt
-import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import dagster as dg
 from sqlalchemy import Engine
 
 from horror_pipeline import definitions
 from horror_pipeline.defs.automation import change_days_wanted, missing_days, range_tags
+from horror_pipeline.defs.failures import root_message
 from horror_pipeline.defs.liveness import process_tags
 from horror_pipeline.warehouse import catalogue
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The run's log goes to Dagster's event log; the terminal shows progress instead."""
-
-
-class ErrorInfo(Protocol):
-    """What Dagster tells of an exception."""
-
-    @property
-    def message(self) -> str: ...  # noqa: D102
-
-    @property
-    def cause(self) -> ErrorInfo | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -80,18 +69,6 @@ def _failures(events: Sequence[dg.DagsterEvent]) -> list[str]:
     steps = [(event.step_key, event.step_failure_data.error) for event in events if event.is_step_failure]
     runs = [(event.job_name, event.job_failure_data.error) for event in events if event.is_job_failure]
     return [f"{name}: {root_message(error)}" for name, error in steps or runs]
-
-
-def root_message(error: ErrorInfo | None) -> str:
-    """What the innermost cause says, without its class and traceback."""
-    while error is not None and error.cause is not None:
-        error = error.cause
-    lines = error.message.strip().splitlines() if error is not None else []
-    return re.sub(r"^[\w.]+: ", "", lines[0]) if lines else "failed without a message"
-
-
-ADDED_UP = {"dagster/partition_row_count", "new", "changed", "unchanged", "rejected", "gone"}
-"""Figures that a materialisation tells of its partition alone; others are of the whole run."""
 
 
 def _figures(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, int | float | str]]:
