@@ -71,6 +71,10 @@ def _failures(events: Sequence[dg.DagsterEvent]) -> list[str]:
     return [f"{name}: {root_message(error)}" for name, error in steps or runs]
 
 
+ADDED_UP = {"dagster/partition_row_count", "new", "changed", "unchanged", "rejected", "gone"}
+"""Figures that a materialisation tells of its partition alone; others are of the whole run."""
+
+
 def _figures(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, int | float | str]]:
     figures: dict[str, dict[str, int | float | str]] = {}
     for event in result.all_events:
