@@ -198,6 +198,7 @@ movie_snapshots = Table(
     ),
     Column("source", Text, nullable=False, comment="Where popularity came from: `export` or `listing`."),
     Column("export_date", Date, comment="Date of the id export; NULL for `listing`."),
+    Index(None, "snapshot_date"),
     comment="One row per film and day; range-partitioned by month of snapshot_date.",
     postgresql_partition_by="RANGE (snapshot_date)",
 )

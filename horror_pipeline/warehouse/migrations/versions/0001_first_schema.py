@@ -199,6 +199,7 @@ def _create_movie_snapshots() -> None:
         comment="One row per film and day; range-partitioned by month of snapshot_date.",
         postgresql_partition_by="RANGE (snapshot_date)",
     )
+    op.create_index(op.f("ix_movie_snapshots_snapshot_date"), "movie_snapshots", ["snapshot_date"])
 
 
 def _create_movies() -> None:

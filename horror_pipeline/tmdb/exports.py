@@ -1,0 +1,253 @@
+"""A day's id export: every film's popularity under a fixed date, in one file.
+
+What belongs here: naming, streaming and reading the file, and deciding whether it can be trusted. What does not: which
+days to read, percentiles, storage. The file is inflated, split and filtered in one pass and kept nowhere: of some
+130 MB only the known films' popularities stay.
+
+A file is trusted when it starts like gzip, has as many bytes as the server said, ends where its own checksum says,
+holds JSON objects line by line, and at least as many of them as `least_lines`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from horror_pipeline.errors import ExportUnavailable, Unavailable
+
+PUBLISHED_AT = dt.time(8, 0)
+"""UTC time by which TMDB has put out the day's file; it was seen as early as 07:19."""
+
+KEPT_DAYS = 90
+"""Days TMDB keeps a file: three months."""
+
+ATTEMPTS = 3
+"""Attempts at a file whose transfer breaks off."""
+
+PIECE_BYTES = 1 << 16
+INFLATED_BYTES = 1 << 20
+LONGEST_LINE_BYTES = 1 << 20
+MOST_MALFORMED_SHARE = 0.001
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_ID_KEY = b'"id":'
+
+
+class Stream(Protocol):
+    """A file being received."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The answer's headers."""
+
+    def stream(self, size: int) -> Iterable[bytes]:
+        """The bytes as they are on the server, in pieces."""
+
+
+class Source(Protocol):
+    """Where exports come from; `client.TmdbClient` is one."""
+
+    exports_url: str
+
+    def open_export(self, url: str) -> AbstractContextManager[Stream]:
+        """Open a file, or raise `ExportUnavailable` where there is none."""
+
+
+@dataclass
+class Export:
+    """What a day's file says of the known films.
+
+    Attributes:
+        popularity: by tmdb_id.
+        lines: lines of the file.
+        received_bytes: its size as received.
+        without_popularity: known films whose popularity is missing or null.
+        malformed: lines, of known films or without a readable id, that are not what they should be.
+    """
+
+    popularity: dict[int, float] = field(default_factory=dict)
+    lines: int = 0
+    received_bytes: int = 0
+    without_popularity: int = 0
+    malformed: int = 0
+
+
+def export_url(exports_url: str, day: dt.date) -> str:
+    """The address of a day's file."""
+    return f"{exports_url}/movie_ids_{day:%m_%d_%Y}.json.gz"
+
+
+def read_export(source: Source, day: dt.date, known_ids: Set[int], *, now: dt.datetime, least_lines: int = 1) -> Export:
+    """Read a day's file.
+
+    Args:
+        source: the TMDB client.
+        day: which day's.
+        known_ids: films to keep.
+        now: the present moment, UTC; only words an error.
+        least_lines: fewer lines than this are not trusted.
+
+    Raises:
+        ExportUnavailable: it is not out yet, has expired, or cannot be trusted; one sentence naming the day.
+        Unavailable: the server keeps failing.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            with ExitStack() as stack:
+                try:
+                    stream = stack.enter_context(source.open_export(export_url(source.exports_url, day)))
+                except ExportUnavailable:
+                    raise ExportUnavailable(why_missing(day, now)) from None
+                return _read(stream, day, known_ids, least_lines)
+        except _BrokenOff as broken:
+            if attempt == ATTEMPTS - 1:
+                raise ExportUnavailable(f"{broken}; nothing of it was stored, run again later") from None
+    raise AssertionError("unreachable")
+
+
+def why_missing(day: dt.date, now: dt.datetime) -> str:
+    """The sentence for a file that is not there: which day, and from or until when there is one."""
+    out = dt.datetime.combine(day, PUBLISHED_AT, dt.UTC)
+    last = day + dt.timedelta(days=KEPT_DAYS)
+    if now < out or day >= now.date():
+        return f"the id export of {day} is not out yet; TMDB publishes it by {out:%Y-%m-%d %H:%M} UTC"
+    if now.date() > last:
+        return (
+            f"the id export of {day} has expired; TMDB kept it for about {KEPT_DAYS} days, until {last}, "
+            f"so history can now start at {now.date() - dt.timedelta(days=KEPT_DAYS)}"
+        )
+    return (
+        f"the id export of {day} is missing at TMDB, though files are kept for about {KEPT_DAYS} days "
+        f"(this one until {last}); run that day again later, or leave it out"
+    )
+
+
+def is_awaited(day: dt.date, now: dt.datetime) -> bool:
+    """Whether the day's file need not be out yet: waiting is all there is to do."""
+    return now < dt.datetime.combine(day, PUBLISHED_AT, dt.UTC)
+
+
+def parse_lines(batches: Iterable[list[bytes]], known_ids: Set[int]) -> Export:
+    """Read the lines of a file, keeping the known films.
+
+    A line is read as JSON when its film is known, or when its id cannot be told at a glance. The glance is exact:
+    within a JSON string every quote is escaped, so the bytes `"id":` are always a key; where a line has them once,
+    and digits and a comma follow, they are the film's id (or that of an object inside: TMDB's lines have none).
+    """
+    export = Export()
+    known_digits = {b"%d" % tmdb_id for tmdb_id in known_ids}
+    for lines in batches:
+        export.lines += len(lines)
+        for line in lines:
+            parts = line.split(_ID_KEY)
+            if len(parts) == 2:
+                digits = parts[1].partition(b",")[0]
+                if digits not in known_digits and digits.isdigit():
+                    continue
+            _take(line, known_ids, export)
+    return export
+
+
+def _take(line: bytes, known_ids: Set[int], export: Export) -> None:
+    """Read one line in full."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        export.malformed += 1
+        return
+    tmdb_id = record.get("id") if isinstance(record, dict) else None
+    if type(tmdb_id) is not int:
+        export.malformed += 1
+        return
+    if tmdb_id not in known_ids:
+        return
+    popularity = record.get("popularity")
+    if popularity is None:
+        export.without_popularity += 1
+    elif type(popularity) in (int, float) and 0 <= popularity < float("inf"):
+        export.popularity[tmdb_id] = float(popularity)
+    else:
+        export.malformed += 1
+
+
+class _BrokenOff(Exception):
+    """The transfer ended too early: worth another attempt."""
+
+
+def _read(stream: Stream, day: dt.date, known_ids: Set[int], least_lines: int) -> Export:
+    received = _Received(stream, day)
+    export = parse_lines(received.batches(), known_ids)
+    export.received_bytes = received.bytes
+    what = f"the id export of {day} cannot be trusted"
+    advice = "nothing of it was stored, run that day again later"
+    if export.malformed > max(10, MOST_MALFORMED_SHARE * export.lines):
+        raise ExportUnavailable(f"{what}: {export.malformed:,} of {export.lines:,} lines are not films; {advice}")
+    if export.lines < least_lines:
+        raise ExportUnavailable(
+            f"{what}: it has {export.lines:,} lines, where at least {least_lines:,} are expected; {advice}"
+        )
+    return export
+
+
+class _Received:
+    """The bytes of a file on their way to lines, counted and checked."""
+
+    def __init__(self, stream: Stream, day: dt.date) -> None:
+        self._stream = stream
+        self._day = day
+        self.bytes = 0
+
+    def batches(self) -> Iterator[list[bytes]]:
+        """Whole lines, some hundred kilobytes at a time; empty lines are left out."""
+        rest = b""
+        for text in self._inflated():
+            *lines, rest = (rest + text).split(b"\n")
+            if len(rest) > LONGEST_LINE_BYTES:
+                raise self._untrusted("a line of it has no end")
+            yield [line for line in lines if line.strip()]
+        if rest.strip():
+            yield [rest]
+
+    def _inflated(self) -> Iterator[bytes]:
+        inflater = zlib.decompressobj(wbits=31)
+        try:
+            for piece in self._pieces():
+                while piece:
+                    if inflater.eof:  # gzip allows several members, one after the other
+                        inflater = zlib.decompressobj(wbits=31)
+                    yield inflater.decompress(piece, INFLATED_BYTES)
+                    piece = inflater.unconsumed_tail or inflater.unused_data
+        except zlib.error:
+            raise self._untrusted("it is damaged") from None
+        if not inflater.eof:
+            raise _BrokenOff(f"the id export of {self._day} is truncated after {self.bytes:,} bytes")
+
+    def _pieces(self) -> Iterator[bytes]:
+        expected = self._stream.headers.get("Content-Length", "")
+        head = b""
+        try:
+            for piece in self._stream.stream(PIECE_BYTES):
+                self.bytes += len(piece)
+                if len(head) < len(_GZIP_MAGIC):
+                    head = (head + piece)[: len(_GZIP_MAGIC)]
+                    if not _GZIP_MAGIC.startswith(head):
+                        raise self._untrusted("it is not gzip but something else, such as an error page")
+                yield piece
+        except Unavailable as broken:
+            raise _BrokenOff(f"the id export of {self._day} broke off: {broken}") from None
+        if self.bytes == 0:
+            raise self._untrusted("it is empty")
+        if expected.isdigit() and int(expected) != self.bytes:
+            raise _BrokenOff(
+                f"the id export of {self._day} is truncated: {self.bytes:,} of {int(expected):,} bytes arrived"
+            )
+
+    def _untrusted(self, why: str) -> ExportUnavailable:
+        return ExportUnavailable(
+            f"the id export of {self._day} cannot be trusted: {why}; nothing of it was stored, run that day again later"
+        )

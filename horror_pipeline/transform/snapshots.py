@@ -1,0 +1,96 @@
+"""A day of history: what the day's export and the day's listing say of each film, as rows of `movie_snapshots`.
+
+What belongs here: which value wins, votes that make no sense, and the percentile within the day. What does not: reading
+files, SQL, the clock.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+COLUMNS = [
+    "tmdb_id",
+    "snapshot_date",
+    "popularity",
+    "popularity_percentile",
+    "vote_count",
+    "vote_average",
+    "source",
+    "export_date",
+]
+
+EXPORT, LISTING = "export", "listing"
+
+HIGHEST_VOTE = 10
+
+
+def snapshot_of_day(
+    day: dt.date, exported: Mapping[int, float], listed: pd.DataFrame, stored: pd.DataFrame
+) -> pd.DataFrame:
+    """Rows of one day.
+
+    Popularity is the export's; a film the export leaves out has the listing's of that very day, or what was stored from
+    it then. Votes are those of that day's listing, or what was stored from it: a later listing says nothing of the day.
+
+    Args:
+        day: the day.
+        exported: popularity by tmdb_id, from the day's export.
+        listed: `tmdb_id`, `popularity`, `vote_count`, `vote_average` of known films as listed on that day; any of the
+            values may be missing or impossible.
+        stored: the day's rows as they are, with those columns and `source`; empty where there are none.
+
+    Returns:
+        One row per film, by tmdb_id, with `COLUMNS`; unknown is NaN or None.
+    """
+    listing = _plausible(listed.drop_duplicates("tmdb_id", keep="last").set_index("tmdb_id"))
+    before = stored.set_index("tmdb_id")
+    export = pd.Series(exported, dtype="float64").rename_axis("tmdb_id")
+    kept = before.loc[before["source"] == LISTING, "popularity"].astype("float64")
+    popularity = export.combine_first(listing["popularity"]).combine_first(kept).dropna().sort_index()
+    ids = popularity.index
+    is_listed, is_exported = ids.isin(listing.index), ids.isin(export.index)
+    votes = {
+        name: np.where(is_listed, _values(listing[name], ids), _values(before[name], ids))
+        for name in ("vote_count", "vote_average")
+    }
+    rows = pd.DataFrame(
+        {
+            "tmdb_id": ids.to_numpy(dtype="int64"),
+            "snapshot_date": day,
+            "popularity": popularity.to_numpy(),
+            "popularity_percentile": percentile(popularity.to_numpy()),
+            **votes,
+            "source": np.where(is_exported, EXPORT, LISTING),
+            "export_date": [day if exported_too else None for exported_too in is_exported],
+        }
+    )
+    return rows[COLUMNS]
+
+
+def percentile(values: np.ndarray) -> np.ndarray:
+    """The share of values at most each one, 0 to 1; equal values share theirs."""
+    at_most = np.searchsorted(np.sort(values), values, side="right")
+    return at_most / max(1, len(values))
+
+
+def _plausible(listing: pd.DataFrame) -> pd.DataFrame:
+    """The listing's numbers, with what cannot be as missing; a mean of no votes is none."""
+    numbers = listing[["popularity", "vote_count", "vote_average"]].apply(pd.to_numeric, errors="coerce")
+    numbers = numbers.astype("float64").replace([np.inf, -np.inf], np.nan)
+    popularity, count, average = numbers["popularity"], numbers["vote_count"], numbers["vote_average"]
+    count = count.where((count >= 0) & (count % 1 == 0))
+    return pd.DataFrame(
+        {
+            "popularity": popularity.where(popularity >= 0),
+            "vote_count": count,
+            "vote_average": average.where((count > 0) & average.between(0, HIGHEST_VOTE)),
+        }
+    )
+
+
+def _values(column: pd.Series, ids: pd.Index) -> np.ndarray:
+    return column.astype("float64").reindex(ids).to_numpy()

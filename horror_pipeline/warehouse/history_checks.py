@@ -1,0 +1,150 @@
+"""SQL of the figures that tell whether the daily history can be trusted.
+
+What belongs here: counts, coverage and the popularity scale, per day. What does not: thresholds' consequences (asset
+checks decide), writing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+HIGHEST_SCALE_RATIO = 2.0
+"""Median day-over-day ratio of popularity beyond which, or below whose inverse, the scale has broken. Ordinary days
+stay within a few percent; in March 2025 it fell to a tenth and less."""
+
+FEWEST_FILMS = 20
+"""Films on both days below which a median says nothing."""
+
+LONGEST_GAP_DAYS = 7
+"""Days further apart than this are not compared."""
+
+SAMPLED_FILMS = 1_000
+
+
+@dataclass(frozen=True)
+class DayFigures:
+    """A day of history beside the stored day before it.
+
+    Attributes:
+        day: the day.
+        rows: its rows.
+        previous_day: the stored day before, at most `LONGEST_GAP_DAYS` earlier; None: there is none.
+        previous_rows: that day's rows.
+        compared_films: films with a popularity above 0 on both days.
+        scale_ratio: median of popularity over that day's; None where there is nothing to compare.
+        covered_films: existing films that have a row.
+        existing_films: films in `movies` that are not gone.
+    """
+
+    day: dt.date
+    rows: int
+    previous_day: dt.date | None
+    previous_rows: int
+    compared_films: int
+    scale_ratio: float | None
+    covered_films: int
+    existing_films: int
+
+    @property
+    def is_scale_broken(self) -> bool:
+        """Whether popularity is on another scale than the day before."""
+        return (
+            self.scale_ratio is not None
+            and self.compared_films >= FEWEST_FILMS
+            and not 1 / HIGHEST_SCALE_RATIO <= self.scale_ratio <= HIGHEST_SCALE_RATIO
+        )
+
+
+_FIGURES = text(
+    """
+    WITH previous AS (
+        SELECT max(snapshot_date) AS day FROM movie_snapshots
+        WHERE snapshot_date < :day AND snapshot_date >= :earliest
+    ),
+    now AS MATERIALIZED (SELECT tmdb_id, popularity FROM movie_snapshots WHERE snapshot_date = :day),
+    before AS MATERIALIZED (
+        SELECT tmdb_id, popularity FROM movie_snapshots
+        WHERE snapshot_date = (SELECT day FROM previous) AND snapshot_date < :day AND snapshot_date >= :earliest
+    ),
+    scale AS (
+        SELECT count(*) AS films,
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY now.popularity / before.popularity) AS ratio
+        FROM now JOIN before USING (tmdb_id) WHERE now.popularity > 0 AND before.popularity > 0
+    )
+    SELECT (SELECT count(*) FROM now) AS rows, (SELECT day FROM previous) AS previous_day,
+           (SELECT count(*) FROM before) AS previous_rows, scale.films, scale.ratio,
+           (SELECT count(*) FROM movies JOIN now USING (tmdb_id) WHERE gone_at IS NULL) AS covered,
+           (SELECT count(*) FROM movies WHERE gone_at IS NULL) AS existing
+    FROM scale
+    """
+)
+
+
+def day_figures(connection: Connection, day: dt.date) -> DayFigures:
+    """The figures of one day."""
+    earliest = day - dt.timedelta(days=LONGEST_GAP_DAYS)
+    found = connection.execute(_FIGURES, {"day": day, "earliest": earliest}).one()
+    return DayFigures(
+        day=day,
+        rows=found.rows,
+        previous_day=found.previous_day,
+        previous_rows=found.previous_rows,
+        compared_films=found.films,
+        scale_ratio=found.ratio,
+        covered_films=found.covered,
+        existing_films=found.existing,
+    )
+
+
+def impossible_rows(connection: Connection, days: Collection[dt.date], today: dt.date) -> dict[str, int]:
+    """Rows of these days that cannot be, by what is wrong with them; the database's key rules duplicates out.
+
+    Args:
+        connection: to read with.
+        days: which days'.
+        today: the present UTC day.
+    """
+    query = text(
+        """
+        SELECT count(*) FILTER (WHERE snapshot_date > :today) AS future,
+               count(*) FILTER (WHERE popularity < 0 OR popularity = 'NaN') AS impossible_popularity,
+               count(*) FILTER (WHERE NOT popularity_percentile BETWEEN 0 AND 1) AS impossible_percentile,
+               count(*) FILTER (WHERE vote_count < 0 OR NOT vote_average BETWEEN 0 AND 10) AS impossible_votes,
+               count(*) - count(DISTINCT (tmdb_id, snapshot_date)) AS duplicates
+        FROM movie_snapshots WHERE snapshot_date = ANY(:days)
+        """
+    )
+    found = connection.execute(query, {"today": today, "days": list(days)}).mappings().one()
+    return dict(found)
+
+
+def latest_scale_break(connection: Connection) -> dt.date | None:
+    """The first day on the newest popularity scale, where the scale ever broke; None: history has one scale.
+
+    Popularities from before that day must not be learnt from together with those since. A fixed sample of films
+    answers it from the primary key's index, whatever the history's size.
+    """
+    query = text(
+        """
+        WITH sample AS (
+            SELECT tmdb_id FROM movies ORDER BY hashint8(tmdb_id) LIMIT :films
+        ),
+        step AS (
+            SELECT snapshot_date, popularity / lag(popularity) OVER film AS ratio
+            FROM sample JOIN movie_snapshots USING (tmdb_id) WHERE popularity > 0
+            WINDOW film AS (PARTITION BY tmdb_id ORDER BY snapshot_date)
+        )
+        SELECT snapshot_date FROM step WHERE ratio IS NOT NULL
+        GROUP BY snapshot_date
+        HAVING count(*) >= :fewest
+           AND NOT percentile_cont(0.5) WITHIN GROUP (ORDER BY ratio) BETWEEN 1 / :highest AND :highest
+        ORDER BY snapshot_date DESC LIMIT 1
+        """
+    )
+    values = {"films": SAMPLED_FILMS, "fewest": FEWEST_FILMS, "highest": HIGHEST_SCALE_RATIO}
+    found: dt.date | None = connection.execute(query, values).scalar()
+    return found
