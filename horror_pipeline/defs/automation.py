@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import dagster as dg
 from sqlalchemy import Engine
 
-from horror_pipeline.defs.partitions import closed_days, days, last_release_year, release_years
+from horror_pipeline.defs.partitions import last_release_year
 from horror_pipeline.settings import get_settings
 from horror_pipeline.warehouse import catalogue, history, learning
 
@@ -40,7 +40,6 @@ INITIAL = dg.DefaultScheduleStatus.RUNNING if get_settings().horror_schedules el
 collect_changes = dg.define_asset_job(
     "collect_changes",
     selection=dg.AssetSelection.assets(["raw", "movie_changes"]),
-    partitions_def=closed_days,
     description="What TMDB edited or deleted on a day.",
     tags=RETRY_ONCE,
 )
@@ -48,7 +47,6 @@ collect_changes = dg.define_asset_job(
 ingest_catalogue = dg.define_asset_job(
     "ingest_catalogue",
     selection=dg.AssetSelection.assets(["raw", "discover_pages"], ["raw", "movie_details"], ["movies"]),
-    partitions_def=release_years,
     description="Sweep release years, read the details that are due, and clean them into movies.",
     tags=RETRY_ONCE,
 )
@@ -56,7 +54,6 @@ ingest_catalogue = dg.define_asset_job(
 snapshot_popularity = dg.define_asset_job(
     "snapshot_popularity",
     selection=dg.AssetSelection.assets("movie_snapshots", "prediction_outcomes"),
-    partitions_def=days,
     description="Popularity of every known film on a day, and how earlier predictions held against it.",
     tags=RETRY_ONCE,
 )
