@@ -163,7 +163,8 @@ def exec_(
 @app.command()
 def doctor() -> None:
     """Say what is configured, reachable and wrong, and what to do about each; exit 1 if it cannot run."""
-    from horror_pipeline.doctor import examine, print_findings
+    from horror_pipeline.doctor import examine
+    from horror_pipeline.findings import print_findings
 
     findings = examine()
     print_findings(findings, out)

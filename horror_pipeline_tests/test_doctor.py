@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import datetime as dt
+import http.server
+import io
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from sqlalchemy import URL, Engine, text
+
+from horror_pipeline.doctor import examine
+from horror_pipeline.findings import Finding, State, print_findings, whatever_happens
+from horror_pipeline.settings import get_settings
+from horror_pipeline.warehouse import store
+
+V3 = "0123456789abcdef" * 2
+NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
+
+Set = Callable[..., None]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(autouse=True)
+def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Set:
+    """Sets variables; to begin with a home of the test's own and free ports."""
+    monkeypatch.chdir(tmp_path)
+    # The look at Dagster exports these two.
+    monkeypatch.setenv("DAGSTER_PG_URL", "")
+    monkeypatch.setenv("DAGSTER_HOME", "")
+
+    def give(**variables: object) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, str(value))
+        get_settings.cache_clear()
+
+    give(HORROR_HOME=tmp_path / "home", HORROR_UI_PORT=free_port(), HORROR_WEB_PORT=free_port())
+    return give
+
+
+def found(subject: str, state: State | None = None) -> list[Finding]:
+    return [one for one in examine(lambda: NOW) if one.subject == subject and state in (None, one.state)]
+
+
+class Tmdb:
+    """Answers /authentication with a status and a date."""
+
+    def __init__(self, status: int = 200, date: dt.datetime = NOW) -> None:
+        body = b'{"success": true}' if status == 200 else b'{"status_code": 7, "status_message": "Invalid API key"}'
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response_only(status)
+                self.send_header("Date", format_datetime(date, usegmt=True))
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
+
+    def __enter__(self) -> str:
+        self.thread.start()
+        return f"http://127.0.0.1:{self.server.server_port}/3"
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+def test_a_fresh_machine_can_run_and_nothing_is_made(tmp_path: Path) -> None:
+    findings = examine(lambda: NOW)
+    assert not [one for one in findings if one.state in (State.WARNING, State.FATAL)]
+    assert not (tmp_path / "home").exists()
+    (database,) = [one for one in findings if one.subject == "database"]
+    assert database.text.startswith("the embedded Postgres is not made yet")
+
+
+def test_every_wrong_setting_is_told_with_what_to_do(given: Set) -> None:
+    given(HORROR_FIRST_YEAR="soon", TMDB_API_KEY="hunter2")
+    findings = found("settings", State.FATAL)
+    assert findings[0].text.startswith("HORROR_FIRST_YEAR")
+    assert all(one.remedy for one in findings)
+    assert "hunter2" not in str(examine(lambda: NOW))
+
+
+def test_a_wrong_key_beside_nothing_else_is_one_finding(given: Set) -> None:
+    given(TMDB_API_KEY="hunter2")
+    assert len(found("settings", State.FATAL)) == 1
+
+
+def test_a_credential_tmdb_takes_is_well(given: Set) -> None:
+    with Tmdb() as url:
+        given(TMDB_API_KEY=V3, TMDB_API_URL=url)
+        assert "takes TMDB_API_KEY, a v3 API key" in found("TMDB", State.GOOD)[0].text
+        assert found("clock", State.GOOD)
+
+
+def test_a_refused_credential_is_fatal_and_never_repeated(given: Set) -> None:
+    with Tmdb(status=401) as url:
+        given(TMDB_API_KEY=V3, TMDB_API_URL=url)
+        (refused,) = found("TMDB")
+    assert refused.is_fatal
+    assert "refused" in refused.text and "themoviedb.org/settings/api" in refused.remedy
+    assert V3 not in str(refused)
+
+
+def test_tmdb_out_of_reach_is_fatal(given: Set) -> None:
+    given(TMDB_API_KEY=V3, TMDB_API_URL=f"http://127.0.0.1:{free_port()}/3")
+    (away,) = found("TMDB")
+    assert away.is_fatal and away.remedy
+
+
+@pytest.mark.parametrize(("hours", "told"), [(-2, "7,200 s ahead of"), (2, "7,200 s behind")])
+def test_a_clock_that_is_off_is_told(given: Set, hours: int, told: str) -> None:
+    with Tmdb(date=NOW + dt.timedelta(hours=hours)) as url:
+        given(TMDB_API_KEY=V3, TMDB_API_URL=url)
+        (clock,) = found("clock")
+    assert clock.state is State.WARNING and told in clock.text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_home_that_cannot_be_written_is_fatal(given: Set, tmp_path: Path) -> None:
+    (tmp_path / "fixed").mkdir(mode=0o500)
+    given(HORROR_HOME=tmp_path / "fixed" / "home")
+    assert found("home")[0].is_fatal
+
+
+def test_a_home_below_a_file_is_fatal(given: Set, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    given(HORROR_HOME=tmp_path / "file" / "home")
+    (home,) = found("home")
+    assert home.is_fatal and "HORROR_HOME" in home.remedy
+
+
+@pytest.mark.parametrize(
+    ("free", "state"), [(100_000_000, State.FATAL), (1_000_000_000, State.WARNING), (9_000_000_000, State.GOOD)]
+)
+def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, free: int, state: State) -> None:
+    monkeypatch.setattr("horror_pipeline.doctor.free_disk_bytes", lambda _: free)
+    assert found("disk")[0].state is state
+
+
+def test_a_port_somebody_else_uses_is_told_with_its_setting(given: Set) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        given(HORROR_WEB_PORT=other.getsockname()[1])
+        (used,) = found("ports", State.WARNING)
+    assert "HORROR_WEB_PORT" in used.remedy
+
+
+def test_listening_for_everybody_is_told(given: Set) -> None:
+    given(HORROR_WEB_HOST="0.0.0.0")  # noqa: S104
+    assert "no login" in found("exposure", State.WARNING)[0].text
+
+
+def test_a_webhook_that_is_no_url_is_told_without_repeating_it(given: Set) -> None:
+    given(HORROR_ALERT_WEBHOOK="T0KEN")
+    assert found("alerts", State.WARNING)
+    assert "T0KEN" not in str(examine(lambda: NOW))
+
+
+def test_a_database_that_is_away_is_fatal_without_its_password(given: Set) -> None:
+    given(DATABASE_URL="postgresql://horror:hunter2@127.0.0.1:1/horror")
+    (away,) = found("database")
+    assert away.is_fatal and "DATABASE_URL" in away.remedy
+    assert "hunter2" not in str(away)
+
+
+@pytest.fixture
+def database(given: Set, database_url: URL) -> Set:
+    given(DATABASE_URL=database_url.render_as_string(hide_password=False))
+    return given
+
+
+def test_a_migrated_database_is_well(database: Set) -> None:
+    assert "Postgres 18" in found("database", State.GOOD)[0].text
+    assert found("schema", State.GOOD)
+    assert not [one for one in examine(lambda: NOW) if one.is_fatal]
+
+
+def test_a_database_of_another_version_is_fatal_and_names_the_command(database: Set, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE {store.VERSION_TABLE} SET version_num = '9999'"))
+    assert found("schema", State.FATAL)[0].remedy
+
+
+def test_an_empty_database_is_no_fault(database: Set, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP TABLE {store.VERSION_TABLE}"))
+    assert found("schema")[0].state is State.NOTE
+
+
+def test_a_database_of_the_other_source_is_fatal(database: Set, engine: Engine) -> None:
+    with engine.begin() as connection:
+        store.claim_source(connection, False, "https://api.themoviedb.org/3", NOW)
+    (mixed,) = found("data", State.FATAL)
+    assert "horror purge --all" in mixed.remedy
+
+
+@pytest.mark.parametrize(("hours", "state"), [(1, State.GOOD), (31, State.WARNING)])
+def test_old_data_is_told(database: Set, engine: Engine, hours: int, state: State) -> None:
+    seen = NOW - dt.timedelta(hours=hours)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO movies (tmdb_id, title, genres, is_adult, first_seen_at, observed_at, details_fetched_at) "
+                "VALUES (1, 'Nosferatu', '{Horror}', false, :seen, :seen, :seen)"
+            ),
+            {"seen": seen},
+        )
+    (data,) = found("data")
+    assert data.state is state and f"1 films, observed {hours} h ago" in data.text
+
+
+def test_a_login_that_may_not_create_tables_is_fatal(database: Set, engine: Engine, database_url: URL) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("DROP ROLE IF EXISTS guest"))
+        connection.execute(text("CREATE ROLE guest LOGIN"))
+        connection.execute(text("GRANT USAGE ON SCHEMA raw TO guest"))
+        connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public, raw TO guest"))
+    database(DATABASE_URL=database_url.set(username="guest").render_as_string(hide_password=False))
+    assert "may not create" in found("rights", State.FATAL)[0].text
+
+
+def test_dagsters_own_database_that_is_missing_is_no_fault_yet(database: Set, database_url: URL) -> None:
+    # On the tests' server it exists, empty: `horror run` would fill it.
+    assert found("Dagster")[0].state is State.NOTE
+
+
+def test_a_look_that_breaks_is_a_finding_and_the_rest_goes_on() -> None:
+    def look() -> Iterator[Finding]:
+        yield Finding("one", State.GOOD, "well")
+        raise RuntimeError("secret inside")
+
+    first, second = whatever_happens("one", look)
+    assert first.state is State.GOOD
+    assert second.is_fatal and second.text == "could not be examined: RuntimeError"
+
+
+def test_findings_are_printed_with_their_remedies_and_a_verdict() -> None:
+    out = io.StringIO()
+    findings = [Finding("disk", State.WARNING, "20 MB [free]", "free some"), Finding("TMDB", State.GOOD, "well")]
+    print_findings(findings, Console(file=out))
+    assert (
+        out.getvalue()
+        == "! disk  20 MB [free]\n        → free some\n✓ TMDB  well\n\nIt can run; what is marked ! wants a look.\n"
+    )
