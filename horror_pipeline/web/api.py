@@ -194,7 +194,7 @@ def _trends(connection: Connection, ids: list[int], newest_day: date | None) -> 
 
 def _trend(days: dict[date, Any], newest_day: date | None) -> dict[str, Any]:
     if newest_day is None:
-        return {"popular_since": None, "popularity_week_ago": None, "popularity_by_day": []}
+        return {"popularity_by_day": []}
     since = None
     for day in sorted(days, reverse=True):  # a day nobody collected does not end a run
         if days[day]["popularity_percentile"] < queries.TOP_SHARE:
@@ -204,6 +204,7 @@ def _trend(days: dict[date, Any], newest_day: date | None) -> dict[str, Any]:
     week_ago = days.get(newest_day - timedelta(days=7))
     return {
         "popular_since": since,
+        "is_popular_since_earlier": since is not None and since == min(days),
         "popularity_week_ago": week_ago["popularity"] if week_ago else None,
         "popularity_by_day": [days[day]["popularity"] if day in days else None for day in month],
     }

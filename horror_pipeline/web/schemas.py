@@ -111,6 +111,7 @@ class PopularMovie(MovieSummary):
     popular_since: date | None = Field(
         None, description="First day of its present unbroken run among the most popular 1 % of films."
     )
+    is_popular_since_earlier: bool = Field(False, description="The run reaches back to the first snapshot there is.")
     popularity_week_ago: float | None = Field(None, description="Popularity seven days before the newest snapshot.")
     popularity_by_day: list[float | None] = Field(description="The last 30 days' popularity, oldest first.")
 

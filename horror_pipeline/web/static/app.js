@@ -10,7 +10,7 @@ import { listenForSearch } from "./search.js";
 
 const POLL_MS = Number(document.body.dataset.pollMs);
 const RETRY_MS = Math.min(POLL_MS, 5_000);
-const LISTED = 8;
+const LISTED = 6;
 
 const chosen = { coming: "release_date", misjudged: "vote_average", votes: "0", comparison: "vote_average" };
 

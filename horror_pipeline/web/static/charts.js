@@ -24,7 +24,7 @@ function axis(theme, options) {
   return {
     gridcolor: theme.grid, linecolor: theme.line, zeroline: false, tickfont: { color: theme.muted }, fixedrange: true, automargin: true,
     ...options,
-    title: { text: options.title, font: { color: theme.muted, size: 13 }, standoff: 12 },
+    title: options.title ? { text: options.title, font: { color: theme.muted, size: 13 }, standoff: 12 } : {},
   };
 }
 
@@ -39,7 +39,7 @@ export async function draw(element, make, { tip = null, pick = null } = {}) {
   const { traces, xaxis, yaxis, ...layout } = make(theme);
   await plotly.react(element, traces.map((trace) => ({ hoverinfo: "none", ...trace })), {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, hovermode: "closest", dragmode: false,
-    margin: { l: 44, r: 12, t: 12, b: 44 }, font: { family: "system-ui, sans-serif", color: theme.ink, size: 13 },
+    margin: { l: 40, r: 12, t: 12, b: 28 }, font: { family: "system-ui, sans-serif", color: theme.ink, size: 13 },
     ...layout, xaxis: axis(theme, xaxis), yaxis: axis(theme, yaxis),
   }, { displayModeBar: false, responsive: true, doubleClick: false });
   if (!element.dataset.listening) listen(element);

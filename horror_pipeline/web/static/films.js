@@ -5,24 +5,38 @@ import { interval, popularityScale, ratingScale, sparkline } from "./marks.js";
 
 const noneYet = (text) => h("p", { class: "none-yet" }, text);
 
+const POSTERS = "https://image.tmdb.org/t/p/w92";
+
+function thumbnail(film) {
+  if (document.body.dataset.posters !== "yes" || !/^\/[\w.-]+$/.test(film.poster_path ?? "")) return null;
+  const image = h("img", { class: "thumbnail", alt: "", width: 40, height: 60, loading: "lazy", src: POSTERS + film.poster_path, referrerpolicy: "no-referrer" });
+  image.addEventListener("error", () => image.remove());
+  return image;
+}
+
 function change(film) {
   if (!film.popularity_week_ago || film.popularity === null) return null;
   const share = film.popularity / film.popularity_week_ago - 1;
-  if (Math.abs(share) < 0.01) return h("span", { class: "sub" }, "as a week ago");
-  const text = `${share > 0 ? "▲" : "▼"} ${count(Math.round(Math.abs(share) * 100))} % in a week`;
-  return h("span", { class: `sub ${share > 0 ? "up" : "down"}` }, text);
+  if (Math.abs(share) < 0.01) return h("span", { class: "sub" }, "as last week");
+  const text = `${share > 0 ? "▲" : "▼"} ${count(Math.round(Math.abs(share) * 100))} % `;
+  return h("span", { class: `sub ${share > 0 ? "up" : "down"}` }, h("span", { class: "hidden" }, share > 0 ? "up" : "down"), text, h("span", { class: "roomy" }, "in a week"));
 }
 
 function since(film) {
   const parts = [year(film.release_date)];
-  if (film.popular_since) parts.push(`in the top 1 % since ${day(film.popular_since)}, ${span(-daysUntil(film.popular_since) + 1)}`);
+  if (film.popular_since) {
+    const days = span(1 - daysUntil(film.popular_since));
+    parts.push(film.is_popular_since_earlier ? `top 1 % for ${days} or more` : `top 1 % since ${day(film.popular_since)}, ${days}`);
+  }
   return h("span", { class: "sub" }, parts.filter(Boolean).join(" · "));
 }
+
+const stars = (film) => film.vote_average === null ? "no votes yet" : `★ ${rating(film.vote_average)} from ${votes(film.vote_count)}`;
 
 export function showPopular(summary) {
   const rows = summary.movies.map((film, index) => [
     String(index + 1),
-    [filmButton(film, "popular"), since(film)],
+    h("div", { class: "with-thumbnail" }, thumbnail(film), h("div", {}, filmButton(film, "popular"), since(film), h("span", { class: "sub narrow" }, stars(film)))),
     sparkline(film.popularity_by_day) ?? h("span", { class: "sub" }, "no history yet"),
     [h("span", { class: "number" }, popularity(film.popularity)), change(film)],
     film.vote_average === null ? h("span", { class: "sub" }, "no votes yet") : [h("span", { class: "number" }, rating(film.vote_average)), h("span", { class: "sub" }, votes(film.vote_count))],
@@ -52,7 +66,7 @@ export function showComing(page) {
     estimate(film.predicted_popularity, film.popularity_lower, film.popularity_upper, scale, popularity),
     estimate(film.predicted_vote_average, film.vote_average_lower, film.vote_average_upper, ratingScale, rating),
   ]);
-  const headings = [["Film", ""], ["Release", ""], ["Expected popularity", ""], ["Expected rating", ""]];
+  const headings = [["Film", "title"], ["Release", "date"], ["Expected popularity", ""], ["Expected rating", ""]];
   const more = page.total > rows.length ? h("p", { class: "chart-note" }, `${rows.length} of ${count(page.total)} coming films.`) : null;
   const body = rows.length ? [table(headings, rows, { caption: "Coming films with predicted popularity and rating", stacked: true }), more] : noneYet("No coming film has a prediction yet.");
   show(byId("coming-body"), body);

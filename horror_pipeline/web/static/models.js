@@ -9,25 +9,21 @@ const TITLES = {
   rating_after_release: "Rating of released films",
   rating_before_release: "Rating of coming films",
 };
-const SPLITS = ["later_films", "newest", "test", "all"];
+const SPLITS = ["mean", "any_votes"];
+const WORDS = { constant: "a constant guess", linear: "linear regression", forest: "random forest", random_forest: "random forest" };
 
-// The figures of one split: the metrics themselves, or those of the split that comes first in importance.
+// The figures that stand for a model: its mean over test periods, or the first split that has any.
 export function figures(metrics) {
   if (!metrics) return {};
-  if (typeof metrics.mae === "number") return metrics;
-  const nested = Object.fromEntries(Object.entries(metrics).filter(([, value]) => typeof value?.mae === "number"));
-  const name = SPLITS.find((split) => split in nested) ?? Object.keys(nested)[0];
-  return nested[name] ?? {};
+  if (Number.isFinite(metrics.mae)) return metrics;
+  const splits = [...SPLITS, ...Object.keys(metrics)];
+  return metrics[splits.find((split) => Number.isFinite(metrics[split]?.mae))] ?? {};
 }
 
 function rivals(model) {
-  const found = [];
-  const baselines = model.baseline_metrics ?? {};
-  for (const [name, value] of Object.entries(baselines)) {
-    if (typeof value?.mae === "number") found.push([name, value.mae]);
-    else for (const [inner, metrics] of Object.entries(value ?? {})) if (typeof metrics?.mae === "number") found.push([inner, metrics.mae]);
-  }
-  return [...new Map(found).entries()].map(([name, mae]) => [name.replaceAll("_", " "), mae]);
+  return Object.entries(model.baseline_metrics ?? {})
+    .map(([name, metrics]) => [WORDS[name] ?? name.replaceAll("_", " "), figures(metrics).mae])
+    .filter(([, mae]) => Number.isFinite(mae));
 }
 
 export function showModels(models) {
@@ -49,6 +45,8 @@ function card(model, versions) {
     bars(is.mae, rivals(model), write),
     h("dl", { class: "figures" }, sentences(is, write).map(([value, text]) => h("div", {}, h("dt", {}, value), h("dd", {}, text)))),
     h("p", { class: "small muted chart-note" }, `${model.algorithm}, learnt from ${count(model.training_rows)} films, ${ago(model.trained_at)}. Version ${model.model_version.slice(0, 8)}.`),
+    looksAt(model.importance),
+    periods(model, write),
     versions.length > 1 && asTable(`versions-${model.model_name}`, `${versions.length} versions so far`, ["Trained", "Version", "Algorithm", "Films", "Error", "R²"],
       versions.map((version) => [day(version.trained_at.slice(0, 10)), version.model_version.slice(0, 8), version.algorithm, count(version.training_rows), write(figures(version.metrics).mae), fine(figures(version.metrics).r2)])));
 }
@@ -61,6 +59,24 @@ function bars(mae, others, write) {
     h("li", { class: own }, h("span", {}, name),
       svg("svg", { "aria-hidden": "true" }, svg("rect", { width: `${((value / most) * 100).toFixed(1)}%`, height: "100%", rx: 3 })),
       h("span", { class: "number" }, write(value)))));
+}
+
+// What it looks at: features by how much worse the model gets without them.
+function looksAt(importance) {
+  const found = Object.entries(importance ?? {}).filter(([, value]) => Number.isFinite(value) && value > 0).sort(([, a], [, b]) => b - a).slice(0, 6);
+  if (!found.length) return null;
+  return h("details", { "data-key": `importance-${found[0][0]}` }, h("summary", {}, "What it looks at"),
+    h("ul", { class: "bars", "aria-label": "Features by how much worse the model gets without them" }, found.map(([name, value]) => h("li", {},
+      h("span", {}, name.replaceAll("_", " ")),
+      svg("svg", { "aria-hidden": "true" }, svg("rect", { width: `${((value / found[0][1]) * 100).toFixed(1)}%`, height: "100%", rx: 3 })),
+      h("span", { class: "number" }, fine(value))))));
+}
+
+function periods(model, write) {
+  const rows = Object.entries(model.metrics.origins ?? {}).filter(([, value]) => Number.isFinite(value?.mae));
+  if (rows.length < 2) return null;
+  return asTable(`periods-${model.model_name}`, `${rows.length} test periods`, ["Period", "Films", "Error", "R²", "Inside interval"],
+    rows.map(([name, value]) => [name, count(value.films), write(value.mae), fine(value.r2), percent(value.coverage)]));
 }
 
 function sentences(is, write) {
