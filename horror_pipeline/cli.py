@@ -57,8 +57,8 @@ class OutputFormat(StrEnum):
 
 def main() -> None:
     """Run the command line; every known error is one line and exit code 1."""
-    # Dagster announces its command's successor and beta parameters on every start: noise for whoever runs `horror`.
-    warnings.filterwarnings("ignore", module=r"dagster\b")
+    # Dagster says at every start which of its parameters may change one day: noise for whoever runs `horror`.
+    warnings.filterwarnings("ignore", message=r".*currently in (beta|preview)")
     try:
         app()
     except HorrorError as error:

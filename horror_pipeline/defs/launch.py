@@ -10,6 +10,7 @@ import datetime as dt
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import dagster as dg
 from sqlalchemy import Engine
@@ -53,7 +54,7 @@ def run_job(name: str, instance: dg.DagsterInstance, partitions: tuple[str, str]
     """
     run_id = str(uuid.uuid4())
     tags = process_tags(run_id) | (range_tags(*partitions) if partitions else {})
-    job = definitions.defs().resolve_job_def(name)
+    job = _loaded().resolve_job_def(name)
     result = job.execute_in_process(instance=instance, run_id=run_id, tags=tags, raise_on_error=False, run_config=QUIET)
     return JobResult(
         job_name=name,
@@ -62,6 +63,12 @@ def run_job(name: str, instance: dg.DagsterInstance, partitions: tuple[str, str]
         failures=_failures(result.all_events),
         metadata=_figures(result),
     )
+
+
+@lru_cache(maxsize=1)
+def _loaded() -> dg.Definitions:
+    """The graph, loaded once a process."""
+    return definitions.defs()
 
 
 def _failures(events: Sequence[dg.DagsterEvent]) -> list[str]:
