@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager, ExitStack
@@ -35,7 +36,11 @@ LONGEST_LINE_BYTES = 1 << 20
 MOST_MALFORMED_SHARE = 0.001
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_ID_KEY = b'"id":'
+_BEGINNING = re.compile(rb'\{"adult": ?(?:true|false), ?"id": ?([0-9]+),[^\n]*\n')
+"""How TMDB's lines begin, and their rest; whoever writes a file with spaces is understood too."""
+
+_FIRST_BYTES = 200
+_BEYOND_POPULARITY = 1e9
 
 
 class Stream(Protocol):
@@ -132,36 +137,69 @@ def is_awaited(day: dt.date, now: dt.datetime) -> bool:
     return now < dt.datetime.combine(day, PUBLISHED_AT, dt.UTC)
 
 
-def parse_lines(batches: Iterable[list[bytes]], known_ids: Set[int]) -> Export:
+def parse_lines(blocks: Iterable[bytes], known_ids: Set[int]) -> Export:
     """Read the lines of a file, keeping the known films.
 
-    A line is read as JSON when its film is known, or when its id cannot be told at a glance. The glance is exact:
-    within a JSON string every quote is escaped, so the bytes `"id":` are always a key; where a line has them once,
-    and digits and a comma follow, they are the film's id (or that of an object inside: TMDB's lines have none).
+    Only lines of known films are read as JSON, found by the bytes lines begin with. A block where any line begins
+    otherwise is read as JSON line by line: slower, and to the same effect.
+
+    Args:
+        blocks: whole lines each, with their newlines.
+        known_ids: films to keep.
     """
     export = Export()
     known_digits = {b"%d" % tmdb_id for tmdb_id in known_ids}
-    for lines in batches:
-        export.lines += len(lines)
-        for line in lines:
-            parts = line.split(_ID_KEY)
-            if len(parts) == 2:
-                digits = parts[1].partition(b",")[0]
-                if digits not in known_digits and digits.isdigit():
-                    continue
-            _take(line, known_ids, export)
+    for block in blocks:
+        lines = block.count(b"\n")
+        found = _BEGINNING.findall(block)
+        # Each match takes the rest of its line with it: as many matches as lines are one in every line.
+        if len(found) == lines:
+            export.lines += lines
+            ours = [digits for digits in found if digits in known_digits]
+            for record in _records(list(_lines_of(block, ours))):
+                _take(record, known_ids, export)
+        else:
+            lines_alone = [line for line in block.split(b"\n") if line.strip()]
+            export.lines += len(lines_alone)
+            for record in map(_record, lines_alone):
+                _take(record, known_ids, export)
     return export
 
 
-def _take(line: bytes, known_ids: Set[int], export: Export) -> None:
-    """Read one line in full."""
+def _lines_of(block: bytes, ids: list[bytes]) -> Iterator[bytes]:
+    """The lines of these films, which are in the block in this order.
+
+    Within a JSON string every quote is escaped, so that the bytes `"id":` are always a key.
+    """
+    usual, other = (b'"id":%b,', b'"id": %b,') if b'"id":' in block[:_FIRST_BYTES] else (b'"id": %b,', b'"id":%b,')
+    end = 0
+    for digits in ids:
+        start = block.find(usual % digits, end)
+        if start < 0:
+            start = block.find(other % digits, end)
+        start, end = block.rfind(b"\n", 0, start) + 1, block.find(b"\n", start)
+        yield block[start:end]
+
+
+def _records(lines: list[bytes]) -> list[object]:
+    """The lines as JSON, read at once where that is as many values as lines; None for what is not JSON."""
     try:
-        record = json.loads(line)
+        records = json.loads((b"[" + b",".join(lines) + b"]").decode())
     except (ValueError, RecursionError):
-        export.malformed += 1
-        return
-    tmdb_id = record.get("id") if isinstance(record, dict) else None
-    if type(tmdb_id) is not int:
+        records = []
+    return records if len(records) == len(lines) else [_record(line) for line in lines]
+
+
+def _record(line: bytes) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _take(record: object, known_ids: Set[int], export: Export) -> None:
+    """Keep what one line says, if it is a known film's."""
+    if not isinstance(record, dict) or type(tmdb_id := record.get("id")) is not int:
         export.malformed += 1
         return
     if tmdb_id not in known_ids:
@@ -169,7 +207,7 @@ def _take(line: bytes, known_ids: Set[int], export: Export) -> None:
     popularity = record.get("popularity")
     if popularity is None:
         export.without_popularity += 1
-    elif type(popularity) in (int, float) and 0 <= popularity < float("inf"):
+    elif type(popularity) in (int, float) and 0 <= popularity < _BEYOND_POPULARITY:
         export.popularity[tmdb_id] = float(popularity)
     else:
         export.malformed += 1
@@ -181,7 +219,7 @@ class _BrokenOff(Exception):
 
 def _read(stream: Stream, day: dt.date, known_ids: Set[int], least_lines: int) -> Export:
     received = _Received(stream, day)
-    export = parse_lines(received.batches(), known_ids)
+    export = parse_lines(received.blocks(), known_ids)
     export.received_bytes = received.bytes
     what = f"the id export of {day} cannot be trusted"
     advice = "nothing of it was stored, run that day again later"
@@ -202,16 +240,20 @@ class _Received:
         self._day = day
         self.bytes = 0
 
-    def batches(self) -> Iterator[list[bytes]]:
-        """Whole lines, some hundred kilobytes at a time; empty lines are left out."""
+    def blocks(self) -> Iterator[bytes]:
+        """Whole lines, about a megabyte at a time; the last line gets its newline where it lacks one."""
         rest = b""
         for text in self._inflated():
-            *lines, rest = (rest + text).split(b"\n")
+            cut = text.rfind(b"\n") + 1
+            if cut:
+                yield rest + text[:cut]
+                rest = text[cut:]
+            else:
+                rest += text
             if len(rest) > LONGEST_LINE_BYTES:
                 raise self._untrusted("a line of it has no end")
-            yield [line for line in lines if line.strip()]
         if rest.strip():
-            yield [rest]
+            yield rest + b"\n"
 
     def _inflated(self) -> Iterator[bytes]:
         inflater = zlib.decompressobj(wbits=31)

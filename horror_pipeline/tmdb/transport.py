@@ -135,10 +135,10 @@ def _never_connected(error: HTTPError) -> bool:
 def _reason(error: HTTPError) -> str:
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         return "the host name could not be resolved"
-    if isinstance(error, TimeoutError):
-        return "timed out"
     if isinstance(error, NewConnectionError):
         return "connection refused"
+    if isinstance(error, TimeoutError):
+        return "timed out"
     if isinstance(error, urllib3.exceptions.SSLError):
         return "the TLS certificate or handshake failed"
     if isinstance(error, urllib3.exceptions.ProxyError):

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import datetime as dt
+import io
+import logging
+import traceback
+from collections.abc import Callable
+
+import pytest
+
+from horror_pipeline.errors import BadRequest, CredentialError, ExportUnavailable, Gone, TmdbError, Unavailable
+from horror_pipeline.settings import Settings
+from horror_pipeline.tmdb.client import ATTEMPTS, ATTEMPTS_BEFORE_FIRST_ANSWER, TmdbClient
+from horror_pipeline.tmdb.documents import Malformed
+from horror_pipeline.tmdb.transport import ConnectionFailed, Request, Response
+from horror_pipeline_tests.tmdb.fake import API, V3, V4, FakeClock, answer, cut_off, make_client, refusal
+
+Reply = Response | Callable[[Request], Response]
+
+
+class Script:
+    """Answers one reply after the other, the last for ever."""
+
+    def __init__(self, *replies: Reply) -> None:
+        self.replies = list(replies)
+        self.requests: list[Request] = []
+
+    def __call__(self, request: Request) -> Response:
+        self.requests.append(request)
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        return reply(request) if callable(reply) else reply
+
+
+GOOD = answer({"ok": True})
+
+
+def test_a_v3_key_goes_into_the_query_and_a_v4_token_into_the_header() -> None:
+    v3, v4 = Script(GOOD), Script(GOOD)
+    make_client(v3).get("/movie/1", language="en-US")
+    make_client(v4, api_key=V4).get("/movie/1", language="en-US")
+    assert v3.requests[0].url == f"{API}/movie/1?language=en-US&api_key={V3}"
+    assert "Authorization" not in v3.requests[0].headers
+    assert v4.requests[0].url == f"{API}/movie/1?language=en-US"
+    assert v4.requests[0].headers["Authorization"] == f"Bearer {V4}"
+
+
+def test_without_a_credential_none_is_sent() -> None:
+    script = Script(GOOD)
+    make_client(script, api_key=None).get("/movie/1")
+    assert "api_key" not in script.requests[0].url
+    assert "Authorization" not in script.requests[0].headers
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        refusal(429, 25),
+        refusal(500, 11),
+        refusal(500, 15),
+        refusal(502, 43),
+        refusal(503, 9),
+        refusal(503, 46),
+        refusal(504, 24),
+        answer(b"upstream trouble", 502),
+        answer(b"<html>Maintenance</html>"),  # HTML under status 200
+        answer(b'{"id": 1, "tit'),
+        answer(b"[1, 2]"),
+        answer(b"", 204),
+        cut_off,
+    ],
+)
+def test_what_may_pass_is_asked_again(trouble: Reply) -> None:
+    client = make_client(Script(trouble, trouble, GOOD))
+    assert client.get("/movie/1") == {"ok": True}
+    assert (client.stats.requests, client.stats.retries, client.stats.failures) == (3, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (refusal(401, 7), CredentialError),
+        (refusal(401, 10), CredentialError),
+        (refusal(403, 45), CredentialError),
+        (answer(b"not json", 401), CredentialError),
+        (refusal(404, 34), Gone),
+        (refusal(404, 6), Gone),
+        (refusal(400, 22), BadRequest),
+        (refusal(422, 20), BadRequest),
+        (refusal(500, 44), BadRequest),
+        (answer(b"", 302), BadRequest),
+    ],
+)
+def test_what_will_not_pass_is_told_apart_and_asked_once(reply: Response, error: type[TmdbError]) -> None:
+    client = make_client(Script(reply))
+    with pytest.raises(error):
+        client.get("/movie/1")
+    assert client.stats.requests == 1
+
+
+def test_what_keeps_failing_is_unavailable_after_bounded_attempts_and_time() -> None:
+    clock = FakeClock()
+    client = make_client(Script(refusal(503, 9)), clock=clock)
+    with pytest.raises(Unavailable, match=f"after {ATTEMPTS} attempts.*run again"):
+        client.get("/movie/1")
+    assert client.stats.requests == ATTEMPTS
+    assert client.stats.failures == 1
+    assert 20 < sum(clock.slept) < 180
+
+
+def test_a_host_that_was_never_reached_is_given_up_sooner() -> None:
+    def refused(_: Request) -> Response:
+        raise ConnectionFailed("connection refused", reached=False)
+
+    clock = FakeClock()
+    client = make_client(refused, clock=clock)
+    with pytest.raises(Unavailable, match="connection refused"):
+        client.get("/movie/1")
+    assert client.stats.requests == ATTEMPTS_BEFORE_FIRST_ANSWER
+    assert sum(clock.slept) < 10
+
+
+def test_retry_after_is_honoured_when_positive_and_capped() -> None:
+    for header, low, high in (("7", 7.0, 7.1), ("0", 0.2, 1.0), ("86400", 60.0, 60.1), ("soon", 0.2, 1.0)):
+        clock = FakeClock()
+        script = Script(answer(b"{}", 429, {"Retry-After": header}), GOOD)
+        client = make_client(script, clock=clock)
+        client.get("/movie/1")
+        assert low <= sum(clock.slept) <= high, header
+        assert client.stats.rate_limited == 1
+
+
+def test_a_body_of_the_wrong_shape_is_asked_again() -> None:
+    def check(body: dict[str, object]) -> None:
+        if "results" not in body:
+            raise Malformed("no results")
+
+    client = make_client(Script(GOOD, answer({"results": []})))
+    assert client.fetch("/discover/movie", check=check).body == {"results": []}
+    assert client.stats.retries == 1
+
+
+def test_the_credential_is_checked_within_seconds() -> None:
+    clock = FakeClock()
+    script = Script(refusal(503, 9))
+    with pytest.raises(Unavailable):
+        make_client(script, clock=clock).check_credential()
+    assert len(script.requests) == 2
+    assert sum(clock.slept) < 2
+    assert script.requests[0].connect_seconds + script.requests[0].read_seconds <= 5
+    make_client(Script(GOOD)).check_credential()
+
+
+@pytest.mark.parametrize("key", [V3, V4, "a key/with+odd&characters"])
+@pytest.mark.parametrize(
+    "reply", [refusal(401, 7, f"key {V3} is wrong"), refusal(400, 1, f"{V4} no"), refusal(503, 9), cut_off]
+)
+def test_no_error_holds_the_credential(key: str, reply: Reply, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    echo = reply if callable(reply) else Response(reply.status, {}, reply.body.replace(b"no", key.encode()))
+    try:
+        make_client(Script(echo), api_key=key).get("/movie/1")
+    except TmdbError as error:
+        told = "".join(traceback.format_exception(error)) + caplog.text
+        assert key not in told
+        assert "a+key" not in told
+        assert "a%20key" not in told
+        assert error.__cause__ is None
+        assert "\n" not in str(error)
+    else:
+        pytest.fail("it should have raised")
+
+
+def test_the_server_s_date_is_told() -> None:
+    client = make_client(Script(answer({"ok": True}, headers={"Date": "Sun, 22 Nov 2026 12:00:00 GMT"})))
+    assert client.server_date() is None
+    client.get("/authentication")
+    assert client.server_date() == dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
+
+
+def test_an_export_is_streamed_without_the_credential() -> None:
+    def serve(request: Request) -> Response:
+        assert request.stream
+        assert V3 not in request.url + str(request.headers)
+        return Response(200, {"Content-Length": "5"}, stream=io.BytesIO(b"bytes"))
+
+    with make_client(serve).open_export("http://files.test/p/exports/x.json.gz") as export:
+        assert export.headers["Content-Length"] == "5"
+        assert b"".join(export.stream(2)) == b"bytes"
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_an_export_that_is_not_there_is_told_from_an_outage(status: int) -> None:
+    client = make_client(Script(Response(status, {}, stream=io.BytesIO())))
+    with pytest.raises(ExportUnavailable), client.open_export("http://files.test/x.gz"):
+        pass
+    client = make_client(Script(Response(503, {}, stream=io.BytesIO())))
+    with pytest.raises(Unavailable), client.open_export("http://files.test/x.gz"):
+        pass
+
+
+def test_an_export_cut_short_is_unavailable() -> None:
+    class Cut(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise ConnectionResetError("gone")
+
+    client = make_client(Script(Response(200, {}, stream=Cut())))
+    with pytest.raises(Unavailable, match="cut short"), client.open_export("http://files.test/x.gz") as export:
+        export.read(10)
+
+
+def test_a_client_is_made_from_the_settings() -> None:
+    settings = Settings(_env_file=None, tmdb_api_key=V3, tmdb_connections=3, tmdb_requests_per_second=7)
+    with TmdbClient.from_settings(settings) as client:
+        assert (client.connections, client.limiter.per_second) == (3, 7)
+        assert client.api_url == "https://api.themoviedb.org/3"
+        assert V3 not in repr(vars(client)["_stats"])

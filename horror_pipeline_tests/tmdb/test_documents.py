@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from horror_pipeline.tmdb.documents import (
+    Malformed,
+    as_text,
+    count_of,
+    ids_of,
+    missing_parts,
+    movie_id,
+    parse,
+    payload_hash,
+    with_kept_parts,
+)
+from horror_pipeline_tests.tmdb.fake import document
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(codec=None)), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def test_harmless_text_is_passed_through_as_received() -> None:
+    raw = '{"id": 1,  "title": "Größe \\u00e9"}'
+    assert parse(raw.encode()).text == raw
+
+
+@pytest.mark.parametrize("raw", [b"", b"<html></html>", b'{"id": 1', b"[]", b'"text"', b"7", b"[" * 100_000])
+def test_what_is_not_one_object_is_malformed(raw: bytes) -> None:
+    with pytest.raises(Malformed):
+        parse(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "body"),
+    [
+        (b'{"t": "Nul\\u0000Byte"}', {"t": "Nul\ufffdByte"}),
+        (b'{"t": "lone \\ud800 one"}', {"t": "lone \ufffd one"}),
+        (b'{"t": "pair \\ud83d\\udc7b"}', {"t": "pair \U0001f47b"}),
+        (b'{"n": NaN, "i": [Infinity, -Infinity]}', {"n": None, "i": [None, None]}),
+        (b'{"n": 1e999}', {"n": None}),
+        (b'{"\\u0000": 1}', {"\ufffd": 1}),
+        (b'{"t": "\xff\xfe"}', {"t": "\ufffd\ufffd"}),
+    ],
+)
+def test_what_postgres_cannot_hold_is_replaced(raw: bytes, body: dict[str, Any]) -> None:
+    found = parse(raw)
+    assert found.body == body
+    assert json.loads(found.text) == body
+
+
+def test_a_backslash_before_u0000_is_no_nul() -> None:
+    raw = b'{"t": "a \\\\u0000 b"}'
+    assert parse(raw).body == {"t": "a \\u0000 b"}
+
+
+@given(st.dictionaries(st.text(st.characters(codec=None)), JSON, max_size=5))
+def test_whatever_arrives_becomes_text_that_is_json_and_utf_8(body: dict[str, Any]) -> None:
+    raw = json.dumps(body).encode()
+    for text in (parse(raw).text, as_text(body)):
+        text.encode()
+        parsed = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+        assert "\0" not in json.dumps(parsed, ensure_ascii=False)
+
+
+def test_the_digest_ignores_what_moves_every_day_and_the_order_of_keys() -> None:
+    one = document(1)
+    two = dict(reversed(document(1, popularity=99.0, vote_count=7, vote_average=1.5).items()))
+    two["credits"] = {
+        "crew": one["credits"]["crew"],
+        "cast": [{"order": 0, "name": "Actor", "popularity": 3}],
+    }
+    assert payload_hash(one) == payload_hash(two)
+    assert payload_hash(one) != payload_hash(document(1, title="Another"))
+
+
+def test_a_left_out_part_is_missing_and_an_empty_one_is_not() -> None:
+    whole = document(1, keywords={"keywords": []})
+    assert missing_parts(whole) == []
+    del whole["keywords"]
+    assert missing_parts(whole) == ["keywords"]
+    assert missing_parts(whole | {"credits": None}) == ["credits", "keywords"]
+
+
+def test_a_left_out_part_is_taken_from_what_was_stored() -> None:
+    stored = document(1)
+    arrived = {name: value for name, value in document(1, title="New").items() if name != "credits"}
+    assert with_kept_parts(arrived, {"credits": stored["credits"], "keywords": {"keywords": []}}) == document(
+        1, title="New"
+    )
+
+
+@pytest.mark.parametrize(
+    "row", [None, 3, {}, {"id": None}, {"id": "5"}, {"id": True}, {"id": 0}, {"id": -1}, {"id": 1.5}]
+)
+def test_a_row_without_a_whole_positive_id_has_none(row: object) -> None:
+    assert movie_id(row) is None
+
+
+def test_ids_and_counts_of_a_page() -> None:
+    page = {"results": [{"id": 5}, {"id": "x"}, None, {"id": 5}], "total_pages": 2}
+    assert list(ids_of(page)) == [5, 5]
+    assert count_of(page, "total_pages") == 2
+    for bad in ({}, {"total_pages": "2"}, {"total_pages": -1}, {"total_pages": True}):
+        with pytest.raises(Malformed):
+            count_of(bad, "total_pages")
+    with pytest.raises(Malformed):
+        list(ids_of({"results": {"id": 5}}))
