@@ -11,10 +11,12 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+# A batch holds every film there is, so the newest batch is each film's newest prediction: two index look-ups, where
+# a DISTINCT ON would read every batch ever written.
 LATEST_PREDICTIONS = """
 CREATE VIEW latest_predictions AS
 WITH newest AS (
-    SELECT DISTINCT ON (tmdb_id) * FROM model_predictions ORDER BY tmdb_id, predicted_at DESC
+    SELECT * FROM model_predictions WHERE predicted_at = (SELECT max(predicted_at) FROM model_predictions)
 )
 SELECT
     newest.tmdb_id,
