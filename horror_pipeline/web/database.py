@@ -114,13 +114,14 @@ class _Call:
         self._engine = engine
         self._work = work
         self._driver_connection: Any = None
+        self._is_abandoned = False
 
     def run(self) -> Any:
         try:
             try:
                 return self._once()
             except DBAPIError as error:
-                if not error.connection_invalidated:
+                if self._is_abandoned or not error.connection_invalidated:
                     raise
                 # Postgres was restarted since: the pool has been emptied, and reading twice is harmless.
                 return self._once()
@@ -134,6 +135,7 @@ class _Call:
 
     def abandon(self) -> None:
         """Close the socket under the call: its thread fails at once instead of waiting for a server that hangs."""
+        self._is_abandoned = True
         with contextlib.suppress(Exception):  # already closed: nothing to abandon
             copy = socket.socket(fileno=os.dup(self._driver_connection.fileno()))
             with copy:

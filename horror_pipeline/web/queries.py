@@ -21,11 +21,16 @@ from sqlalchemy.types import BigInteger
 
 Row = Mapping[str, Any]
 
+FEW_HITS = 100
 TREND_DAYS = 30
 TOP_SHARE = 0.99
 VERSIONS_PER_MODEL = 10
 
 MOVIE_COLUMNS = "tmdb_id, title, original_title, release_date, popularity, vote_average, vote_count, poster_path"
+
+MATCHES_TITLE = """
+    to_tsvector('simple'::regconfig, (title || ' '::text) || COALESCE(original_title, ''::text))
+    @@ to_tsquery('simple'::regconfig, :query)"""
 
 FORECAST_COLUMNS = """
     p.predicted_at, p.stage, p.predicted_popularity, p.popularity_lower, p.popularity_upper,
@@ -117,15 +122,23 @@ def recent_snapshots(connection: Connection, ids: Sequence[int], *, until: date,
 def search(connection: Connection, *, words: Sequence[str], limit: int) -> list[dict[str, Any]]:
     """Films whose title or original title has a word beginning with each of `words`, most popular first.
 
-    For a rare word Postgres uses the index on titles; for a common one it walks down the index on popularity.
+    Few films match: the index on titles finds them all. Many match: then a short walk down the index on popularity
+    meets enough of them. Postgres cannot tell which, as it has no statistics for beginnings of words.
     """
+    query = prefix_query(words)
+    hits = _rows(
+        connection,
+        f"SELECT {MOVIE_COLUMNS} FROM movies WHERE {MATCHES_TITLE} AND gone_at IS NULL LIMIT :most",
+        query=query,
+        most=FEW_HITS,
+    )
+    if len(hits) < FEW_HITS:
+        return sorted(hits, key=lambda row: -(row["popularity"] or 0.0))[:limit]
     return _rows(
         connection,
-        f"SELECT {MOVIE_COLUMNS} FROM movies "
-        "WHERE to_tsvector('simple'::regconfig, (title || ' '::text) || COALESCE(original_title, ''::text)) "
-        "@@ to_tsquery('simple'::regconfig, :query) AND popularity IS NOT NULL AND gone_at IS NULL "
+        f"SELECT {MOVIE_COLUMNS} FROM movies WHERE {MATCHES_TITLE} AND popularity IS NOT NULL AND gone_at IS NULL "
         "ORDER BY popularity DESC LIMIT :limit",
-        query=prefix_query(words),
+        query=query,
         limit=limit,
     )
 
@@ -249,7 +262,10 @@ def outcome_dates(connection: Connection, *, days: int) -> list[date]:
             SELECT CAST(day AS date)
             FROM (SELECT max(outcome_date) AS newest FROM prediction_outcomes) AS o
             CROSS JOIN LATERAL generate_series(o.newest - (:days - 1), o.newest, interval '1 day') AS day
-            WHERE EXISTS (SELECT FROM prediction_outcomes WHERE outcome_date = CAST(day AS date))
+            CROSS JOIN LATERAL (
+                SELECT max(outcome_date) AS found FROM prediction_outcomes WHERE outcome_date <= CAST(day AS date)
+            ) AS until
+            WHERE until.found = CAST(day AS date)
             ORDER BY day"""
         ),
         {"days": days},

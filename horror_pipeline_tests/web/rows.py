@@ -1,0 +1,121 @@
+"""Rows for the web tests: each helper fills in what a test does not care about."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, insert, text
+
+from horror_pipeline.warehouse import tables
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+TODAY = NOW.date()
+
+METRICS = {
+    "mean": {"mae": 0.605, "rmse": 0.8, "r2": 0.37, "spearman": 0.6, "coverage": 0.79, "width": 1.9},
+    "origins": {"o0": {"films": 300.0, "mae": 0.59}, "o1": {"films": 310.0, "mae": 0.62}},
+    "any_votes": {"films": 900.0, "mae": 0.7},
+}
+
+
+def add_source(engine: Engine, *, is_demo: bool = True, api_url: str = "http://127.0.0.1:1/3") -> None:
+    with engine.begin() as connection:
+        connection.execute(insert(tables.data_source), {"is_demo": is_demo, "api_url": api_url, "first_used_at": NOW})
+
+
+def add_film(engine: Engine, tmdb_id: int, title: str = "", **values: Any) -> None:
+    row = {
+        "tmdb_id": tmdb_id,
+        "title": title or f"Film {tmdb_id}",
+        "genres": ["Horror"],
+        "popularity": 1.0,
+        "vote_count": 100,
+        "vote_average": 6.0,
+        "is_adult": False,
+        "release_date": date(2024, 10, 31),
+        "first_seen_at": NOW,
+        "observed_at": NOW - timedelta(hours=1),
+        "details_fetched_at": NOW,
+    } | values
+    with engine.begin() as connection:
+        connection.execute(insert(tables.movies), row)
+
+
+def add_snapshots(engine: Engine, tmdb_id: int, popularity: dict[date, float], *, percentile: float = 0.5) -> None:
+    with engine.begin() as connection:
+        for month in sorted({day.replace(day=1) for day in popularity}):
+            following = (month + timedelta(days=32)).replace(day=1)
+            connection.execute(
+                text(
+                    f"CREATE TABLE IF NOT EXISTS movie_snapshots_{month:%Y_%m} PARTITION OF movie_snapshots "
+                    f"FOR VALUES FROM ('{month}') TO ('{following}')"
+                )
+            )
+        rows = [
+            {
+                "tmdb_id": tmdb_id,
+                "snapshot_date": day,
+                "popularity": value,
+                "popularity_percentile": percentile,
+                "source": "export",
+            }
+            for day, value in popularity.items()
+        ]
+        connection.execute(insert(tables.movie_snapshots), rows)
+
+
+def add_prediction(engine: Engine, tmdb_id: int, predicted_at: datetime = NOW, **values: Any) -> None:
+    row = {
+        "predicted_at": predicted_at,
+        "tmdb_id": tmdb_id,
+        "stage": "after_release",
+        "predicted_popularity": 2.0,
+        "popularity_lower": 1.0,
+        "popularity_upper": 5.0,
+        "predicted_vote_average": 6.5,
+        "vote_average_lower": 5.5,
+        "vote_average_upper": 7.5,
+        "actual_popularity": 1.0,
+        "actual_vote_average": 6.0,
+        "actual_vote_count": 100,
+        "popularity_model_version": "p1",
+        "vote_average_model_version": "r1",
+    } | values
+    with engine.begin() as connection:
+        connection.execute(insert(tables.model_predictions), row)
+
+
+def add_model(engine: Engine, model_name: str = "rating_after_release", **values: Any) -> None:
+    row = {
+        "model_version": f"{model_name}-1",
+        "model_name": model_name,
+        "algorithm": "blend",
+        "trained_at": NOW - timedelta(hours=1),
+        "training_rows": 1_234,
+        "data_fingerprint": "f",
+        "metrics": METRICS,
+        "baseline_metrics": {"constant": {"mean": {"mae": 0.8}}, "linear": {"mean": {"mae": 0.7}}},
+        "importance": {"log_vote_count": 0.6},
+        "library_versions": {},
+        "is_champion": True,
+        "artifact": b"x" * 2_000,
+    } | values
+    with engine.begin() as connection:
+        connection.execute(insert(tables.model_versions), row)
+
+
+def add_outcome(engine: Engine, tmdb_id: int, outcome_date: date = TODAY, **values: Any) -> None:
+    row = {
+        "predicted_at": NOW - timedelta(days=1),
+        "tmdb_id": tmdb_id,
+        "outcome_date": outcome_date,
+        "horizon": "1d",
+        "stage": "after_release",
+        "popularity_error": 0.5,
+        "is_popularity_in_interval": True,
+        "vote_average_error": None,
+        "is_vote_average_in_interval": None,
+    } | values
+    with engine.begin() as connection:
+        connection.execute(insert(tables.prediction_outcomes), row)

@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, text
+
+from horror_pipeline_tests.web import rows
+from horror_pipeline_tests.web.rows import NOW, TODAY
+
+# -- predictions -------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_database_gives_empty_answers(client: TestClient) -> None:
+    assert client.get("/api/summary").json()["movies"] == []
+    assert client.get("/api/predictions").json() == {
+        "predicted_at": None,
+        "total": 0,
+        "limit": 20,
+        "offset": 0,
+        "predictions": [],
+    }
+    assert client.get("/api/models").json() == {"champions": [], "versions": []}
+    assert client.get("/api/accuracy").json()["scores"] == []
+    assert client.get("/api/comparison").json()["points"] == []
+    assert client.get("/api/movies", params={"query": "x"}).json()["movies"] == []
+
+
+def test_predictions_are_twenty_of_the_newest_batch_most_popular_first(client: TestClient, engine: Engine) -> None:
+    for tmdb_id in range(1, 26):
+        rows.add_film(engine, tmdb_id)
+        rows.add_prediction(engine, tmdb_id, NOW - timedelta(hours=1), predicted_popularity=99.0)
+        rows.add_prediction(engine, tmdb_id, predicted_popularity=float(tmdb_id))
+
+    page = client.get("/api/predictions").json()
+
+    assert page["total"] == 25
+    assert page["predicted_at"] == "2026-11-22T12:00:00Z"
+    assert [row["tmdb_id"] for row in page["predictions"]] == list(range(25, 5, -1))
+
+
+def test_pages_follow_each_other_without_gap_or_overlap(client: TestClient, engine: Engine) -> None:
+    for tmdb_id in range(1, 8):
+        rows.add_film(engine, tmdb_id)
+        rows.add_prediction(engine, tmdb_id, predicted_popularity=1.0)  # all equal: the order must still be one order
+
+    seen = [
+        row["tmdb_id"]
+        for offset in (0, 3, 6)
+        for row in client.get("/api/predictions", params={"limit": 3, "offset": offset}).json()["predictions"]
+    ]
+
+    assert sorted(seen) == list(range(1, 8))
+    assert client.get("/api/predictions", params={"offset": 999_999}).json()["predictions"] == []
+
+
+def test_a_newer_batch_replaces_the_one_before(client: TestClient, engine: Engine) -> None:
+    rows.add_film(engine, 1)
+    rows.add_prediction(engine, 1, predicted_popularity=3.0)
+    assert client.get("/api/predictions").json()["predictions"][0]["predicted_popularity"] == 3.0
+
+    rows.add_prediction(engine, 1, NOW + timedelta(hours=1), predicted_popularity=4.0)
+
+    assert client.get("/api/predictions").json()["predictions"][0]["predicted_popularity"] == 4.0
+
+
+def test_gaps_order_films_and_leave_out_those_with_few_votes(client: TestClient, engine: Engine) -> None:
+    rows.add_source(engine)
+    for tmdb_id, rating, votes in ((1, 4.5, 900), (2, 8.5, 900), (3, 1.0, 3)):
+        rows.add_film(engine, tmdb_id)
+        rows.add_prediction(engine, tmdb_id, actual_vote_average=rating, actual_vote_count=votes)
+
+    lowest = client.get("/api/predictions", params={"order": "rating_gap", "direction": "asc"}).json()
+    highest = client.get("/api/predictions", params={"order": "rating_gap"}).json()
+
+    assert [(row["tmdb_id"], row["rating_gap"]) for row in lowest["predictions"]] == [(1, -1.0), (2, 1.0)]
+    assert [row["tmdb_id"] for row in highest["predictions"]] == [2, 1]
+
+
+def test_stage_votes_and_release_date_choose_films(client: TestClient, engine: Engine) -> None:
+    rows.add_film(engine, 1)
+    rows.add_prediction(engine, 1, actual_vote_count=1_000)
+    for tmdb_id, release in ((2, date(2027, 3, 1)), (3, date(2027, 1, 1)), (4, None)):
+        rows.add_film(engine, tmdb_id, release_date=release, vote_average=None, vote_count=0)
+        rows.add_prediction(engine, tmdb_id, stage="before_release", actual_vote_count=None, actual_vote_average=None)
+
+    def ids(**parameters: str | int) -> list[int]:
+        page = client.get("/api/predictions", params=parameters).json()
+        return [row["tmdb_id"] for row in page["predictions"]]
+
+    assert ids(stage="before_release", order="release_date", direction="asc") == [3, 2]
+    assert ids(min_votes=500) == [1]
+    assert ids(stage="after_release", min_votes=2_000) == []
+
+
+def test_films_no_longer_on_tmdb_are_not_predicted(client: TestClient, engine: Engine) -> None:
+    rows.add_film(engine, 1, gone_at=NOW)
+    rows.add_prediction(engine, 1)
+
+    assert client.get("/api/predictions").json()["total"] == 0
+
+
+def test_comparison_samples_evenly_and_only_released_films(client: TestClient, engine: Engine) -> None:
+    for tmdb_id in range(1, 11):
+        rows.add_film(engine, tmdb_id)
+        rows.add_prediction(engine, tmdb_id, stage="before_release" if tmdb_id > 8 else "after_release")
+
+    found = client.get("/api/comparison", params={"target": "vote_average", "limit": 4}).json()
+
+    assert found["total"] == 8
+    assert [point["tmdb_id"] for point in found["points"]] == [1, 3, 5, 7]
+    assert found["points"][0] == {
+        "tmdb_id": 1,
+        "title": "Film 1",
+        "predicted": 6.5,
+        "lower": 5.5,
+        "upper": 7.5,
+        "actual": 6.0,
+        "vote_count": 100,
+    }
+
+
+# -- films -------------------------------------------------------------------------------------------------------------
+
+
+def test_summary_tells_what_is_popular_and_since_when(client: TestClient, engine: Engine) -> None:
+    rows.add_source(engine)
+    for tmdb_id in range(1, 13):
+        rows.add_film(engine, tmdb_id, popularity=float(tmdb_id))
+    rows.add_film(engine, 99, popularity=500.0, gone_at=NOW)
+    days = [TODAY - timedelta(days=back) for back in range(10)]
+    rows.add_snapshots(engine, 12, {day: 5.0 for day in days[5:]}, percentile=0.9)
+    rows.add_snapshots(engine, 12, {day: 9.0 for day in (days[0], days[1], days[3], days[4])}, percentile=0.995)
+
+    summary = client.get("/api/summary").json()
+
+    assert [film["tmdb_id"] for film in summary["movies"]] == list(range(12, 2, -1))
+    top = summary["movies"][0]
+    assert top["popular_since"] == str(days[4])  # days[2] was never collected: that ends no run
+    assert not top["is_popular_since_earlier"]
+    assert top["popularity_week_ago"] == 5.0
+    assert top["popularity_by_day"][-5:] == [9.0, 9.0, None, 9.0, 9.0]
+    assert summary["is_demo"] is True
+    assert summary["snapshot_date"] == str(TODAY)
+    assert summary["movie_count"] == 13
+
+
+def test_a_run_that_reaches_the_first_snapshot_may_be_longer(client: TestClient, engine: Engine) -> None:
+    rows.add_film(engine, 1)
+    rows.add_snapshots(engine, 1, {TODAY - timedelta(days=back): 9.0 for back in range(3)}, percentile=1.0)
+
+    assert client.get("/api/summary").json()["movies"][0]["is_popular_since_earlier"]
+
+
+def test_a_film_has_its_history_and_the_last_prediction_of_each_day(client: TestClient, engine: Engine) -> None:
+    rows.add_film(engine, 7, "The Thing", directors=["John Carpenter"])
+    rows.add_snapshots(engine, 7, {TODAY - timedelta(days=back): 10.0 - back for back in (0, 1, 40)})
+    for hours in (0, 1, 2, 13, 14, 24 * 60):
+        rows.add_prediction(engine, 7, NOW - timedelta(hours=hours), predicted_popularity=float(hours))
+
+    found = client.get("/api/movies/7", params={"days": 30}).json()
+
+    assert found["movie"]["title"] == "The Thing"
+    assert found["movie"]["directors"] == ["John Carpenter"]
+    assert [(row["snapshot_date"], row["popularity"]) for row in found["history"]] == [
+        ("2026-11-21", 9.0),
+        ("2026-11-22", 10.0),
+    ]
+    assert [row["predicted_popularity"] for row in found["predictions"]] == [13.0, 0.0]
+
+
+def test_an_unknown_film_is_404_with_a_reason(client: TestClient) -> None:
+    answer = client.get("/api/movies/12345")
+
+    assert answer.status_code == 404
+    assert answer.json() == {"reason": "no film with id 12345 is known here", "parameter": None}
+
+
+SEARCHES = (
+    ("the thing", [2, 1]),  # most popular first
+    ("thi", [2, 1]),  # the beginning of a word
+    ("THING another", [2]),  # any order, any case
+    ("hing", []),  # not the middle of one
+    ("cosa", [1]),  # the original title
+    ("l'ann", [3]),  # an apostrophe is no operator
+    ("rec", [4]),  # brackets are no part of a word
+    ("thing | rec", []),  # nor is this an "or"
+    ("!thing", [2, 1]),  # nor this a "not"
+    ("' OR 1=1 --", []),
+    ("\\", []),
+    ("&", []),
+    ("thing:*", [2, 1]),
+    ("   ", []),
+)
+
+
+def test_search_is_by_words_and_nothing_in_it_is_syntax(client: TestClient, engine: Engine) -> None:
+    rows.add_film(engine, 1, "The Thing", popularity=1.0, original_title="La cosa")
+    rows.add_film(engine, 2, "Another Thing: The Return", popularity=2.0)
+    rows.add_film(engine, 3, "L'année du loup", popularity=3.0)
+    rows.add_film(engine, 4, "[REC]", popularity=4.0)
+
+    found = {}
+    for query, _ in SEARCHES:
+        answer = client.get("/api/movies", params={"query": query})
+        assert answer.status_code == 200
+        found[query] = [film["tmdb_id"] for film in answer.json()["movies"]]
+
+    assert found == dict(SEARCHES)
+
+
+# -- models and outcomes -----------------------------------------------------------------------------------------------
+
+
+def test_models_are_the_champions_and_their_predecessors_without_artefacts(client: TestClient, engine: Engine) -> None:
+    rows.add_model(engine)
+    rows.add_model(engine, model_version="old", is_champion=False, trained_at=NOW - timedelta(days=3))
+
+    found = client.get("/api/models").json()
+
+    assert [model["model_version"] for model in found["champions"]] == ["rating_after_release-1"]
+    assert found["champions"][0]["metrics"] == rows.METRICS
+    assert [model["model_version"] for model in found["versions"]] == ["rating_after_release-1", "old"]
+    assert "artifact" not in found["champions"][0]
+
+
+def test_accuracy_adds_days_up_by_their_outcomes(client: TestClient, engine: Engine) -> None:
+    rows.add_outcome(engine, 1, TODAY, popularity_error=1.0, is_popularity_in_interval=True)
+    rows.add_outcome(engine, 2, TODAY, popularity_error=-2.0, is_popularity_in_interval=False)
+    rows.add_outcome(engine, 3, TODAY - timedelta(days=2), popularity_error=-2.0, vote_average_error=0.5)
+    rows.add_outcome(engine, 4, TODAY - timedelta(days=60), popularity_error=50.0)
+
+    found = client.get("/api/accuracy").json()
+
+    assert (found["from_date"], found["to_date"]) == ("2026-11-20", "2026-11-22")
+    [score] = found["scores"]
+    assert score["popularity_count"] == 3
+    assert score["popularity_mean_absolute_error"] == pytest.approx(5 / 3)
+    assert score["popularity_mean_error"] == pytest.approx(-1.0)
+    assert score["popularity_coverage"] == pytest.approx(2 / 3)
+    assert (score["vote_average_count"], score["vote_average_mean_absolute_error"]) == (1, 0.5)
+    assert score["vote_average_coverage"] is None
+    assert [row["outcome_date"] for row in found["by_day"]] == ["2026-11-20", "2026-11-22"]
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [
+        ("/api/predictions?limit=many", "limit"),
+        ("/api/predictions?limit=0", "limit"),
+        ("/api/predictions?limit=201", "limit"),
+        ("/api/predictions?limit=20;DROP TABLE movies", "limit"),
+        ("/api/predictions?offset=-1", "offset"),
+        ("/api/predictions?offset=99999999999999999999", "offset"),
+        ("/api/predictions?stage=before", "stage"),
+        ("/api/predictions?order=title", "order"),
+        ("/api/predictions?order=popularity_gap;--", "order"),
+        ("/api/predictions?page=2", "page"),
+        ("/api/summary?limit=5", "limit"),
+        ("/api/movies", "query"),
+        ("/api/movies?query=", "query"),
+        ("/api/movies?query=a%00b", "query"),
+        ("/api/movies?query=" + "x" * 101, "query"),
+        ("/api/movies/abc", "tmdb_id"),
+        ("/api/movies/0", "tmdb_id"),
+        ("/api/movies/9223372036854775808", "tmdb_id"),
+        ("/api/movies/1?days=999", "days"),
+        ("/api/comparison?target=rating", "target"),
+        ("/api/accuracy?days=0", "days"),
+        ("/health?x=1", "x"),
+    ],
+)
+def test_a_wrong_parameter_is_422_and_named(offline_client: TestClient, path: str, parameter: str) -> None:
+    answer = offline_client.get(path)
+
+    assert answer.status_code == 422
+    assert answer.json()["parameter"] == parameter
+    assert parameter in answer.json()["reason"]
+
+
+def test_only_reading_is_possible(offline_client: TestClient) -> None:
+    assert offline_client.post("/api/predictions").status_code == 405
+    assert offline_client.delete("/api/movies/1").status_code == 405
+
+
+def test_a_missing_table_is_503_with_what_to_do(client: TestClient, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE prediction_outcomes CASCADE"))
+
+    answer = client.get("/api/accuracy")
+
+    assert answer.status_code == 503
+    assert "horror db upgrade" in answer.json()["reason"]
+    assert answer.headers["retry-after"] == "5"

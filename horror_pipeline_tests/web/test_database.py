@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import URL, Connection, Engine, text
+
+from horror_pipeline.web.database import Database, Unavailable
+
+
+def run(url: URL, *works: Callable[[Connection], object], **options: float) -> list[object]:
+    """Run all at once against a database of its own; failures are returned."""
+
+    async def together() -> list[object]:
+        database = Database(url, **options)  # type: ignore[arg-type]
+        try:
+            return await asyncio.gather(*(database.run(work) for work in works), return_exceptions=True)
+        finally:
+            database.close()
+
+    return asyncio.run(together())
+
+
+def value(statement: str) -> Callable[[Connection], object]:
+    return lambda connection: connection.execute(text(statement)).scalar()
+
+
+def test_it_reads_as_horror_reader_and_cannot_write(database_url: URL) -> None:
+    role, wrote, raw = run(
+        database_url,
+        value("SELECT current_user"),
+        value("INSERT INTO data_source VALUES (true, 'x', now(), 50) RETURNING 1"),
+        value("SELECT count(*) FROM raw.movie_details"),
+    )
+
+    assert role == "horror_reader"
+    assert isinstance(wrote, Unavailable)
+    assert isinstance(raw, Unavailable)
+
+
+def test_a_login_that_cannot_be_horror_reader_still_cannot_write(
+    database_url: URL, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("CREATE ROLE hosted LOGIN"))
+        connection.execute(text("GRANT SELECT, INSERT ON data_source TO hosted"))
+    try:
+        with caplog.at_level(logging.WARNING, logger="horror_pipeline.web"):
+            role, wrote = run(
+                database_url.set(username="hosted", password=None),
+                value("SELECT current_user"),
+                value("INSERT INTO data_source VALUES (true, 'x', now(), 50) RETURNING 1"),
+            )
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text("DROP OWNED BY hosted"))
+            connection.execute(text("DROP ROLE hosted"))
+
+    assert role == "hosted"
+    assert isinstance(wrote, Unavailable)
+    assert caplog.messages == ["this login cannot act as horror_reader; reading with its own rights, read-only"]
+
+
+def test_a_slow_database_is_given_up_in_time_and_no_call_piles_up(database_url: URL) -> None:
+    started = time.monotonic()
+    slow = [value("SELECT pg_sleep(5)")] * 20
+    found = run(database_url, *slow, connections=2, statement_timeout_seconds=10, deadline_seconds=0.5)
+
+    assert time.monotonic() - started < 1.5
+    assert {str(error) for error in found} == {"the database is too slow or too busy; try again in a moment"}
+
+
+def test_postgres_itself_cancels_a_long_statement(database_url: URL) -> None:
+    [error] = run(database_url, value("SELECT pg_sleep(5)"), statement_timeout_seconds=0.1)
+
+    assert str(error) == "the database is too slow: a query was cancelled"
+
+
+def test_a_call_given_up_frees_its_slot(database_url: URL) -> None:
+    async def one_after_the_other() -> object:
+        database = Database(database_url, connections=1, statement_timeout_seconds=10, deadline_seconds=0.3)
+        try:
+            with pytest.raises(Unavailable):
+                await database.run(value("SELECT pg_sleep(5)"))
+            return await database.run(value("SELECT 7"))
+        finally:
+            database.close()
+
+    assert asyncio.run(one_after_the_other()) == 7
+
+
+def test_no_more_than_so_many_calls_wait(database_url: URL) -> None:
+    async def crowd() -> float:
+        database = Database(database_url, connections=1, statement_timeout_seconds=10, deadline_seconds=1.0)
+        try:
+            waiting = [asyncio.create_task(database.run(value("SELECT pg_sleep(0.5)"))) for _ in range(80)]
+            await asyncio.sleep(0.1)
+            started = time.monotonic()
+            with pytest.raises(Unavailable):
+                await database.run(value("SELECT 1"))
+            took = time.monotonic() - started
+            await asyncio.gather(*waiting, return_exceptions=True)
+            return took
+        finally:
+            database.close()
+
+    assert asyncio.run(crowd()) < 0.1
+
+
+def test_connections_cut_by_a_restart_are_replaced_unnoticed(database_url: URL, engine: Engine) -> None:
+    async def around_a_restart() -> list[object]:
+        database = Database(database_url, connections=2)
+        try:
+            before = await database.run(value("SELECT pg_backend_pid()"))
+            with engine.begin() as connection:
+                connection.execute(
+                    text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'horror-web'")
+                )
+            return [before, await database.run(value("SELECT pg_backend_pid()"))]
+        finally:
+            database.close()
+
+    before, after = asyncio.run(around_a_restart())
+    assert before != after
+
+
+def test_a_message_never_holds_the_password() -> None:
+    [error] = run(URL.create("postgresql", "reader", "s3cret", "127.0.0.1", 1, "nowhere"), value("SELECT 1"))
+
+    assert str(error) == "the database is away"
