@@ -297,7 +297,7 @@ movie_features = Table(
 training_state = Table(
     "training_state",
     metadata,
-    Column("step", Text, primary_key=True, comment="`features` or `predictions`."),
+    Column("step", Text, primary_key=True, comment="A step of learning: `features`, a model, `predictions`."),
     Column("fingerprint", Text, nullable=False, comment="What of the catalogue the step has seen, in short."),
     _instant("completed_at", "When the step last ended."),
     comment="How far learning has come: equal fingerprints mean there is nothing new to learn from.",

@@ -78,7 +78,7 @@ def upgrade() -> None:
         op.add_column("movie_features", sa.Column(name, kind(), nullable=name != "stage", comment=comment))
     op.create_table(
         "training_state",
-        sa.Column("step", sa.Text(), nullable=False, comment="`features` or `predictions`."),
+        sa.Column("step", sa.Text(), nullable=False, comment="A step of learning: `features`, a model, `predictions`."),
         sa.Column(
             "fingerprint", sa.Text(), nullable=False, comment="What of the catalogue the step has seen, in short."
         ),

@@ -1,0 +1,66 @@
+"""The asset `movie_features`: what a model may know of each film, as of a moment.
+
+What belongs here: joining the warehouse with `transform.features`. What does not: the features themselves.
+"""
+
+import datetime as dt
+
+import dagster as dg
+from sqlalchemy import Engine
+
+from horror_pipeline.defs.learning import records
+from horror_pipeline.defs.metadata import OWNERS, column_schema
+from horror_pipeline.defs.resources import Clock
+from horror_pipeline.warehouse import learning, tables
+
+
+@dg.asset(
+    key="movie_features",
+    deps=["movies"],
+    group_name="features",
+    kinds={"pandas", "postgres"},
+    owners=OWNERS,
+    code_version="1",
+    metadata=column_schema(tables.movie_features),
+)
+def movie_features(
+    context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]
+) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster does not know the parametrised one
+    """One row per film: what a model may know of it, as of the moment its votes were last observed.
+
+    Features known before release hold nothing of votes, ratings or popularity; history counts only films released
+    strictly earlier. What the models are to predict stands beside the features, from the same moment. Nothing is
+    written while the catalogue has not changed.
+    """
+    with warehouse.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        fingerprint = learning.training_fingerprint(connection)
+        if fingerprint == learning.state(connection, learning.FEATURES_STEP):
+            context.log.info("the catalogue has not changed since the features were made")
+            return dg.MaterializeResult(metadata={"new": 0, "changed": 0, "is_unchanged": True})
+        names, films = learning.films_to_describe(connection)
+    import pandas as pd
+
+    from horror_pipeline.transform.features import FEATURES, build_features
+
+    movies = pd.DataFrame(films, columns=names)
+    del films
+    as_of: dt.datetime = movies["observed_at"].max().to_pydatetime() if len(movies) else clock()
+    frame = build_features(movies, as_of)
+    flags = [feature.name for feature in FEATURES if feature.kind == "flag"]
+    frame[flags] = frame[flags].astype("boolean")
+    with warehouse.begin() as connection:
+        written = learning.replace_features(connection, records(frame), as_of)
+        learning.set_state(connection, learning.FEATURES_STEP, fingerprint, clock())
+    upcoming = int(frame["stage"].eq("before_release").sum())
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(frame),
+            "new": written.new,
+            "changed": written.changed,
+            "released": len(frame) - upcoming,
+            "upcoming": upcoming,
+            "features": len(FEATURES),
+            "as_of": dg.MetadataValue.timestamp(as_of),
+            "runtime_unknown": float(frame["runtime_minutes"].isna().mean()) if len(frame) else 0.0,
+        }
+    )

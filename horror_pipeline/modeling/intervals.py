@@ -1,0 +1,143 @@
+"""How far off a prediction may be: 80 % intervals, calibrated on the newest films.
+
+What belongs here: split conformal prediction on forward residuals. What does not: the predictions themselves.
+
+The residuals come from a walk forward in time (evaluate.py): every film they are of was released later than the films
+its prediction was learnt from. Only the newest `WINDOW` count, because what is typical drifts: a calibration frozen
+for years covers far too little. Films that are scored are never films that calibrated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from horror_pipeline.modeling.specs import RATING_NOISE_FLOOR, RATING_NOISE_PER_VOTE, Floats, ModelSpec
+
+LEVEL = 0.8
+WINDOW = 300
+"""Newest forward residuals that count; fewer are noise, more are yesterday's."""
+
+OFFSET_SHARE = 0.02
+"""Added to popularity before its logarithm, as a share of the median: ratios of next to nothing mean nothing."""
+
+GAUSSIAN_Z = 1.2816
+"""Half width of a Gaussian's 80 % interval in standard deviations: what the predecessor would have used."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A calibrated half width, on the scale residuals are even on.
+
+    Args:
+        half_width: quantile of the calibrating scores.
+        offset: added to popularity before its logarithm.
+        films: how many films calibrated it.
+    """
+
+    half_width: float
+    offset: float
+    films: int
+
+    def bounds(self, spec: ModelSpec, predicted: Floats, votes: Floats) -> tuple[Floats, Floats]:
+        """Lower and upper ends, within the target's range.
+
+        Args:
+            spec: the model.
+            predicted: predictions.
+            votes: votes of each film, NaN or 0 where none.
+        """
+        reach = self.half_width * spread(spec, votes)
+        if not spec.is_popularity:
+            return spec.clip(predicted - reach), spec.clip(predicted + reach)
+        shifted = predicted + self.offset
+        # exp of a reach beyond 20 says no more than "anything": bounded, so that it stays a number.
+        factor = np.exp(np.minimum(reach, 20.0))
+        return spec.clip(shifted / factor - self.offset), spec.clip(shifted * factor - self.offset)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its fields, to be stored with the model."""
+        return asdict(self)
+
+
+def spread(spec: ModelSpec, votes: Floats) -> Floats:
+    """How uneven residuals are known to be: a rating of few votes is noisier; everything else counts alike."""
+    if spec.is_popularity or spec.stage == "before_release":
+        return np.ones(len(votes))
+    known = np.maximum(np.nan_to_num(votes), 1.0)
+    return np.sqrt(RATING_NOISE_PER_VOTE / known + RATING_NOISE_FLOOR)
+
+
+def calibrate(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats) -> Interval:
+    """Find the half width that held for `LEVEL` of the films given.
+
+    Args:
+        spec: the model.
+        actual: what was observed; the newest film last, of which the newest `WINDOW` are used.
+        predicted: forward predictions of the same films.
+        votes: their votes.
+    """
+    actual, predicted, votes = actual[-WINDOW:], predicted[-WINDOW:], votes[-WINDOW:]
+    offset = 0.0
+    if spec.is_popularity:
+        offset = max(OFFSET_SHARE * float(np.median(actual)), 1e-6)
+        residual = np.log(actual + offset) - np.log(predicted + offset)
+    else:
+        residual = actual - predicted
+    scores = np.sort(np.abs(residual) / spread(spec, votes))
+    rank = min(int(np.ceil((len(scores) + 1) * LEVEL)), len(scores))
+    return Interval(half_width=float(scores[rank - 1]), offset=offset, films=len(scores))
+
+
+def latest(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> Interval:
+    """Calibrate a candidate on the newest films of its walk.
+
+    Args:
+        spec: the model.
+        forward: the frame of an `evaluate.Walk`.
+        algorithm: the candidate.
+    """
+    newest = forward[forward["is_scored"]].sort_values("position")
+    return calibrate(spec, newest["actual"].to_numpy(), newest[algorithm].to_numpy(), newest["votes"].to_numpy())
+
+
+def coverage(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str, Any]:
+    """Measure the intervals on every scored block, calibrated on the films of earlier blocks alone.
+
+    Args:
+        spec: the model.
+        forward: the frame of an `evaluate.Walk`.
+        algorithm: the candidate.
+
+    Returns:
+        `coverage` and `width` (means over blocks) and `origins` (both by block); empty without earlier films.
+    """
+    walked = with_bounds(spec, forward, algorithm)
+    if walked.empty:
+        return {}
+    held = walked.assign(
+        coverage=walked["actual"].between(walked["lower"], walked["upper"]), width=walked["upper"] - walked["lower"]
+    )
+    table = held.groupby("block")[["coverage", "width"]].mean()
+    return {
+        "coverage": float(table["coverage"].mean()),
+        "width": float(table["width"].mean()),
+        "origins": {str(name): {k: float(v) for k, v in row.items()} for name, row in table.iterrows()},
+    }
+
+
+def with_bounds(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> pd.DataFrame:
+    """The scored films of the walk with `predicted`, `lower` and `upper`, from intervals of earlier blocks."""
+    walked, found = forward[forward["is_scored"]].sort_values("position"), []
+    for _, rows in walked[walked["is_scored_block"]].groupby("block"):
+        before = walked[walked["position"] < rows["position"].min()]
+        if before.empty:
+            continue
+        interval = latest(spec, before, algorithm)
+        predicted = rows[algorithm].to_numpy()
+        lower, upper = interval.bounds(spec, predicted, rows["votes"].to_numpy())
+        found.append(rows.assign(predicted=predicted, lower=lower, upper=upper))
+    return pd.concat(found) if found else walked.head(0).assign(predicted=0.0, lower=0.0, upper=0.0)

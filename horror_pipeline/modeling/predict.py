@@ -1,0 +1,34 @@
+"""Predictions of films by a champion.
+
+What belongs here: from features and an artefact to numbers that are always numbers. What does not: choosing films.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from horror_pipeline.modeling.artifacts import Artifact
+from horror_pipeline.modeling.intervals import Interval
+from horror_pipeline.modeling.specs import ModelSpec
+from horror_pipeline.modeling.threads import threads_for
+
+
+def predict(spec: ModelSpec, artifact: Artifact, films: pd.DataFrame) -> pd.DataFrame:
+    """Predict a target with its 80 % interval.
+
+    Args:
+        spec: the model.
+        artifact: its champion.
+        films: rows of `movie_features`; anything in them may be missing, and categories may be new.
+
+    Returns:
+        `predicted`, `lower`, `upper` with the index of `films`: finite, within the target's range, in order.
+    """
+    if films.empty:
+        return pd.DataFrame({"predicted": [], "lower": [], "upper": []}, index=films.index, dtype="float64")
+    with threads_for(len(films)):
+        predicted = spec.clip(np.asarray(artifact.estimator.predict(films[artifact.features]), dtype="float64"))
+    votes = films["vote_count"].to_numpy(dtype="float64", na_value=np.nan)
+    lower, upper = Interval(**artifact.interval).bounds(spec, predicted, votes)
+    return pd.DataFrame({"predicted": predicted, "lower": lower, "upper": upper}, index=films.index)

@@ -1,0 +1,335 @@
+"""SQL of learning: features, model versions, predictions, outcomes, classes, clusters, and what is new to learn from.
+
+What belongs here: reading and writing those tables. What does not: computing what is in them, and history itself.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Engine, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from horror_pipeline.warehouse.bulk import WriteCounts, copy_rows, copy_upsert
+from horror_pipeline.warehouse.tables import (
+    model_predictions,
+    model_versions,
+    movie_clusters,
+    movie_features,
+    movies,
+    prediction_outcomes,
+    rating_class,
+    training_state,
+)
+
+FEATURES_STEP, PREDICTIONS_STEP = "features", "predictions"
+
+KEEP_ALL_BATCHES_DAYS = 7
+"""Days for which every batch of predictions is kept; older days keep their last."""
+
+Order = Literal["popularity", "undervalued", "overvalued", "rating"]
+
+# -- what is new -------------------------------------------------------------------------------------------------------
+
+
+def training_fingerprint(connection: Connection) -> str:
+    """What models learn from, in short: it changes when a film is added, observed anew, re-read, or gone.
+
+    Cheap enough to be asked every hour: one pass over `movies` that reads no text.
+    """
+    row = connection.execute(
+        select(
+            func.count(),
+            func.count(movies.c.gone_at),
+            func.max(movies.c.observed_at),
+            func.max(movies.c.details_fetched_at),
+            func.max(movies.c.first_seen_at),
+        )
+    ).one()
+    return "|".join("" if value is None else str(value) for value in row)
+
+
+def last_trained_fingerprint(connection: Connection) -> str | None:
+    """The fingerprint the newest predictions were made at; None before the first."""
+    return state(connection, PREDICTIONS_STEP)
+
+
+def state(connection: Connection, step: str) -> str | None:
+    """The fingerprint a step last ended with; None before the first time."""
+    found = connection.execute(select(training_state.c.fingerprint).where(training_state.c.step == step)).scalar()
+    return None if found is None else str(found)
+
+
+def set_state(connection: Connection, step: str, fingerprint: str, now: dt.datetime) -> None:
+    """Note that a step has ended with this fingerprint."""
+    values = {"fingerprint": fingerprint, "completed_at": now}
+    statement = insert(training_state).values(step=step, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["step"], set_=values))
+
+
+# -- features ----------------------------------------------------------------------------------------------------------
+
+_LEARNT_FROM = (
+    "tmdb_id",
+    "title",
+    "original_title",
+    "original_language",
+    "release_date",
+    "runtime_minutes",
+    "genres",
+    "directors",
+    "collection_id",
+    "popularity",
+    "vote_average",
+    "vote_count",
+    "observed_at",
+)
+
+
+def films_to_describe(connection: Connection) -> tuple[list[str], list[Sequence[Any]]]:
+    """What features are made from: column names, and a row per film that still exists."""
+    columns = [movies.c[name] for name in _LEARNT_FROM]
+    rows = connection.execute(select(*columns).where(movies.c.gone_at.is_(None)).order_by(movies.c.tmdb_id))
+    return list(_LEARNT_FROM), [tuple(row) for row in rows]
+
+
+def replace_features(connection: Connection, rows: Iterable[Mapping[str, Any]], as_of: dt.datetime) -> WriteCounts:
+    """Write the features of every film as of a moment; films that are not among the rows lose theirs."""
+    written = copy_upsert(connection, movie_features, ({**row, "as_of": as_of} for row in rows))
+    connection.execute(delete(movie_features).where(movie_features.c.as_of != as_of))
+    return written
+
+
+def read_features(connection: Connection) -> tuple[list[str], list[Sequence[Any]]]:
+    """All features and targets: column names, and a row per film, in order of its id."""
+    rows = connection.execute(select(movie_features).order_by(movie_features.c.tmdb_id))
+    return [str(column.name) for column in movie_features.columns], [tuple(row) for row in rows]
+
+
+# -- models ------------------------------------------------------------------------------------------------------------
+
+
+def champion(connection: Connection, model_name: str) -> dict[str, Any] | None:
+    """The version of a model that predicts now, with its artefact; None before the first."""
+    statement = select(model_versions).where(model_versions.c.model_name == model_name, model_versions.c.is_champion)
+    found = connection.execute(statement).mappings().one_or_none()
+    return None if found is None else dict(found)
+
+
+def promote(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Make a version the champion of its model; the one before keeps its metrics and loses its artefact.
+
+    Args:
+        connection: in a transaction; the caller commits.
+        row: columns of `model_versions` but `is_champion`.
+    """
+    theirs = model_versions.c.model_name == row["model_name"]
+    connection.execute(update(model_versions).where(theirs, model_versions.c.is_champion).values(RETIRED))
+    values = {**row, "is_champion": True}
+    statement = insert(model_versions).values(values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["model_version"], set_=values))
+
+
+RETIRED = {"is_champion": False, "artifact": None}
+
+
+def version_history(connection: Connection, model_name: str, limit: int = 60) -> list[dict[str, Any]]:
+    """The newest versions of a model, oldest first: when fitted, how good, and the baselines."""
+    columns = (model_versions.c[name] for name in ("trained_at", "algorithm", "metrics", "baseline_metrics"))
+    newest = select(*columns).where(model_versions.c.model_name == model_name)
+    rows = connection.execute(newest.order_by(model_versions.c.trained_at.desc()).limit(limit)).mappings()
+    return [dict(row) for row in rows][::-1]
+
+
+def vacuum_versions(engine: Engine) -> None:
+    """Give the room of retired artefacts back, so that the next one takes it instead of more."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM model_versions"))
+
+
+# -- predictions -------------------------------------------------------------------------------------------------------
+
+
+def write_batch(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Append one batch of predictions.
+
+    Returns:
+        Rows written.
+    """
+    return copy_rows(connection, model_predictions, rows)
+
+
+def thin_batches(connection: Connection, now: dt.datetime, retention_days: int) -> int:
+    """Delete batches beyond retention, and all but the last of each UTC day before the newest seven days.
+
+    Returns:
+        Rows deleted.
+    """
+    statement = text("""
+        DELETE FROM model_predictions WHERE predicted_at < :oldest OR predicted_at IN (
+            SELECT predicted_at FROM (
+                SELECT predicted_at,
+                       row_number() OVER (
+                           PARTITION BY (predicted_at AT TIME ZONE 'UTC')::date ORDER BY predicted_at DESC
+                       ) AS place
+                FROM (SELECT DISTINCT predicted_at FROM model_predictions WHERE predicted_at < :dense) AS batches
+            ) AS ranked
+            WHERE place > 1
+        )
+    """)
+    dense = (now - dt.timedelta(days=KEEP_ALL_BATCHES_DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
+    result = connection.execute(statement, {"oldest": now - dt.timedelta(days=retention_days), "dense": dense})
+    return int(result.rowcount)
+
+
+_ORDERS: dict[str, str] = {
+    "popularity": "predicted_popularity DESC NULLS LAST",
+    "rating": "predicted_vote_average DESC NULLS LAST",
+    "undervalued": "rating_gap ASC NULLS LAST",
+    "overvalued": "rating_gap DESC NULLS LAST",
+}
+
+
+def top_predictions(
+    connection: Connection, stage: str | None = None, order: Order = "popularity", limit: int = 20
+) -> list[dict[str, Any]]:
+    """The first rows of `latest_predictions` in an order.
+
+    Args:
+        connection: where to read.
+        stage: `before_release` or `after_release`; None: both.
+        order: `popularity` and `rating` by what is predicted, `undervalued` and `overvalued` by how far the actual
+            rating lies below or above the predicted one, in widths of the interval.
+        limit: rows at most.
+    """
+    gaps_only = "AND rating_gap IS NOT NULL" if order in ("undervalued", "overvalued") else ""
+    statement = text(f"""
+        SELECT * FROM latest_predictions WHERE (CAST(:stage AS text) IS NULL OR stage = :stage) {gaps_only}
+        ORDER BY {_ORDERS[order]}, tmdb_id LIMIT :limit
+    """)  # noqa: S608  # one of four constants
+    return [dict(row) for row in connection.execute(statement, {"stage": stage, "limit": limit}).mappings()]
+
+
+# -- outcomes ----------------------------------------------------------------------------------------------------------
+
+HORIZON_DAYS = {"1d": 1, "7d": 7, "30d": 30}
+
+_OUTCOMES = text("""
+    WITH batches AS (
+        SELECT DISTINCT ON ((predicted_at AT TIME ZONE 'UTC')::date)
+               predicted_at, (predicted_at AT TIME ZONE 'UTC')::date AS predicted_date
+        FROM (SELECT DISTINCT predicted_at FROM model_predictions
+              WHERE predicted_at < :day AND predicted_at >= CAST(:day AS date) - 31) AS known
+        ORDER BY (predicted_at AT TIME ZONE 'UTC')::date, predicted_at DESC
+    ),
+    due AS (
+        SELECT predicted_at, horizon FROM batches
+        JOIN (VALUES ('1d', 1), ('7d', 7), ('30d', 30)) AS horizons (horizon, days)
+          ON predicted_date = CAST(:day AS date) - days
+    ),
+    held AS (
+        SELECT prediction.*, due.horizon FROM due JOIN model_predictions AS prediction USING (predicted_at)
+        UNION ALL
+        SELECT * FROM (
+            SELECT DISTINCT ON (tmdb_id) prediction.*, 'release' AS horizon
+            FROM model_predictions AS prediction JOIN movies USING (tmdb_id)
+            WHERE movies.release_date = :day AND prediction.stage = 'before_release'
+              AND prediction.predicted_at < :day
+            ORDER BY tmdb_id, predicted_at DESC
+        ) AS at_release
+    ),
+    once AS (
+        SELECT DISTINCT ON (predicted_at, tmdb_id) * FROM held
+        ORDER BY predicted_at, tmdb_id, (horizon = 'release') DESC
+    )
+    INSERT INTO prediction_outcomes (
+        predicted_at, tmdb_id, outcome_date, horizon, stage,
+        predicted_popularity, popularity_lower, popularity_upper,
+        outcome_popularity, popularity_error, is_popularity_in_interval,
+        predicted_vote_average, vote_average_lower, vote_average_upper,
+        outcome_vote_average, outcome_vote_count, vote_average_error, is_vote_average_in_interval,
+        popularity_model_version, vote_average_model_version
+    )
+    SELECT once.predicted_at, once.tmdb_id, :day, once.horizon, once.stage,
+           once.predicted_popularity, once.popularity_lower, once.popularity_upper,
+           seen.popularity, seen.popularity - once.predicted_popularity,
+           seen.popularity BETWEEN once.popularity_lower AND once.popularity_upper,
+           once.predicted_vote_average, once.vote_average_lower, once.vote_average_upper,
+           seen.vote_average, seen.vote_count, seen.vote_average - once.predicted_vote_average,
+           seen.vote_average BETWEEN once.vote_average_lower AND once.vote_average_upper,
+           once.popularity_model_version, once.vote_average_model_version
+    FROM once
+    JOIN movie_snapshots AS seen ON seen.tmdb_id = once.tmdb_id AND seen.snapshot_date = :day
+    JOIN movies ON movies.tmdb_id = once.tmdb_id
+    WHERE once.stage = 'after_release' OR movies.release_date <= :day
+""")
+
+
+def replace_outcomes(connection: Connection, day: dt.date) -> int:
+    """Hold the predictions of 1, 7 and 30 days before, and of upcoming films released that day, against its snapshot.
+
+    The last batch of each earlier day counts. A prediction made before release is judged once the film is out.
+
+    Returns:
+        Rows written; those of an earlier run of the day are replaced.
+    """
+    connection.execute(delete(prediction_outcomes).where(prediction_outcomes.c.outcome_date == day))
+    return int(connection.execute(_OUTCOMES, {"day": day}).rowcount)
+
+
+_ACCURACY = text("""
+    SELECT outcome.horizon, outcome.stage, target.name AS target, count(*) AS films,
+           avg(abs(target.error)) AS mae, avg(target.error) AS drift, avg(target.held::int) AS coverage
+    FROM prediction_outcomes AS outcome
+    CROSS JOIN LATERAL (VALUES
+        ('popularity', popularity_error, is_popularity_in_interval),
+        ('vote_average', vote_average_error, is_vote_average_in_interval)
+    ) AS target (name, error, held)
+    WHERE outcome_date = :day AND target.error IS NOT NULL AND outcome_vote_count >= :votes
+    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+""")
+
+
+def accuracy(connection: Connection, day: dt.date, min_votes: int) -> list[dict[str, Any]]:
+    """How a day's outcomes compare, by horizon, stage and target: films, MAE, drift (mean error), coverage."""
+    return [dict(row) for row in connection.execute(_ACCURACY, {"day": day, "votes": min_votes}).mappings()]
+
+
+def popularity_shift(connection: Connection, day: dt.date) -> tuple[int, float | None]:
+    """How popularity has moved since it was last predicted, at most 30 days before the day.
+
+    Returns:
+        Films compared, and the median over films of the day's popularity divided by the one then.
+    """
+    statement = text("""
+        SELECT count(*), percentile_cont(0.5) WITHIN GROUP (
+            ORDER BY outcome.outcome_popularity / prediction.actual_popularity
+        )
+        FROM prediction_outcomes AS outcome JOIN model_predictions AS prediction USING (predicted_at, tmdb_id)
+        WHERE outcome.outcome_date = :day AND outcome.stage = 'after_release' AND prediction.actual_popularity > 0
+    """)
+    films, shift = connection.execute(statement, {"day": day}).one()
+    return int(films), None if shift is None else float(shift)
+
+
+# -- classes and clusters ----------------------------------------------------------------------------------------------
+
+
+def replace_classes(
+    connection: Connection, rows: Iterable[Mapping[str, Any]], predicted_at: dt.datetime
+) -> WriteCounts:
+    """Write every film's rating class; films that are not among the rows lose theirs."""
+    written = copy_upsert(connection, rating_class, ({**row, "predicted_at": predicted_at} for row in rows))
+    connection.execute(delete(rating_class).where(rating_class.c.predicted_at != predicted_at))
+    return written
+
+
+def replace_clusters(
+    connection: Connection, rows: Iterable[Mapping[str, Any]], clustered_at: dt.datetime
+) -> WriteCounts:
+    """Write every film's group; films that are not among the rows lose theirs."""
+    written = copy_upsert(connection, movie_clusters, ({**row, "clustered_at": clustered_at} for row in rows))
+    connection.execute(delete(movie_clusters).where(movie_clusters.c.clustered_at != clustered_at))
+    return written
