@@ -12,11 +12,13 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from horror_pipeline import embedded
 from horror_pipeline.environment import MODULE, PROJECT_ROOT, Environment
 from horror_pipeline.errors import HorrorError
 from horror_pipeline.settings import Settings
@@ -38,17 +40,18 @@ def serve(environment: Environment, out: Console) -> None:
     _reap()
     # Children run where no `.env` lies: Dagster would let it override what is exported here.
     last_command = _stop_embedded(settings) if environment.is_embedded else ()
-    supervisor = Supervisor(environment.variables(), settings.dagster_home, out.print, last_command)
+    say = partial(out.print, markup=False, soft_wrap=True)
+    supervisor = Supervisor(environment.variables(), settings.dagster_home, say, last_command)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, supervisor.request_stop)
     try:
         for child in children(settings):
             supervisor.start(child)
-        out.print(f"Dagster UI  {url(settings, settings.horror_ui_port)}")
-        out.print(f"dashboard   {url(settings, settings.horror_web_port)}")
-        out.print(f"logs in {settings.log_dir}; Ctrl-C stops everything")
-        supervisor.watch()
-        out.print("stopping …")
+        say(f"Dagster UI  {url(settings, settings.horror_ui_port)}")
+        say(f"dashboard   {url(settings, settings.horror_web_port)}")
+        say(f"logs in {settings.log_dir}; Ctrl-C stops everything")
+        supervisor.watch(_keep_embedded(settings, say) if environment.is_embedded else lambda: None)
+        say("stopping …")
     finally:
         supervisor.stop()
 
@@ -90,6 +93,17 @@ def children(settings: Settings) -> Sequence[Child]:
             lambda: _listens(_connectable(host), settings.horror_web_port),
         ),
     ]
+
+
+def _keep_embedded(settings: Settings, say: Callable[[str], None]) -> Callable[[], None]:
+    """What starts the embedded Postgres again when it was killed; it recovers by itself."""
+
+    def tend() -> None:
+        if not embedded.is_running(settings.horror_home):
+            say(f"the embedded Postgres is gone; starting it again (log: {settings.log_dir / 'postgres.log'})")
+            embedded.ensure_running(settings.horror_home)
+
+    return tend
 
 
 def _stop_embedded(settings: Settings) -> list[str]:

@@ -126,13 +126,17 @@ class Supervisor:
         """Ask `watch` to return; also a signal handler."""
         self._stopping = True
 
-    def watch(self) -> None:
+    def watch(self, tend: Callable[[], None] = lambda: None) -> None:
         """Return when asked to stop. A child that dies is said and started again.
+
+        Args:
+            tend: called several times a second, for what is kept alive in another way.
 
         Raises:
             HorrorError: a child died too often in a short time; the message ends with its last lines.
         """
         while not self._stopping:
+            tend()
             self._guard()
             for child in self.children:
                 if child.is_dead():
