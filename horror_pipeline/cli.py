@@ -43,7 +43,10 @@ app.add_typer(backfill_app, name="backfill")
 
 WAIT_HELP = "Seconds to wait for a database that is still starting or being migrated."
 
-out = Console(highlight=False)
+PIPED_WIDTH = 120
+"""Columns of what is not written to a terminal, where nothing says how wide it may be."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False)
 
 

@@ -56,24 +56,22 @@ def _plain(value: object) -> object:
 
 def _table(rows: Sequence[Row]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Film", overflow="ellipsis", no_wrap=True, max_width=38)
-    table.add_column("Release")
-    table.add_column("Popularity", justify="right")
-    table.add_column("now", justify="right", style="dim")
-    table.add_column("80 % interval", justify="right", style="dim")
-    table.add_column("Rating", justify="right")
-    table.add_column("now", justify="right", style="dim")
-    table.add_column("80 % interval", justify="right", style="dim")
+    table.add_column("Film", overflow="ellipsis", no_wrap=True, min_width=16)
+    table.add_column("Release", no_wrap=True)
+    for target in ("Popularity", "Rating"):
+        table.add_column(target, justify="right", no_wrap=True)
+        table.add_column("80 %", justify="right", no_wrap=True, style="dim")
+        table.add_column("now", justify="right", no_wrap=True, style="dim")
     for row in rows:
         table.add_row(
             escape(str(row["title"])),
             str(row["release_date"] or "unknown"),
             _number(row["predicted_popularity"]),
-            _number(row["actual_popularity"]),
             _interval(row["popularity_lower"], row["popularity_upper"]),
+            _number(row["actual_popularity"]),
             _number(row["predicted_vote_average"]),
-            _number(row["actual_vote_average"]),
             _interval(row["vote_average_lower"], row["vote_average_upper"]),
+            _number(row["actual_vote_average"]),
         )
     return table
 
@@ -83,4 +81,4 @@ def _number(value: object) -> str:
 
 
 def _interval(lower: object, upper: object) -> str:
-    return f"{_number(lower)} – {_number(upper)}" if lower is not None and upper is not None else ""
+    return f"{_number(lower)}–{_number(upper)}" if lower is not None and upper is not None else ""

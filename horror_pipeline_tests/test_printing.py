@@ -44,7 +44,7 @@ def test_a_title_is_never_read_as_markup() -> None:
     text = io.StringIO()
     print_predictions([ROW], "table", Console(file=text, width=160))
     assert "[bold]Night of the Brackets[/]" in text.getvalue()
-    assert "4.0 – 30.0" in text.getvalue()
+    assert "4.0–30.0" in text.getvalue()
 
 
 def test_an_empty_warehouse_says_what_to_run() -> None:
