@@ -25,7 +25,15 @@ CHANGES_REACH_DAYS = 14
 EXPORTS_REACH_DAYS = 90
 """How long TMDB keeps a day's id export."""
 
+HOLE_DAYS = 7
+"""How long a day missing between others is asked for again: later its export is most likely gone, and every run fails
+for it. Days since the newest one are asked for however many they are."""
+
 RETRY_ONCE = {"dagster/max_retries": "1", "dagster/retry_strategy": "FROM_FAILURE"}
+"""Of a run whose process died."""
+
+RETRY_TMDB_ONCE = RETRY_ONCE | {"dagster/retry_on_asset_or_op_failure": "true"}
+"""Also of a run that failed by itself: what it asks is on another machine, and what it did is not done again."""
 
 ACTIVE = [
     dg.DagsterRunStatus.QUEUED,
@@ -41,21 +49,21 @@ collect_changes = dg.define_asset_job(
     "collect_changes",
     selection=dg.AssetSelection.assets(["raw", "movie_changes"]),
     description="What TMDB edited or deleted on a day.",
-    tags=RETRY_ONCE,
+    tags=RETRY_TMDB_ONCE,
 )
 
 ingest_catalogue = dg.define_asset_job(
     "ingest_catalogue",
     selection=dg.AssetSelection.assets(["raw", "discover_pages"], ["raw", "movie_details"], ["movies"]),
     description="Sweep release years, read the details that are due, and clean them into movies.",
-    tags=RETRY_ONCE,
+    tags=RETRY_TMDB_ONCE,
 )
 
 snapshot_popularity = dg.define_asset_job(
     "snapshot_popularity",
     selection=dg.AssetSelection.assets("movie_snapshots", "prediction_outcomes"),
     description="Popularity of every known film on a day, and how earlier predictions held against it.",
-    tags=RETRY_ONCE,
+    tags=RETRY_TMDB_ONCE,
 )
 
 train_and_predict = dg.define_asset_job(
@@ -91,10 +99,28 @@ def change_days_wanted(first_read: dt.date | None, today: dt.date) -> list[dt.da
     return [start + dt.timedelta(days=n) for n in range((today - start).days)]
 
 
-def snapshot_days_wanted(first_snapshot: dt.date | None, today: dt.date) -> list[dt.date]:
-    """Days history should hold: since it began, as far back as exports reach, today included."""
-    start = max(first_snapshot or today, today - dt.timedelta(days=EXPORTS_REACH_DAYS - 1))
+def snapshot_days_wanted(have: set[dt.date], today: dt.date) -> list[dt.date]:
+    """Days history should hold: since it began, as far back as exports reach, today included.
+
+    Args:
+        have: days it holds.
+        today: the present UTC day.
+    """
+    first, newest = min(have, default=today), max(have, default=today)
+    start = max(first, today - dt.timedelta(days=EXPORTS_REACH_DAYS - 1))
+    start = max(start, min(newest, today - dt.timedelta(days=HOLE_DAYS)))
     return [start + dt.timedelta(days=n) for n in range((today - start).days + 1)]
+
+
+def missing_ranges(wanted: Sequence[dt.date], have: set[dt.date]) -> list[tuple[dt.date, dt.date]]:
+    """First and last day of every stretch of missing days, the newest first."""
+    ranges: list[tuple[dt.date, dt.date]] = []
+    for day in sorted(set(wanted) - have):
+        if ranges and day - ranges[-1][1] == dt.timedelta(days=1):
+            ranges[-1] = ranges[-1][0], day
+        else:
+            ranges.append((day, day))
+    return ranges[::-1]
 
 
 def _tick(context: dg.ScheduleEvaluationContext) -> dt.datetime:
@@ -132,16 +158,20 @@ def daily_changes(
 @dg.schedule(job=snapshot_popularity, cron_schedule="0 9 * * *", default_status=INITIAL)
 def daily_snapshot(
     context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Engine]
-) -> dg.RunRequest | dg.SkipReason:
+) -> list[dg.RunRequest] | dg.SkipReason:
     """Take the days missing from history, today included, at most 90 days back."""
     if is_active(context.instance, snapshot_popularity.name):
         return dg.SkipReason("the previous snapshot_popularity is still running")
     with warehouse.connect() as connection:
         have = history.snapshot_days(connection)
-    found = missing_days(snapshot_days_wanted(min(have, default=None), _tick(context).date()), have)
-    if found is None:
+    # A run of its own for each stretch: a day that cannot be had any more costs the others nothing.
+    ranges = missing_ranges(snapshot_days_wanted(have, _tick(context).date()), have)
+    if not ranges:
         return dg.SkipReason("history has a snapshot of every day it should")
-    return dg.RunRequest(run_key=_run_key(context), tags=range_tags(*map(str, found)))
+    return [
+        dg.RunRequest(run_key=f"{_run_key(context)} {first}", tags=range_tags(str(first), str(last)))
+        for first, last in ranges
+    ]
 
 
 @dg.schedule(job=train_and_predict, cron_schedule="5 * * * *", default_status=INITIAL)

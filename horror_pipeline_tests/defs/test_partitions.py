@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from horror_pipeline.defs.automation import change_days_wanted, missing_days, snapshot_days_wanted
+from horror_pipeline.defs.automation import change_days_wanted, missing_days, missing_ranges, snapshot_days_wanted
 from horror_pipeline.defs.partitions import closed_days, days, last_release_year, release_years
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
@@ -36,10 +36,33 @@ def test_changes_are_wanted_since_the_first_read_but_no_further_back_than_tmdb_t
     assert (wanted[0], wanted[-1], len(wanted)) == (dt.date(2026, 11, 8), dt.date(2026, 11, 21), 14)
 
 
-def test_history_begins_today_and_later_reaches_as_far_as_exports_do() -> None:
-    assert snapshot_days_wanted(None, TODAY) == [TODAY]
-    assert snapshot_days_wanted(dt.date(2026, 11, 20), TODAY)[0] == dt.date(2026, 11, 20)
-    assert len(snapshot_days_wanted(dt.date(2026, 1, 1), TODAY)) == 90
+def span(*november: int) -> set[dt.date]:
+    return {dt.date(2026, 11, day) for day in november}
+
+
+def test_history_begins_today() -> None:
+    assert snapshot_days_wanted(set(), TODAY) == [TODAY]
+
+
+def test_days_since_the_newest_are_wanted_as_far_back_as_exports_reach() -> None:
+    assert snapshot_days_wanted(span(1, 2), TODAY)[0] == dt.date(2026, 11, 2)
+    assert len(snapshot_days_wanted({dt.date(2026, 1, 1)}, TODAY)) == 90
+
+
+def test_a_hole_is_wanted_for_a_week() -> None:
+    # 10 November can no longer be had: asked for daily, it would fail daily until February
+    assert min(snapshot_days_wanted(span(1, 22) | span(*range(11, 22)), TODAY)) == dt.date(2026, 11, 15)
+
+
+def test_history_never_reaches_before_its_first_day() -> None:
+    assert min(snapshot_days_wanted(span(20, 21), TODAY)) == dt.date(2026, 11, 20)
+
+
+def test_every_stretch_of_missing_days_is_asked_for_by_itself_the_newest_first() -> None:
+    wanted = sorted(span(*range(1, 9)))
+    days_of = [(first.day, last.day) for first, last in missing_ranges(wanted, span(1, 2, 4, 7))]
+    assert days_of == [(8, 8), (5, 6), (3, 3)]
+    assert missing_ranges(wanted, set(wanted)) == []
 
 
 def test_the_range_asked_for_spans_every_missing_day() -> None:
