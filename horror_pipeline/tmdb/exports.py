@@ -36,8 +36,8 @@ LONGEST_LINE_BYTES = 1 << 20
 MOST_MALFORMED_SHARE = 0.001
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_BEGINNING = re.compile(rb'\{"adult": ?(?:true|false), ?"id": ?([0-9]+),[^\n]*\n')
-"""How TMDB's lines begin, and their rest; whoever writes a file with spaces is understood too."""
+_LINE_WITH_ID = re.compile(rb'"id": ?([0-9]+),.*\n')
+"""A line's first id, and its rest."""
 
 _FIRST_BYTES = 200
 _BEYOND_POPULARITY = 1e9
@@ -140,8 +140,8 @@ def is_awaited(day: dt.date, now: dt.datetime) -> bool:
 def parse_lines(blocks: Iterable[bytes], known_ids: Set[int]) -> Export:
     """Read the lines of a file, keeping the known films.
 
-    Only lines of known films are read as JSON, found by the bytes lines begin with. A block where any line begins
-    otherwise is read as JSON line by line: slower, and to the same effect.
+    Only lines of known films are read as JSON. Where that is not certain to find the same films as reading all of them,
+    all lines of the block are: slower, and to the same effect.
 
     Args:
         blocks: whole lines each, with their newlines.
@@ -151,9 +151,10 @@ def parse_lines(blocks: Iterable[bytes], known_ids: Set[int]) -> Export:
     known_digits = {b"%d" % tmdb_id for tmdb_id in known_ids}
     for block in blocks:
         lines = block.count(b"\n")
-        found = _BEGINNING.findall(block)
-        # Each match takes the rest of its line with it: as many matches as lines are one in every line.
-        if len(found) == lines:
+        found = _LINE_WITH_ID.findall(block)
+        # Each match takes the rest of its line with it: as many matches as lines are one in every line. As many braces
+        # are flat objects: the first id is the film's own.
+        if len(found) == lines == block.count(b"{"):
             export.lines += lines
             ours = [digits for digits in found if digits in known_digits]
             for record in _records(list(_lines_of(block, ours))):
@@ -171,7 +172,8 @@ def _lines_of(block: bytes, ids: list[bytes]) -> Iterator[bytes]:
 
     Within a JSON string every quote is escaped, so that the bytes `"id":` are always a key.
     """
-    usual, other = (b'"id":%b,', b'"id": %b,') if b'"id":' in block[:_FIRST_BYTES] else (b'"id": %b,', b'"id":%b,')
+    compact, spaced = b'"id":%b,', b'"id": %b,'
+    usual, other = (spaced, compact) if b'"id": ' in block[:_FIRST_BYTES] else (compact, spaced)
     end = 0
     for digits in ids:
         start = block.find(usual % digits, end)

@@ -83,7 +83,8 @@ class DayCounts:
 
 def known_ids(connection: Connection) -> set[int]:
     """Every film in `movies`."""
-    return set(connection.execute(select(movies.c.tmdb_id)).scalars())
+    ids = connection.execute(select(func.array_agg(movies.c.tmdb_id))).scalar()  # one value: faster than rows
+    return set(ids or ())
 
 
 def snapshot_days(connection: Connection) -> set[dt.date]:

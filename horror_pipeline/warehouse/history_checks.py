@@ -101,7 +101,7 @@ def day_figures(connection: Connection, day: dt.date) -> DayFigures:
 
 
 def impossible_rows(connection: Connection, days: Collection[dt.date], today: dt.date) -> dict[str, int]:
-    """Rows of these days that cannot be, by what is wrong with them; the database's key rules duplicates out.
+    """Rows of these days that cannot be, by what is wrong with them.
 
     Args:
         connection: to read with.
@@ -114,7 +114,12 @@ def impossible_rows(connection: Connection, days: Collection[dt.date], today: dt
                count(*) FILTER (WHERE popularity < 0 OR popularity = 'NaN') AS impossible_popularity,
                count(*) FILTER (WHERE NOT popularity_percentile BETWEEN 0 AND 1) AS impossible_percentile,
                count(*) FILTER (WHERE vote_count < 0 OR NOT vote_average BETWEEN 0 AND 10) AS impossible_votes,
-               count(*) - count(DISTINCT (tmdb_id, snapshot_date)) AS duplicates
+               (
+                   SELECT count(*) FROM (
+                       SELECT FROM movie_snapshots WHERE snapshot_date = ANY(:days)
+                       GROUP BY tmdb_id, snapshot_date HAVING count(*) > 1
+                   ) AS twice
+               ) AS duplicates
         FROM movie_snapshots WHERE snapshot_date = ANY(:days)
         """
     )

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from horror_pipeline.errors import ExportUnavailable, Unavailable
+from horror_pipeline.tmdb.exports import export_url, is_awaited, parse_lines, read_export, why_missing
+
+DAY = dt.date(2026, 11, 20)
+NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
+
+
+class File:
+    """A file on the exports server: how much of it arrives, and under which Content-Length."""
+
+    def __init__(self, body: bytes, *, length: int | None = None, breaks_after: int | None = None) -> None:
+        self.body = body
+        self.headers: Mapping[str, str] = {} if length == -1 else {"Content-Length": str(length or len(body))}
+        self.breaks_after = breaks_after
+
+    def stream(self, size: int) -> Iterator[bytes]:
+        for start in range(0, len(self.body), 7):
+            if self.breaks_after is not None and start >= self.breaks_after:
+                raise Unavailable("the connection was cut")
+            yield self.body[start : start + 7]
+
+
+class Exports:
+    """A source that answers with these files in turn, the last one again and again."""
+
+    exports_url = "http://exports.test/p/exports"
+
+    def __init__(self, *files: File | None) -> None:
+        self.files = list(files)
+        self.asked: list[str] = []
+
+    @contextmanager
+    def open_export(self, url: str) -> Iterator[File]:
+        self.asked.append(url)
+        file = self.files.pop(0) if len(self.files) > 1 else self.files[0]
+        if file is None:
+            raise ExportUnavailable("403")
+        yield file
+
+
+def line(tmdb_id: object, popularity: object = 1.5, **more: Any) -> str:
+    film = {"adult": False, "id": tmdb_id, "original_title": "Film", "popularity": popularity, "video": False}
+    return json.dumps(film | more, separators=(",", ":"))
+
+
+def packed(*lines: str, newline: str = "\n") -> bytes:
+    return gzip.compress(newline.join(lines).encode())
+
+
+def read(*files: File | None, known: set[int] | None = None, **more: Any) -> Any:
+    return read_export(Exports(*files), DAY, known or {1, 2, 3}, now=NOW, **more)
+
+
+def test_the_file_is_named_by_month_day_and_year() -> None:
+    assert export_url("https://x/p/exports", dt.date(2026, 3, 9)) == "https://x/p/exports/movie_ids_03_09_2026.json.gz"
+
+
+def test_known_films_are_kept_and_all_lines_counted() -> None:
+    export = read(File(packed(line(1, 2.5), line(9), line(3, 0), line(8))), known={1, 3, 5})
+    assert export.popularity == {1: 2.5, 3: 0.0}
+    assert export.lines == 4
+    assert export.received_bytes > 0
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\n\n"])
+@pytest.mark.parametrize("ending", ["", "\n"])
+def test_the_last_line_may_lack_its_newline_and_empty_lines_are_none(newline: str, ending: str) -> None:
+    body = gzip.compress((newline.join([line(1), line(9), line(2)]) + ending).encode())
+    export = read(File(body))
+    assert (sorted(export.popularity), export.lines, export.malformed) == ([1, 2], 3, 0)
+
+
+def test_a_null_or_absent_popularity_is_counted_not_stored() -> None:
+    export = read(File(packed(line(1, None), '{"id":2}', line(3))))
+    assert (export.popularity, export.without_popularity, export.malformed) == ({3: 1.5}, 2, 0)
+
+
+@pytest.mark.parametrize("popularity", [-1, "5", True, float("nan"), float("inf"), 10**400])
+def test_an_impossible_popularity_is_malformed(popularity: object) -> None:
+    export = read(File(packed(line(1, popularity), line(2))))
+    assert (export.popularity, export.malformed) == ({2: 1.5}, 1)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '{"adult": false, "id": 1, "popularity": 1.5}',  # spaces
+        '{"id":1,"popularity":1.5}',  # other order
+        '{"popularity":1.5,"id":1}',  # the id last
+        '{"popularity":1.5,\t"id"  :  1 }',
+        '{"belongs_to":{"id":7,"name":"x"},"id":1,"popularity":1.5}',  # an object with an id of its own first
+        '{"\\u0069d":1,"popularity":1.5}',  # an escaped key
+        '{"original_title":"{ \\"id\\":7, }","id":1,"popularity":1.5}',
+        '{"original_title":"\\"id\\":","id":1,"popularity":1.5}',
+    ],
+)
+def test_however_a_line_is_written_its_film_is_found(odd: str) -> None:
+    export = read(File(packed(line(9), odd, line(2))), known={1, 2})
+    assert export.popularity == {1: 1.5, 2: 1.5}
+    assert read(File(packed(odd)), known={1}).popularity == {1: 1.5}
+    assert 7 not in read(File(packed(line(9), odd)), known={7}).popularity
+
+
+films = st.fixed_dictionaries(
+    {"id": st.integers(1, 12), "original_title": st.text() | st.none(), "popularity": st.floats(0, 1e6) | st.none()},
+    optional={"adult": st.booleans(), "other": st.dictionaries(st.text(), st.integers())},
+)
+
+
+@given(
+    st.lists(films, max_size=20),
+    st.sampled_from([(",", ":"), (", ", ": ")]),
+    st.booleans(),
+    st.sets(st.integers(1, 12)),
+)
+def test_the_short_way_finds_what_reading_every_line_finds(
+    records: list[dict[str, Any]], separators: tuple[str, str], ascii_only: bool, known: set[int]
+) -> None:
+    lines = [json.dumps(record, separators=separators, ensure_ascii=ascii_only) for record in records]
+    block = "".join(f"{text}\n" for text in lines).encode("utf-8", "surrogatepass")
+    expected = {record["id"]: record["popularity"] for record in records if record["popularity"] is not None}
+    export = parse_lines([block] if block else [], known)
+    if not any("\ud800" <= character <= "\udfff" for text in lines for character in text):
+        assert export.popularity == {key: value for key, value in expected.items() if key in known}
+        assert export.lines == len(records)
+
+
+def test_a_file_of_several_gzip_members_is_read_to_its_end() -> None:
+    assert sorted(read(File(packed(line(1)) + gzip.compress(b"\n") + packed(line(2)))).popularity) == [1, 2]
+
+
+# -- what is not trusted -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        (File(b"<Error><Code>InternalError</Code></Error>"), "not gzip but something else, such as an error page"),
+        (File(b"", length=-1), "it is empty"),
+        (File(packed(line(1))[:-4]), "truncated after"),
+        (File(packed(line(1)), length=10_000), "truncated: .* of 10,000 bytes"),
+        (File(packed(line(1)), breaks_after=14), "broke off: the connection was cut"),
+        (File(packed(line(1))[:10] + b"\x07" * 9), "it is damaged"),
+        (File(packed("<html>", *["no film"] * 20)), "21 of 21 lines are not films"),
+        (File(gzip.compress(b"x" * 3_000_000)), "a line of it has no end"),
+    ],
+)
+def test_what_cannot_be_trusted_is_refused_in_one_sentence(file: File, reason: str) -> None:
+    with pytest.raises(ExportUnavailable, match=reason) as refused:
+        read(file)
+    message = str(refused.value)
+    assert str(DAY) in message
+    assert "nothing of it was stored" in message
+    assert "\n" not in message
+
+
+def test_a_file_with_too_few_lines_is_not_trusted() -> None:
+    with pytest.raises(ExportUnavailable, match="2 lines, where at least 1,000 are expected"):
+        read(File(packed(line(1), line(2))), least_lines=1_000)
+
+
+def test_a_transfer_that_broke_off_is_tried_again() -> None:
+    assert sorted(read(File(packed(line(1)), breaks_after=14), File(packed(line(1), line(2)))).popularity) == [1, 2]
+
+
+def test_an_error_page_is_not_asked_for_again() -> None:
+    source = Exports(File(b"<Error/>"))
+    with pytest.raises(ExportUnavailable):
+        read_export(source, DAY, {1}, now=NOW)
+    assert len(source.asked) == 1
+
+
+# -- what is not there -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [
+        (
+            dt.date(2026, 11, 22),
+            "the id export of 2026-11-22 is not out yet; TMDB publishes it by 2026-11-22 08:00 UTC",
+        ),
+        (
+            dt.date(2026, 8, 23),
+            "the id export of 2026-08-23 has expired; TMDB kept it for about 90 days, until 2026-11-21",
+        ),
+        (dt.date(2026, 8, 23), "history can now start at 2026-08-24"),
+        (dt.date(2026, 11, 10), "missing at TMDB, though files are kept for about 90 days"),
+    ],
+)
+def test_a_missing_file_is_explained_with_its_day_and_until_when(day: dt.date, expected: str) -> None:
+    with pytest.raises(ExportUnavailable) as refused:
+        read_export(Exports(None), day, {1}, now=NOW)
+    assert expected in str(refused.value)
+    assert why_missing(day, NOW) == str(refused.value)
+
+
+def test_only_before_its_hour_is_a_file_awaited() -> None:
+    today = NOW.date()
+    assert is_awaited(today, dt.datetime(2026, 11, 22, 7, 59, tzinfo=dt.UTC))
+    assert not is_awaited(today, dt.datetime(2026, 11, 22, 8, tzinfo=dt.UTC))
+    assert not is_awaited(DAY, NOW)
