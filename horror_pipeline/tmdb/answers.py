@@ -90,8 +90,8 @@ def judge_export(response: Response, what: str) -> Again | None:
 def server_date(headers: Mapping[str, str]) -> dt.datetime | None:
     """The answer's `Date`, UTC; None where there is none that can be read."""
     try:
-        moment = parsedate_to_datetime(headers["Date"])
-    except (KeyError, ValueError, TypeError):
+        moment = parsedate_to_datetime(headers.get("Date", ""))
+    except (ValueError, TypeError):
         return None
     return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
@@ -112,7 +112,7 @@ def _complaint(body: bytes) -> tuple[int | None, str]:
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds of a positive `Retry-After`, capped; TMDB has sent 0, which means nothing."""
     try:
-        seconds = float(headers["Retry-After"])
-    except (KeyError, ValueError):
+        seconds = float(headers.get("Retry-After", ""))
+    except ValueError:
         return None
     return min(seconds, LONGEST_RETRY_AFTER_SECONDS) if seconds > 0 else None

@@ -14,12 +14,12 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
-from horror_pipeline.errors import TmdbError, Unavailable
+from horror_pipeline.errors import CredentialError, TmdbError, Unavailable
 from horror_pipeline.tmdb.answers import Again, judge, judge_export, server_date
 from horror_pipeline.tmdb.documents import Document, Json, Malformed, parse
 from horror_pipeline.tmdb.limiter import Limiter
@@ -123,7 +123,7 @@ class TmdbClient:
         api_key: v3 key or v4 token, told apart by form; None sends none (the demo needs none).
         requests_per_second: ceiling of all requests together.
         connections: connections kept open at once.
-        transport: sends a request; by default urllib3 with kept connections.
+        transport: sends a request; by default over kept connections.
         limiter: by default one of `requests_per_second`.
     """
 
@@ -138,18 +138,22 @@ class TmdbClient:
         transport: Transport | None = None,
         limiter: Limiter | None = None,
     ) -> None:
-        """Open nothing yet."""
+        """Open nothing yet.
+
+        Raises:
+            CredentialError: the key holds characters that can be in none.
+        """
         self.api_url = api_url.rstrip("/")
         self.exports_url = exports_url.rstrip("/")
         self.connections = connections
         self.limiter = limiter or Limiter(requests_per_second)
-        self._pool = PooledTransport(api_url, connections) if transport is None else None
-        self._transport: Transport = transport or self._pool  # type: ignore[assignment]  # one of them is there
+        self._pool = PooledTransport()
+        self._transport: Transport = transport or self._pool
         self._secret = api_key
         self._headers, self._key_query = _credential(api_key)
         self._lock = threading.Lock()
-        self._stats = ClientStats()
-        self._first_sent: float | None = None
+        self._counts = dict.fromkeys(("requests", "retries", "rate_limited", "failures"), 0)
+        self._first = self._latest = float("nan")
         self._date: dt.datetime | None = None
         self._was_reached = False
 
@@ -177,14 +181,14 @@ class TmdbClient:
 
     def close(self) -> None:
         """Close every connection."""
-        if self._pool is not None:
-            self._pool.close()
+        self._pool.close()
 
     @property
     def stats(self) -> ClientStats:
         """What was done so far; subtract an earlier one for the difference."""
         with self._lock:
-            return self._stats
+            seconds = self._latest - self._first if self._counts["requests"] else 0.0
+            return ClientStats(**self._counts, seconds=seconds)
 
     def server_date(self) -> dt.datetime | None:
         """The `Date` of TMDB's latest answer, UTC; None before the first answer or where it sends none."""
@@ -282,7 +286,7 @@ class TmdbClient:
                 return trouble
             allowed = attempts or (ATTEMPTS if self._was_reached else ATTEMPTS_BEFORE_FIRST_ANSWER)
             if attempt >= allowed:
-                self._count(failures=1)
+                self._count("failures")
                 raise Unavailable(
                     f"TMDB at {_host(request.url)} keeps failing after {attempt} attempts: "
                     f"{self._redacted(trouble.reason)}; check the network and TMDB_API_URL, then run again"
@@ -301,14 +305,18 @@ class TmdbClient:
     ) -> T | Again:
         """Send once: what was read, or why to ask again."""
         self.limiter.acquire(cancel)
-        self._count(requests=1, retries=int(is_retry))
+        if not self._counts["requests"]:
+            self._first = self.limiter.clock()
+        self._count("requests")
+        if is_retry:
+            self._count("retries")
         try:
             response = self._transport(request)
         except ConnectionFailed as failure:
             self._was_reached = self._was_reached or failure.reached
             return Again(str(failure))
         finally:
-            self._count()
+            self._latest = self.limiter.clock()
         self._was_reached = True
         self._date = server_date(response.headers) or self._date
         try:
@@ -329,7 +337,7 @@ class TmdbClient:
         ceiling = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** (attempt - 1))
         seconds = trouble.wait or ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
         if trouble.rate_limited:
-            self._count(rate_limited=1)
+            self._count("rate_limited")
             self.limiter.refused(seconds)  # everybody waits, this thread among them, in its next acquire
         else:
             self.limiter.failed()
@@ -339,20 +347,10 @@ class TmdbClient:
         query = "&".join(part for part in (urlencode(params), self._key_query) if part)
         return f"{self.api_url}{path}" + (f"?{query}" if query else "")
 
-    def _count(self, *, requests: int = 0, retries: int = 0, rate_limited: int = 0, failures: int = 0) -> None:
+    def _count(self, name: str, more: int = 1) -> None:
         with self._lock:
-            now = self.limiter.clock()
-            if self._first_sent is None:
-                self._first_sent = now
-            old = self._stats
-            self._stats = replace(
-                old,
-                requests=old.requests + requests,
-                retries=old.retries + retries,
-                rate_limited=old.rate_limited + rate_limited,
-                failures=old.failures + failures,
-                seconds=now - self._first_sent,
-            )
+            self._counts[name] += more
+            self._latest = self.limiter.clock()
 
     def _redacted(self, text: str) -> str:
         """The text without the credential in any of the forms a server could echo it in."""
@@ -372,6 +370,8 @@ def _credential(api_key: str | None) -> tuple[dict[str, str], str]:
     headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
     if not api_key:
         return headers, ""
+    if not (api_key.isascii() and api_key.isprintable()):
+        raise CredentialError("TMDB_API_KEY holds characters that no key has; copy it again")
     if api_key.startswith("eyJ"):
         return headers | {"Authorization": f"Bearer {api_key}"}, ""
     return headers, urlencode({"api_key": api_key})

@@ -1,27 +1,33 @@
 """One request over the wire: the seam where tests put a function instead of a network.
 
-What belongs here: sending bytes and receiving bytes through urllib3. What does not: credentials' rules, retries, pace,
-the meaning of an answer.
+What belongs here: sending bytes and receiving bytes over connections that are kept. What does not: credentials' rules,
+retries, pace, the meaning of an answer.
 
 A transport is a function from `Request` to `Response`. It raises `ConnectionFailed` when no whole answer came; its text
-never repeats the URL, which may hold a v3 key.
+never repeats the URL, which may hold a v3 key, and nothing here logs. The real one stands on `http.client`: at the
+rates a local server allows, the time a request costs us is what limits the whole, and this costs a fraction of what a
+general HTTP library does.
 """
 
 from __future__ import annotations
 
-import logging
-import re
+import base64
+import http.client
+import select
+import socket
+import ssl
+import threading
 import urllib.request
+import zlib
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Protocol
-from urllib.parse import urlsplit
+from typing import Protocol, cast
+from urllib.parse import SplitResult, unquote, urlsplit
 
-import urllib3
-from urllib3.exceptions import HTTPError, NewConnectionError, TimeoutError
-
-KEY_IN_URL = re.compile(r"(api_key=)[^&\s'\")]+")
+LARGEST_BODY = 64 * 1024 * 1024
+"""Bytes an answer may unpack to; a details document has some tens of thousands."""
 
 
 class ByteStream(Protocol):
@@ -47,7 +53,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """An answer: `body` is whole, or `stream` is still to be read when the request asked for it."""
+    """An answer: `body` is whole, or `stream` is still to be read when the request asked for it.
+
+    Header names are looked up whatever their case.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -67,37 +76,17 @@ class ConnectionFailed(Exception):
         self.reached = reached
 
 
-class _KeyFilter(logging.Filter):
-    """Takes a v3 key out of what urllib3 logs at DEBUG: the request line."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = KEY_IN_URL.sub(r"\1***", record.getMessage()), ()
-        return True
-
-
-_KEY_FILTER = _KeyFilter()
-
-
 class PooledTransport:
-    """urllib3 with connections kept alive, one host per pool, proxies as the environment names them.
+    """Connections kept alive, as many as threads ask at once.
 
-    Args:
-        base_url: the host whose connections are kept.
-        connections: how many at most; further threads wait for one.
+    HTTPS goes through the proxy that the environment names for the host; plain HTTP, which only local servers speak,
+    goes straight.
     """
 
-    def __init__(self, base_url: str, connections: int) -> None:
+    def __init__(self) -> None:
         """Open nothing yet."""
-        # One filter object: a second client does not add a second.
-        logging.getLogger("urllib3.connectionpool").addFilter(_KEY_FILTER)
-        parts = urlsplit(base_url)
-        proxy = urllib.request.getproxies().get(parts.scheme)
-        bypass = parts.hostname is None or bool(urllib.request.proxy_bypass(parts.hostname))
-        self._manager = (
-            urllib3.ProxyManager(proxy, maxsize=connections, block=True)
-            if proxy and not bypass
-            else urllib3.PoolManager(maxsize=connections, block=True)
-        )
+        self._lock = threading.Lock()
+        self._idle: dict[str, list[http.client.HTTPConnection]] = defaultdict(list)
 
     def __call__(self, request: Request) -> Response:
         """Send the request.
@@ -105,45 +94,132 @@ class PooledTransport:
         Raises:
             ConnectionFailed: refused, reset, timed out, or the body was cut short.
         """
-        timeout = urllib3.Timeout(connect=request.connect_seconds, read=request.read_seconds)
+        parts = urlsplit(request.url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        connection = self._take(origin) or _connect(parts, request.connect_seconds)
         try:
-            answer = self._manager.urlopen(
-                "GET",
-                request.url,
-                headers=request.headers,
-                timeout=timeout,
-                retries=False,
-                redirect=False,
-                preload_content=not request.stream,
-                decode_content=not request.stream,
-            )
-        except HTTPError as error:
-            raise ConnectionFailed(_reason(error), reached=not _never_connected(error)) from None
-        if request.stream:
-            return Response(answer.status, answer.headers, stream=answer)
-        return Response(answer.status, answer.headers, answer.data)
+            connection.sock.settimeout(request.read_seconds)
+            connection.request("GET", _target(parts), headers=dict(request.headers))
+            answer = connection.getresponse()
+            headers = cast(Mapping[str, str], answer.headers)  # it has a mapping's methods, and ignores case
+            if request.stream:
+                return Response(answer.status, headers, stream=_Stream(connection, answer))
+            body = _unpacked(answer.read(), answer.headers.get("Content-Encoding", ""))
+        except (OSError, http.client.HTTPException, zlib.error) as error:
+            connection.close()
+            raise ConnectionFailed(_reason(error), reached=True) from None
+        except BaseException:  # a KeyboardInterrupt in the middle of an answer: the connection is of no use any more
+            connection.close()
+            raise
+        if not answer.will_close:
+            with self._lock:
+                self._idle[origin].append(connection)
+        return Response(answer.status, headers, body)
+
+    def _take(self, origin: str) -> http.client.HTTPConnection | None:
+        """A kept connection that the server has not closed meanwhile."""
+        while True:
+            with self._lock:
+                idle = self._idle[origin]
+                connection = idle.pop() if idle else None
+            if connection is None or not _is_dropped(connection):
+                return connection
+            connection.close()
 
     def close(self) -> None:
-        """Close every connection."""
-        self._manager.clear()
+        """Close every kept connection."""
+        with self._lock:
+            for idle in self._idle.values():
+                while idle:
+                    idle.pop().close()
 
 
-def _never_connected(error: HTTPError) -> bool:
-    return isinstance(error, (NewConnectionError, urllib3.exceptions.ConnectTimeoutError))
+class _Stream:
+    """The rest of an answer; its connection is not kept."""
+
+    def __init__(self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse) -> None:
+        self._connection, self._answer = connection, answer
+
+    def read(self, amt: int = -1, /) -> bytes:
+        return self._answer.read(amt if amt >= 0 else None)
+
+    def close(self) -> None:
+        self._answer.close()
+        self._connection.close()
 
 
-def _reason(error: HTTPError) -> str:
-    if isinstance(error, urllib3.exceptions.NameResolutionError):
+def _connect(parts: SplitResult, seconds: float) -> http.client.HTTPConnection:
+    """A new connection, through a proxy where the environment names one for this host."""
+    host, is_tls = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if is_tls else 80)
+    proxy = _proxy(parts)
+    to, at = (proxy.hostname or "", proxy.port or 8080) if proxy else (host, port)
+    connection: http.client.HTTPConnection
+    if is_tls:
+        connection = http.client.HTTPSConnection(to, at, timeout=seconds, context=ssl.create_default_context())
+        if proxy:
+            connection.set_tunnel(host, port, headers=_proxy_credential(proxy))
+    else:
+        connection = http.client.HTTPConnection(to, at, timeout=seconds)
+    try:
+        connection.connect()
+    except (OSError, http.client.HTTPException) as error:
+        connection.close()
+        raise ConnectionFailed(_reason(error), reached=False) from None
+    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def _proxy(parts: SplitResult) -> SplitResult | None:
+    proxy = urllib.request.getproxies().get("https")
+    if parts.scheme != "https" or not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    return urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+
+
+def _proxy_credential(proxy: SplitResult) -> dict[str, str]:
+    if proxy.username is None:
+        return {}
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+
+
+def _target(parts: SplitResult) -> str:
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _is_dropped(connection: http.client.HTTPConnection) -> bool:
+    """Whether a kept connection has something to read: its end, as no answer is owed."""
+    if connection.sock is None:
+        return True
+    poll = select.poll()
+    poll.register(connection.sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _unpacked(body: bytes, encoding: str) -> bytes:
+    if encoding.lower() != "gzip":
+        return body
+    inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    found = inflate.decompress(body, LARGEST_BODY)
+    if not inflate.eof:
+        raise http.client.HTTPException("the body ends too early, or never")
+    return found
+
+
+def _reason(error: Exception) -> str:
+    """The error's kind in our own words: its text may repeat the URL."""
+    if isinstance(error, socket.gaierror):
         return "the host name could not be resolved"
-    if isinstance(error, NewConnectionError):
-        return "connection refused"
     if isinstance(error, TimeoutError):
         return "timed out"
-    if isinstance(error, urllib3.exceptions.SSLError):
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, ssl.SSLError):
         return "the TLS certificate or handshake failed"
-    if isinstance(error, urllib3.exceptions.ProxyError):
-        return "the proxy failed"
-    return "the connection was cut"
+    if isinstance(error, (http.client.IncompleteRead, http.client.RemoteDisconnected, ConnectionError)):
+        return "the connection was cut"
+    return f"the connection failed ({type(error).__name__})"
 
 
 def whole_body(stream: ByteStream | None) -> ByteStream:

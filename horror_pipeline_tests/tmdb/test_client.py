@@ -184,7 +184,7 @@ def test_an_export_is_streamed_without_the_credential() -> None:
         return Response(200, {"Content-Length": "5"}, stream=io.BytesIO(b"bytes"))
 
     with make_client(serve).open_export("http://files.test/p/exports/x.json.gz") as export:
-        assert export.headers["Content-Length"] == "5"
+        assert export.headers.get("Content-Length", "") == "5"
         assert b"".join(export.stream(2)) == b"bytes"
 
 
@@ -213,4 +213,10 @@ def test_a_client_is_made_from_the_settings() -> None:
     with TmdbClient.from_settings(settings) as client:
         assert (client.connections, client.limiter.per_second) == (3, 7)
         assert client.api_url == "https://api.themoviedb.org/3"
-        assert V3 not in repr(vars(client)["_stats"])
+
+
+@pytest.mark.parametrize("key", ["eyJ.new\nline", "eyJ.ümlaut", "key\r"])
+def test_a_key_that_can_be_in_no_header_is_refused_without_being_repeated(key: str) -> None:
+    with pytest.raises(CredentialError) as caught:
+        make_client(Script(GOOD), api_key=key)
+    assert key not in str(caught.value)

@@ -71,14 +71,18 @@ def test_whatever_arrives_becomes_text_that_is_json_and_utf_8(body: dict[str, An
 
 
 def test_the_digest_ignores_what_moves_every_day_and_the_order_of_keys() -> None:
-    one = document(1)
-    two = dict(reversed(document(1, popularity=99.0, vote_count=7, vote_average=1.5).items()))
-    two["credits"] = {
-        "crew": one["credits"]["crew"],
-        "cast": [{"order": 0, "name": "Actor", "popularity": 3}],
-    }
+    one, two = document(1), dict(reversed(document(1, popularity=99.0, vote_count=7, vote_average=1.5).items()))
+    one["credits"] = {"cast": [{"name": "Actor", "popularity": 2.5, "order": 0}], "crew": []}
+    two["credits"] = {"crew": [], "cast": [{"order": 0, "popularity": None, "name": "Actor"}]}
     assert payload_hash(one) == payload_hash(two)
     assert payload_hash(one) != payload_hash(document(1, title="Another"))
+    assert payload_hash(one | {"vote_average": None, "popularity": 1e-7}) == payload_hash(one)
+
+
+@pytest.mark.parametrize("text", ['"popularity":5,', '\\"popularity":5', 'a "vote_count":7'])
+def test_the_digest_sees_a_text_that_looks_like_what_it_ignores(text: str) -> None:
+    digests = {payload_hash(document(1, overview=one)) for one in (text, text + "x", text.replace("5", "6"), "")}
+    assert len(digests) >= 3
 
 
 def test_a_left_out_part_is_missing_and_an_empty_one_is_not() -> None:
