@@ -28,7 +28,7 @@ from horror_pipeline.web.security import SecurityHeaders
 DESCRIPTION = (
     "Every horror film on TMDB, its popularity day by day, and predictions with 80 % intervals, read-only. "
     "Field names are those of the database's columns, dates are ISO 8601, instants are UTC, unknown is null. "
-    "Answers carry an ETag and may be up to five seconds old. " + pages.ATTRIBUTION
+    "Answers carry an ETag and may be a few seconds old. " + pages.ATTRIBUTION
 )
 
 
@@ -52,7 +52,7 @@ def create_app(
     database = Database(database_url, connections=connections)
     sources = api.Sources(
         database=database,
-        batch=NewestBatch(database),
+        batch=NewestBatch(database, look_every_seconds=cache_seconds / 5),
         expected_version=head_revision(),
         clock=clock,
     )

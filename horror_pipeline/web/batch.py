@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -55,22 +56,22 @@ class Batch:
         self._columns = {
             name: array("d", (_number(row[position]) for row in rows)) for position, name in enumerate(NUMBERS, start=3)
         }
-        self._sorted: dict[str, array[int]] = {}
+        self._sorted: dict[tuple[Order, Stage | None], array[int]] = {}
 
     def page(
         self, *, stage: Stage | None, order: Order, direction: Direction, min_votes: int, limit: int, offset: int
     ) -> tuple[int, list[Key]]:
         """How many films match, and the keys of one page of them."""
-        positions: Iterable[int] = self._in_order(order)
-        if direction == "desc":
-            positions = reversed(self._in_order(order))
-        if stage is not None:
-            positions = [position for position in positions if self._stages[position] == stage]
+        matching = self._in_order(order, stage)
         if min_votes:
             votes = self._columns["actual_vote_count"]
-            positions = [position for position in positions if votes[position] >= min_votes]
-        matching = list(positions)
-        return len(matching), [self._key(position) for position in matching[offset : offset + limit]]
+            matching = array("q", (position for position in matching if votes[position] >= min_votes))
+        if direction == "desc":
+            end = len(matching) - offset
+            chosen = matching[max(0, end - limit) : max(0, end)][::-1]
+        else:
+            chosen = matching[offset : offset + limit]
+        return len(matching), [self._key(position) for position in chosen]
 
     def sample(self, target: Target, *, limit: int) -> tuple[int, list[int]]:
         """How many released films have both a prediction and a real value, and the ids of an even sample of them."""
@@ -83,12 +84,17 @@ class Batch:
         step = max(1, math.ceil(len(known) / limit))
         return len(known), [self._ids[position] for position in known[::step]]
 
-    def _in_order(self, order: str) -> array[int]:
-        if order not in self._sorted:
+    def _in_order(self, order: Order, stage: Stage | None) -> array[int]:
+        """Positions of the films that have a value, smallest first; sorted once."""
+        if (order, stage) not in self._sorted:
             column = self._columns[order]
-            known = (position for position in range(len(column)) if not math.isnan(column[position]))
-            self._sorted[order] = array("q", sorted(known, key=column.__getitem__))
-        return self._sorted[order]
+            known = (
+                position
+                for position, value in enumerate(column)
+                if not math.isnan(value) and stage in (None, self._stages[position])
+            )
+            self._sorted[order, stage] = array("q", sorted(known, key=column.__getitem__))
+        return self._sorted[order, stage]
 
     def _key(self, position: int) -> Key:
         return Key(
@@ -99,10 +105,17 @@ class Batch:
 
 
 class NewestBatch:
-    """Keeps the newest batch's keys, and reads them again when there is a newer one."""
+    """Keeps the newest batch's keys, and reads them again when there is a newer one.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: where the batches are.
+        look_every_seconds: how often to look for a newer one.
+    """
+
+    def __init__(self, database: Database, *, look_every_seconds: float) -> None:
         self._database = database
+        self._look_every = look_every_seconds
+        self._looked_at = -math.inf
         self._batch = Batch([])
         self._reading = asyncio.Lock()
 
@@ -112,12 +125,13 @@ class NewestBatch:
         Raises:
             Unavailable: the database cannot answer.
         """
-        newest = await self._database.run(queries.newest_batch)
-        if newest == self._batch.predicted_at:
+        if time.monotonic() - self._looked_at < self._look_every:
             return self._batch
+        newest = await self._database.run(queries.newest_batch)
         async with self._reading:
             if newest != self._batch.predicted_at:
                 self._batch = await self._database.run(lambda connection: Batch(queries.batch_keys(connection)))
+        self._looked_at = time.monotonic()
         return self._batch
 
 

@@ -1,0 +1,219 @@
+"""The dashboard in a real browser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+from sqlalchemy import URL, Engine, create_engine, text
+
+from horror_pipeline.web.app import create_app
+from horror_pipeline_tests.web import rows
+from horror_pipeline_tests.web.browser import Watched, chromium, served
+
+HOSTILE = '<img src=x onerror="document.title=1"><b>Bold</b> & "quoted" </script><script>document.title=2</script>'
+AXE = os.environ.get("AXE_CORE", "")  # path of axe.min.js, where someone has it
+
+STARTED = datetime.now(UTC)
+
+expect.set_options(timeout=15_000)  # a shared machine can be slow
+
+Open = Callable[..., Watched]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_page(browser: Browser, database_url: URL) -> Iterator[Open]:
+    """Opens the dashboard of the test's database and waits until it has read everything once."""
+    app = create_app(database_url, cache_seconds=0, poll_interval_ms=1_000)
+    with served(app) as base, browser.new_context() as context:
+
+        def opened(path: str = "/", *, width: int = 1_280, dark: bool = False) -> Watched:
+            page = context.new_page()
+            page.set_default_timeout(20_000)
+            page.set_viewport_size({"width": width, "height": 800})
+            page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
+            watched = Watched(page, base)
+            page.goto(base + path)
+            page.wait_for_selector("#dot.live, #dot.down")
+            return watched
+
+        yield opened
+
+
+@pytest.fixture
+def filled(engine: Engine) -> None:
+    today = STARTED.date()
+    rows.add_source(engine)
+    for tmdb_id in range(1, 9):
+        rows.add_film(engine, tmdb_id, popularity=float(tmdb_id), observed_at=STARTED)
+        rows.add_snapshots(engine, tmdb_id, {today - timedelta(days=back): 5.0 + back % 3 for back in range(12)})
+        rows.add_prediction(engine, tmdb_id, STARTED, actual_vote_average=2.0 + tmdb_id)
+    rows.add_film(engine, 50, "The Coming", release_date=date(2099, 1, 1), vote_count=0, vote_average=None)
+    rows.add_prediction(
+        engine,
+        50,
+        STARTED,
+        stage="before_release",
+        actual_vote_average=None,
+        actual_vote_count=None,
+    )
+    rows.add_model(engine)
+    rows.add_model(engine, model_version="older", is_champion=False, trained_at=rows.NOW - timedelta(days=2))
+    for back in range(3):
+        rows.add_outcome(engine, 1, today - timedelta(days=back), vote_average_error=0.1)
+
+
+@pytest.mark.usefixtures("filled")
+def test_every_section_shows_its_data_without_a_complaint(open_page: Open) -> None:
+    watched = open_page()
+    page = watched.page
+
+    expect(page.locator("#popular-body tbody tr")).to_have_count(9)
+    expect(page.locator("#coming-body")).to_contain_text("The Coming")
+    expect(page.locator("#undervalued-body li")).to_have_count(4)
+    expect(page.locator("#overvalued-body li")).to_have_count(4)
+    expect(page.locator("#models-body")).to_contain_text("points off on average")
+    expect(page.locator("#models-body")).to_contain_text("linear regression")
+    expect(page.locator("#outcomes-body")).to_contain_text("1 day later")
+    expect(page.locator("#demo")).to_be_visible()
+    for chart in ("#comparison-body .chart", "#outcomes-body .chart"):
+        page.locator(chart).scroll_into_view_if_needed()
+        expect(page.locator(f"{chart} .main-svg").first).to_be_visible()
+    expect(page.locator("#comparison-body .point")).to_have_count(8)
+    assert watched.complaints == []
+    assert watched.elsewhere == []
+
+
+def test_an_empty_database_says_what_to_run_and_fills_by_itself(open_page: Open, engine: Engine) -> None:
+    watched = open_page()
+    expect(watched.page.locator("#empty")).to_contain_text("make run")
+    expect(watched.page.locator("#content")).to_be_hidden()
+
+    rows.add_film(engine, 1, "First Film")
+
+    expect(watched.page.locator("#popular-body")).to_contain_text("First Film")
+    expect(watched.page.locator("#empty")).to_be_hidden()
+    assert watched.complaints == []
+
+
+def test_titles_are_text_and_never_html(open_page: Open, engine: Engine) -> None:
+    rows.add_source(engine)
+    rows.add_film(engine, 1, HOSTILE, overview=HOSTILE, tagline=HOSTILE, directors=[HOSTILE], original_title=HOSTILE)
+    rows.add_prediction(engine, 1, actual_vote_average=2.0)
+    rows.add_snapshots(engine, 1, {rows.TODAY: 3.0})
+    watched = open_page("/?film=1")
+    page = watched.page
+
+    expect(page.locator("#film-title")).to_have_text(HOSTILE)
+    page.keyboard.press("Escape")
+    expect(page.locator("#popular-body .film")).to_have_text(HOSTILE)
+    expect(page.locator("#undervalued-body .film")).to_have_text(HOSTILE)
+    page.fill("#query", "bold")
+    expect(page.locator("#results li span").first).to_have_text(HOSTILE)
+    page.keyboard.press("Escape")
+    page.locator("#comparison-body .chart").scroll_into_view_if_needed()
+    page.locator("#comparison-body .point").hover(force=True)  # plotly listens on a layer above its dots
+    expect(page.locator("#tooltip strong")).to_have_text(HOSTILE)
+    assert page.title() == "Horror, measured"
+    assert page.locator("main img, main b, dialog img, dialog b, #tooltip b").count() == 0
+    assert watched.complaints == []
+
+
+@pytest.mark.usefixtures("filled")
+def test_search_works_by_keyboard_alone(open_page: Open) -> None:
+    page = open_page().page
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator("#query")).to_be_focused()
+
+    page.keyboard.type("coming")
+    expect(page.locator("#results [role=option]")).to_have_count(1)
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#query")).to_have_attribute("aria-activedescendant", "result-0")
+    page.keyboard.press("Enter")
+
+    expect(page.locator("#film-title")).to_have_text("The Coming")
+    assert page.url.endswith("?film=50")
+    page.keyboard.press("Escape")
+    expect(page.locator("#film")).to_be_hidden()
+    assert "film" not in page.url
+    page.go_back()
+    expect(page.locator("#film-title")).to_have_text("The Coming")
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_refresh_moves_nothing_and_keeps_the_focus(open_page: Open, engine: Engine) -> None:
+    page = open_page().page
+    button = page.locator("#popular-body .film", has_text="Film 8")
+    page.locator("#comparison-body .chart").scroll_into_view_if_needed()
+    page.wait_for_selector("#comparison-body .main-svg")
+    button.evaluate("button => button.focus({ preventScroll: true })")
+    before = page.evaluate("scrollY")
+    assert before > 500
+
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE movies SET popularity = popularity + 100"))
+    expect(page.locator("#popular-body")).to_contain_text("108")
+
+    assert page.evaluate("scrollY") == before
+    expect(button).to_be_focused()
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_database_that_goes_away_is_said_and_comes_back_by_itself(
+    open_page: Open, postgres: URL, database_url: URL
+) -> None:
+    page = open_page().page
+    expect(page.locator("#popular-body tbody tr")).to_have_count(9)
+
+    _allow_connections(postgres, database_url, "false")
+    expect(page.locator("#trouble")).to_contain_text("No new data: the database is away")
+    expect(page.locator("#trouble")).to_contain_text("What you see is from")
+    expect(page.locator("#popular-body tbody tr")).to_have_count(9)
+
+    _allow_connections(postgres, database_url, "true")
+    expect(page.locator("#trouble")).to_be_hidden()
+    expect(page.locator("#dot.live")).to_be_visible()
+
+
+def _allow_connections(postgres: URL, database_url: URL, allowed: str) -> None:
+    engine = create_engine(postgres, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"ALTER DATABASE {database_url.database} ALLOW_CONNECTIONS {allowed}"))
+        connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"),
+            {"name": database_url.database},
+        )
+    engine.dispose()
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_phone_never_scrolls_sideways(open_page: Open) -> None:
+    page = open_page("/", width=360).page
+    base = page.url
+    for path in ("", "?film=1", "docs"):
+        page.goto(base + path)
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
+@pytest.mark.skipif(not AXE, reason="set AXE_CORE to the path of axe.min.js")
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("path", ["/", "/?film=1"])
+def test_axe_finds_no_serious_violation(open_page: Open, path: str, dark: bool) -> None:
+    page = open_page(path, dark=dark).page
+    page.evaluate(Path(AXE).read_text(encoding="utf-8"))
+    found = page.evaluate("async () => (await axe.run(document)).violations")
+    assert [item["id"] for item in found if item["impact"] in ("serious", "critical")] == []
