@@ -49,6 +49,7 @@ class Limiter:
         self.per_second = per_second
         self.clock = clock
         self._sleep = sleep
+        self._turn = threading.Lock()
         self._lock = threading.Lock()
         self._share = 1.0
         self._next_slot = float("-inf")
@@ -62,25 +63,27 @@ class Limiter:
     def acquire(self, cancel: threading.Event | None = None) -> None:
         """Wait for the moment the next request may leave.
 
+        One thread at a time waits for that moment, the others for their turn: what counts is when a request really
+        leaves, so that threads held up by a busy machine do not catch up all at once.
+
         Raises:
             Cancelled: `cancel` was set while waiting.
         """
-        slot: float | None = None
-        while True:
-            with self._lock:
-                now = self.clock()
-                if now < self._paused_until:
-                    slot, wait = None, self._paused_until - now
-                else:
-                    if slot is None:
-                        slot = max(self._next_slot, now - CATCH_UP_SECONDS)
-                        self._next_slot = slot + 1.0 / self.rate
-                    wait = slot - now
-            if cancel is not None and cancel.is_set():
-                raise Cancelled("the request was cancelled")
-            if wait <= 0:
-                return
-            self._sleep(min(wait, LONGEST_SLEEP))
+        with self._turn:
+            while (wait := self._wait_or_leave()) > 0:
+                if cancel is not None and cancel.is_set():
+                    raise Cancelled("the request was cancelled")
+                self._sleep(min(wait, LONGEST_SLEEP))
+
+    def _wait_or_leave(self) -> float:
+        """Seconds until a request may leave; 0 when it leaves now."""
+        with self._lock:
+            now = self.clock()
+            moment = max(self._next_slot, self._paused_until)
+            if now < moment:
+                return moment - now
+            self._next_slot = max(self._next_slot, now - CATCH_UP_SECONDS) + 1.0 / self.rate
+            return 0.0
 
     def wait(self, seconds: float, cancel: threading.Event | None = None) -> None:
         """Sleep in short turns.
@@ -115,4 +118,4 @@ class Limiter:
             if now >= self._paused_until:
                 self._share = max(LOWEST_SHARE, self._share * SHARE_KEPT_AFTER_REFUSAL)
             self._paused_until = max(self._paused_until, now + seconds)
-            self._next_slot = max(self._next_slot, self._paused_until)
+            self._next_slot = max(self._next_slot, self._paused_until)  # the time of a pause is not caught up

@@ -43,6 +43,14 @@ def test_idle_time_is_not_saved_up_for_a_burst() -> None:
     assert sent[-1] - sent[0] >= 0.97
 
 
+def test_what_a_busy_machine_held_up_does_not_leave_all_at_once() -> None:
+    limiter, clock = paced(40)
+    moments(limiter, clock, 5)
+    clock.now += 0.5
+    sent = moments(limiter, clock, 21)
+    assert sent[-1] - sent[0] >= 20 / 40 - 0.03
+
+
 def test_a_refusal_stops_everybody_and_lowers_the_rate_once() -> None:
     limiter, clock = paced(100)
     moments(limiter, clock, 5)
@@ -72,7 +80,7 @@ def test_an_outage_slows_down_and_scattered_errors_do_not() -> None:
     assert scattered.rate > 95
 
 
-def test_a_slot_reserved_before_a_pause_is_not_used_in_it() -> None:
+def test_a_moment_waited_for_before_a_pause_is_not_used_in_it() -> None:
     clock = FakeClock()
     limiter = Limiter(1, clock=clock, sleep=clock.sleep)
     limiter.acquire()
