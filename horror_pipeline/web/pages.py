@@ -19,7 +19,7 @@ from horror_pipeline.web.security import content_security_policy
 
 ATTRIBUTION = "This product uses TMDB and the TMDB APIs but is not endorsed, certified, or otherwise approved by TMDB."
 TMDB_HOST = "https://api.themoviedb.org/"
-SOURCE_SECONDS = 60.0
+ASK_AGAIN_SECONDS = 10.0
 
 
 def router(database: Database, assets: Assets, *, poll_interval_ms: int) -> APIRouter:
@@ -67,17 +67,17 @@ class _Posters:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known_at = -SOURCE_SECONDS
+        self._ask_again_at = 0.0
         self._allowed = False
 
     async def allowed(self) -> bool:
-        if time.monotonic() - self._known_at >= SOURCE_SECONDS:
+        if time.monotonic() >= self._ask_again_at:
+            self._ask_again_at = time.monotonic() + ASK_AGAIN_SECONDS
             try:
                 source = await self._database.run(queries.data_source)
             except Unavailable:
                 return self._allowed  # the page must open without the database: it says itself what is wrong
             self._allowed = source is not None and str(source["api_url"]).startswith(TMDB_HOST)
-            self._known_at = time.monotonic()
         return self._allowed
 
 
@@ -89,14 +89,19 @@ def operations(schema: dict[str, Any]) -> list[dict[str, Any]]:
             "method": method.upper(),
             "path": path,
             "example": path.replace("{tmdb_id}", "1091") + ("?query=thing" if path == "/api/movies" else ""),
-            "description": operation.get("description", "").replace("`", "").split("\n\n"),
+            "description": plain(operation.get("description", "")).split("\n\n"),
             "parameters": [_parameter(parameter) for parameter in operation.get("parameters", [])],
             "fields": _fields(operation["responses"]["200"], schema),
-            "answers": [(code, answer["description"]) for code, answer in operation["responses"].items()],
+            "answers": [(code, plain(answer["description"])) for code, answer in operation["responses"].items()],
         }
         for path, methods in schema["paths"].items()
         for method, operation in methods.items()
     ]
+
+
+def plain(text: str) -> str:
+    """A description without the marks of code: the page has its own way to show it."""
+    return text.replace("`", "")
 
 
 def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +111,7 @@ def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
     bounds = [str(kind[name]) for name in ("minimum", "maximum") if name in kind]
     return {
         "name": parameter["name"],
-        "description": parameter.get("description", schema.get("description", "")),
+        "description": plain(parameter.get("description", schema.get("description", ""))),
         "kind": " | ".join(map(str, kind["enum"])) if "enum" in kind else kind.get("type", ""),
         "bounds": " to ".join(bounds),
         "default": "required" if parameter.get("required") else schema.get("default", "none"),
@@ -123,7 +128,7 @@ def _walk(node: dict[str, Any], schema: dict[str, Any], *, prefix: str) -> list[
         node = schema["components"]["schemas"][node["$ref"].rsplit("/", 1)[1]]
     rows: list[dict[str, str]] = []
     for name, value in node.get("properties", {}).items():
-        rows.append({"name": prefix + name, "kind": _kind(value), "description": value.get("description", "")})
+        rows.append({"name": prefix + name, "kind": _kind(value), "description": plain(value.get("description", ""))})
         nested = value.get("items", value)
         if "$ref" in nested:
             suffix = "[]." if "items" in value else "."

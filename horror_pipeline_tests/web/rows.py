@@ -13,10 +13,16 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 TODAY = NOW.date()
 
 METRICS = {
-    "mean": {"mae": 0.605, "rmse": 0.8, "r2": 0.37, "spearman": 0.6, "coverage": 0.79, "width": 1.9},
-    "origins": {"o0": {"films": 300.0, "mae": 0.59}, "o1": {"films": 310.0, "mae": 0.62}},
-    "any_votes": {"films": 900.0, "mae": 0.7},
+    "mean": {"mae": 0.605, "rmse": 0.8, "r2": 0.37, "spearman": 0.6},
+    "origins": {"o0": {"films": 300.0, "mae": 0.59, "r2": 0.4}, "o1": {"films": 310.0, "mae": 0.62, "r2": 0.3}},
+    "any_votes": {"films": 900.0, "mae": 0.71},
+    "interval": {
+        "coverage": 0.79,
+        "width": 1.9,
+        "origins": {"o0": {"coverage": 0.8, "width": 1.9}, "o1": {"coverage": 0.78, "width": 1.9}},
+    },
 }
+"""As the models' training stores them; test_models.py holds them to that."""
 
 
 def add_source(engine: Engine, *, is_demo: bool = True, api_url: str = "http://127.0.0.1:1/3") -> None:

@@ -61,6 +61,7 @@ function showState(summary) {
   byId("demo").hidden = summary.is_demo !== true;
   byId("empty").hidden = summary.movie_count > 0;
   byId("content").hidden = summary.movie_count === 0;
+  byId("sections").hidden = summary.movie_count === 0;
   showFreshness();
 }
 

@@ -77,6 +77,7 @@ function showFilm(data) {
       figure("Popularity", popularity(movie.popularity), newest && forecast(newest, "popularity", popularity, movie.popularity)),
       figure("Rating", movie.vote_average === null ? "no votes" : `${rating(movie.vote_average)} from ${votes(movie.vote_count)}`, newest && forecast(newest, "vote_average", rating, movie.vote_average))),
     h("h3", {}, "Popularity day by day"),
+    predictions.length > 0 && h("p", { class: "key", "aria-hidden": "true" }, h("span", { class: "key-real" }), " real ", h("span", { class: "key-predicted" }), " predicted on that day, with its 80 % interval"),
     data.history.length || predictions.length ? chart : h("p", { class: "none-yet" }, "No snapshot of it has been taken yet."),
     historyTable(data));
   if (chart.isConnected) drawHistory(chart, data);

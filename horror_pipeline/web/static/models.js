@@ -9,16 +9,14 @@ const TITLES = {
   rating_after_release: "Rating of released films",
   rating_before_release: "Rating of coming films",
 };
-const SPLITS = ["mean", "any_votes"];
-const WORDS = { constant: "a constant guess", linear: "linear regression", forest: "random forest", random_forest: "random forest" };
+const WORDS = { constant: "a constant guess", linear: "linear regression", random_forest: "random forest" };
 
-// The figures that stand for a model: its mean over test periods, or the first split that has any.
+// The figures that stand for a model: means over its test periods, with how its interval held there.
 export function figures(metrics) {
-  if (!metrics) return {};
-  if (Number.isFinite(metrics.mae)) return metrics;
-  const splits = [...SPLITS, ...Object.keys(metrics)];
-  return metrics[splits.find((split) => Number.isFinite(metrics[split]?.mae))] ?? {};
+  return { ...metrics?.mean, ...pick(metrics?.interval, "coverage", "width") };
 }
+
+const pick = (object, ...names) => Object.fromEntries(names.map((name) => [name, object?.[name]]));
 
 function rivals(model) {
   return Object.entries(model.baseline_metrics ?? {})
@@ -43,7 +41,7 @@ function card(model, versions) {
     h("h3", {}, TITLES[model.model_name] ?? model.model_name),
     h("p", { class: "headline" }, h("strong", {}, write(is.mae)), h("span", { class: "muted" }, isRating ? "points off on average, of 10" : "popularity off on average")),
     bars(is.mae, rivals(model), write),
-    h("dl", { class: "figures" }, sentences(is, write).map(([value, text]) => h("div", {}, h("dt", {}, value), h("dd", {}, text)))),
+    h("dl", { class: "figures" }, sentences(is, model.metrics.any_votes?.mae, write).map(([value, text]) => h("div", {}, h("dt", {}, value), h("dd", {}, text)))),
     h("p", { class: "small muted chart-note" }, `${model.algorithm}, learnt from ${count(model.training_rows)} films, ${ago(model.trained_at)}. Version ${model.model_version.slice(0, 8)}.`),
     looksAt(model.importance),
     periods(model, write),
@@ -75,12 +73,14 @@ function looksAt(importance) {
 function periods(model, write) {
   const rows = Object.entries(model.metrics.origins ?? {}).filter(([, value]) => Number.isFinite(value?.mae));
   if (rows.length < 2) return null;
+  const held = model.metrics.interval?.origins ?? {};
   return asTable(`periods-${model.model_name}`, `${rows.length} test periods`, ["Period", "Films", "Error", "R²", "Inside interval"],
-    rows.map(([name, value]) => [name, count(value.films), write(value.mae), fine(value.r2), percent(value.coverage)]));
+    rows.map(([name, value], index) => [`${index + 1} of ${rows.length}`, count(value.films), write(value.mae), fine(value.r2), percent(held[name]?.coverage)]));
 }
 
-function sentences(is, write) {
+function sentences(is, anyVotes, write) {
   const all = [
+    [anyVotes, write(anyVotes), "is the error over films of any number of votes; the figure above counts those with ten or more."],
     [is.spearman, fine(is.spearman), "Rank correlation: how well it puts films in order. 1 is the true order, 0 is chance."],
     [is.r2, percent(is.r2), "of the differences between films explained (R²). 0 % would be guessing the mean for all."],
     [is.coverage, percent(is.coverage), "of real values fell inside the interval. It promises 80 %."],
