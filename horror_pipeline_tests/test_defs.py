@@ -1,6 +1,6 @@
 """The graph as a reviewable text: a change of an asset, job or schedule shows as a diff of `graph.txt`.
 
-Write it anew with: HORROR_WRITE_GRAPH=1 python -m pytest horror_pipeline_tests/test_defs.py
+Write it anew with: WRITE_GRAPH=1 python -m pytest horror_pipeline_tests/test_defs.py
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _selected(job: dg.JobDefinition) -> list[str]:
 
 def test_the_graph_is_the_one_reviewed(loaded: dg.Definitions) -> None:
     now = "\n".join(describe(loaded)) + "\n"
-    if os.environ.get("HORROR_WRITE_GRAPH"):
+    if os.environ.get("WRITE_GRAPH"):
         GRAPH.write_text(now)
     assert now == GRAPH.read_text()
 

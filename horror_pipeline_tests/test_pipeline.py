@@ -11,6 +11,7 @@ from sqlalchemy import Engine, func, select, text
 
 from horror_pipeline.definitions import defs
 from horror_pipeline.defs.automation import range_tags
+from horror_pipeline.defs.launch import QUIET
 from horror_pipeline.demo.server import serve
 from horror_pipeline.settings import Settings
 from horror_pipeline.tmdb.client import TmdbClient
@@ -40,6 +41,7 @@ class Pipeline:
                 "settings": self.settings,
                 "clock": lambda: self.now,
             },
+            run_config=QUIET,
             raise_on_error=False,
         )
         assert result.success, [event.message for event in result.all_events if event.is_failure]

@@ -170,7 +170,7 @@ def _number(values: pd.Series) -> pd.Series:
 
 def _calendar(dates: pd.Series, today: pd.Timestamp) -> dict[str, pd.Series]:
     known, month = dates.notna(), dates.dt.month.astype("float64")
-    angle = 2 * np.pi * (dates.dt.dayofyear.astype("float64") - 1) / DAYS_PER_YEAR
+    angle = 2 * np.pi * (dates.dt.day_of_year.astype("float64") - 1) / DAYS_PER_YEAR
     year = dates.dt.year.astype("float64")
     flags = {
         "is_october": month.eq(10),
