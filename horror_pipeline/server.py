@@ -88,7 +88,8 @@ def children(settings: Settings) -> Sequence[Child]:
         ),
         Child(
             "dashboard",
-            [sys.executable, "-m", "horror_pipeline.web"],
+            [sys.executable, "-m", "horror_pipeline.web", "--host", host, "--port", str(settings.horror_web_port)]
+            + ["--poll-interval-ms", str(settings.poll_interval_ms)],
             logs / "web.log",
             lambda: _listens(_connectable(host), settings.horror_web_port),
         ),
