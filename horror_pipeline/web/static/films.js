@@ -24,7 +24,8 @@ function change(film) {
 
 function since(film) {
   const parts = [year(film.release_date)];
-  if (film.popular_since) {
+  const known = film.popularity_by_day.filter((value) => value !== null).length;
+  if (film.popular_since && known > 1) {
     const days = span(1 - daysUntil(film.popular_since));
     parts.push(film.is_popular_since_earlier ? `top 1 % for ${days} or more` : `top 1 % since ${day(film.popular_since)}, ${days}`);
   }
@@ -34,15 +35,18 @@ function since(film) {
 const stars = (film) => film.vote_average === null ? "no votes yet" : `★ ${rating(film.vote_average)} from ${votes(film.vote_count)}`;
 
 export function showPopular(summary) {
+  const lines = new Map(summary.movies.map((film) => [film, sparkline(film.popularity_by_day)]));
+  const hasHistory = [...lines.values()].some(Boolean);
   const rows = summary.movies.map((film, index) => [
     String(index + 1),
     h("div", { class: "with-thumbnail" }, thumbnail(film), h("div", {}, filmButton(film, "popular"), since(film), h("span", { class: "sub narrow" }, stars(film)))),
-    sparkline(film.popularity_by_day) ?? h("span", { class: "sub" }, "no history yet"),
+    ...(hasHistory ? [lines.get(film) ?? h("span", { class: "sub" }, "no history yet")] : []),
     [h("span", { class: "number" }, popularity(film.popularity)), change(film)],
     film.vote_average === null ? h("span", { class: "sub" }, "no votes yet") : [h("span", { class: "number" }, rating(film.vote_average)), h("span", { class: "sub" }, votes(film.vote_count))],
   ]);
-  const headings = [["#", "rank"], ["Film", ""], ["Last 30 days", "wide"], ["Popularity", "right"], ["Rating", "right wide"]];
-  show(byId("popular-body"), rows.length ? table(headings, rows, { caption: "The ten most popular horror films" }) : noneYet("No popularity has been observed yet."));
+  const headings = [["#", "rank"], ["Film", ""], ...(hasHistory ? [["Last 30 days", "wide"]] : []), ["Popularity", "right"], ["Rating", "right wide"]];
+  const young = hasHistory ? null : h("p", { class: "chart-note" }, "History begins here: days follow one by one, and ", h("code", {}, "horror backfill snapshots"), " fetches up to 90 past ones.");
+  show(byId("popular-body"), rows.length ? [table(headings, rows, { caption: "The ten most popular horror films" }), young] : noneYet("No popularity has been observed yet."));
 }
 
 function estimate(predicted, lower, upper, scale, write) {

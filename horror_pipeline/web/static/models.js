@@ -80,7 +80,7 @@ function periods(model, write) {
 
 function sentences(is, anyVotes, write) {
   const all = [
-    [anyVotes, write(anyVotes), "is the error over films of any number of votes; the figure above counts those with ten or more."],
+    [Math.abs(anyVotes / is.mae - 1) > 0.005 ? anyVotes : NaN, write(anyVotes), "is the error over films of any number of votes; the figure above counts those with ten or more."],
     [is.spearman, fine(is.spearman), "Rank correlation: how well it puts films in order. 1 is the true order, 0 is chance."],
     [is.r2, percent(is.r2), "of the differences between films explained (R²). 0 % would be guessing the mean for all."],
     [is.coverage, percent(is.coverage), "of real values fell inside the interval. It promises 80 %."],
