@@ -1,0 +1,189 @@
+"""What an hourly run costs beyond its work: launched by the daemon as shipped, and with Dagster's own defaults.
+
+Run `python benchmarks/overhead.py`; `--help` lists the options. Both run `train_and_predict` on the same invented films
+in the same embedded Postgres, each with a code server and a daemon of its own, in turn. Shipped: one process per run,
+the queue polled every second. Defaults: a process per step, the queue polled every five. A run is timed from being
+queued to its end; the work is what its steps say they took, so importing libraries again in every process of the
+defaults counts as work. Prints a table, and JSON as the last line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+JOB = "train_and_predict"
+
+DEFAULTS_YAML = """
+storage: {postgres: {postgres_url: {env: DAGSTER_PG_URL}}}
+telemetry: {enabled: false}
+"""
+
+DEFAULTS_MODULE = '''
+"""The same code location with Dagster's default executor."""
+import dagster as dg
+
+from horror_pipeline.definitions import defs as shipped
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    ours = shipped()
+    return dg.Definitions(
+        assets=ours.assets,
+        asset_checks=ours.asset_checks,
+        jobs=ours.jobs,
+        resources=ours.resources,
+        executor=dg.multiprocess_executor,
+    )
+'''
+
+
+def main() -> None:
+    """Measure both, report."""
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="horror-bench-") as folder:
+        scratch = Path(folder)
+        os.environ |= {
+            "HORROR_HOME": str(scratch / "home"),
+            "HORROR_FIRST_YEAR": str(options.first_year),
+            "HORROR_SCHEDULES": "off",
+            "TMDB_API_KEY": "",
+            "DATABASE_URL": "",
+            "PYTHONWARNINGS": "ignore",
+        }
+        result = _measure(scratch, options.repeats)
+    for name, value in result.items():
+        print(f"{name:<44}{value:>14,.3f}" if isinstance(value, float) else f"{name:<44}{value:>14,}")
+    print(json.dumps(result))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each kind; the median counts")
+    parser.add_argument("--first-year", type=int, default=2018, help="first release year of the invented films")
+    return parser.parse_args()
+
+
+def _measure(scratch: Path, repeats: int) -> dict[str, float | int]:
+    import dagster as dg
+
+    from horror_pipeline.environment import prepared
+    from horror_pipeline.settings import get_settings
+
+    subprocess.run([BIN / "horror", "run"], check=True, stdout=subprocess.DEVNULL)
+    result: dict[str, float | int] = {}
+    with prepared(get_settings()) as environment:
+        _sql(environment.variables(), "CREATE DATABASE defaults")
+        defaults = scratch / "defaults"
+        defaults.mkdir()
+        (defaults / "dagster.yaml").write_text(DEFAULTS_YAML)
+        (defaults / "with_defaults.py").write_text(DEFAULTS_MODULE)
+        url = environment.dagster_url.set(database="defaults").render_as_string(hide_password=False)
+        kinds = {
+            "shipped": ("horror_pipeline.definitions", {}),
+            "defaults": ("with_defaults", {"DAGSTER_HOME": str(defaults), "DAGSTER_PG_URL": url}),
+        }
+        for kind, (module, changed) in kinds.items():
+            variables = environment.variables() | changed | {"PYTHONPATH": f"{defaults}{os.pathsep}{ROOT}"}
+            os.environ |= variables
+            with _serving(scratch, module, variables), dg.DagsterInstance.get() as instance:
+                for has_news in (True, False):
+                    name = f"{kind}_{'training' if has_news else 'idle'}"
+                    runs = [_run(instance, scratch, variables, has_news) for _ in range(repeats + 1)][1:]
+                    result |= {
+                        f"{name}_{what}_seconds": statistics.median(run[what] for run in runs)
+                        for what in ("wall", "work", "beyond")
+                    }
+    for what in ("training", "idle"):
+        ours, theirs = result[f"shipped_{what}_beyond_seconds"], result[f"defaults_{what}_beyond_seconds"]
+        result[f"{what}_beyond_ratio"] = ours / theirs
+    return result | {"repeats": repeats}
+
+
+def _run(instance: object, scratch: Path, variables: dict[str, str], has_news: bool) -> dict[str, float]:
+    """Queue one run, let the daemon launch it, and read what it took from its events."""
+    import dagster as dg
+
+    assert isinstance(instance, dg.DagsterInstance)  # noqa: S101 - for the type checker
+    if has_news:
+        _sql(variables, "UPDATE movies SET observed_at = now()")
+    workspace = str(scratch / "workspace.yaml")
+    subprocess.run([BIN / "dagster", "job", "launch", "-w", workspace, "-j", JOB], check=True, capture_output=True)
+    (run,) = instance.get_runs(limit=1)
+    deadline = time.monotonic() + 600
+    while not (found := instance.get_run_by_id(run.run_id)) or not found.is_finished:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"run {run.run_id} does not end")
+        time.sleep(0.5)
+    if not found.is_success:
+        raise SystemExit(f"run {run.run_id} failed")
+    kind = dg.DagsterEventType
+    at: dict[dg.DagsterEventType, float] = {}
+    work = 0.0
+    for record in instance.get_records_for_run(run.run_id).records:
+        entry = record.event_log_entry
+        if (event := entry.dagster_event) is not None:
+            at[event.event_type] = entry.timestamp
+            if event.event_type is kind.STEP_SUCCESS:
+                work += event.step_success_data.duration_ms / 1000
+    wall = at[kind.RUN_SUCCESS] - at[kind.RUN_ENQUEUED]
+    return {"wall": wall, "work": work, "beyond": wall - work}
+
+
+@contextmanager
+def _serving(scratch: Path, module: str, variables: dict[str, str]) -> Iterator[None]:
+    """A code server and a daemon, ready."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    workspace = scratch / "workspace.yaml"
+    workspace.write_text(f"load_from: [{{grpc_server: {{host: 127.0.0.1, port: {port}, location_name: {module}}}}}]\n")
+    commands = [
+        [BIN / "dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(port), "-m", module],
+        [BIN / "dagster-daemon", "run", "-w", workspace],
+    ]
+    with (scratch / "log").open("ab") as log:
+        started = []
+        try:
+            for command in commands:
+                started.append(
+                    subprocess.Popen(command, env=os.environ | variables, cwd=scratch, stdout=log, stderr=log)
+                )
+                deadline = time.monotonic() + 60
+                while command is commands[0] and socket.socket().connect_ex(("127.0.0.1", port)):
+                    if time.monotonic() > deadline:
+                        raise SystemExit((scratch / "log").read_text()[-2000:])
+                    time.sleep(0.2)
+            time.sleep(10)  # the daemon's first round
+            yield
+        finally:
+            for process in started:
+                process.terminate()
+            for process in started:
+                process.wait()
+
+
+def _sql(variables: dict[str, str], statement: str) -> None:
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(variables["DATABASE_URL"], isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(statement))
+    engine.dispose()
+
+
+if __name__ == "__main__":
+    main()

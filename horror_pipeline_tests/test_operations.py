@@ -1,0 +1,196 @@
+"""docs/operations.md and docker-compose.yml say what the code does: names, options, schedules, settings."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from horror_pipeline.cli import app
+from horror_pipeline.defs.alerts import Message
+from horror_pipeline.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENT = ROOT / "docs" / "operations.md"
+TEXT = DOCUMENT.read_text(encoding="utf-8")
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+SERVICES: dict[str, Any] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if name != "postgres"}
+
+NOT_OURS = {"HORROR_HOME", "HORROR_WEB_HOST", "HORROR_WEB_PORT"}
+"""Settings the image or the compose file itself decides."""
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+
+
+def commands() -> Iterator[list[str]]:
+    """Every command of a shell block, without variables before it and comments after it."""
+    for block in blocks("sh"):
+        for line in block.splitlines():
+            for part in line.split(" && "):
+                words = shlex.split(part, comments=True)
+                while words and re.match(r"[A-Z_]+=", words[0]):
+                    words.pop(0)
+                if words:
+                    yield words
+
+
+def of(*program: str) -> list[list[str]]:
+    found = [words[len(program) :] for words in commands() if tuple(words[: len(program)]) == program]
+    assert found, program
+    return found
+
+
+def parse(arguments: list[str]) -> None:
+    """Parse a `horror` command line as the command would; raises where it does not hold."""
+    command: Any = typer.main.get_command(app)
+    while hasattr(command, "commands"):
+        name, *arguments = arguments
+        assert name in command.commands, f"horror has no command {name}"
+        command = command.commands[name]
+    command.make_context(command.name, list(arguments))
+
+
+@pytest.mark.parametrize("arguments", of("horror"), ids=" ".join)
+def test_every_horror_command_is_one(arguments: list[str]) -> None:
+    parse(arguments)
+
+
+def test_a_command_that_is_none_would_be_noticed() -> None:
+    with pytest.raises(Exception, match="--form"):
+        parse(["backfill", "catalogue", "--form", "2018", "--to", "2020"])
+    with pytest.raises(AssertionError):
+        parse(["backfil", "catalogue"])
+
+
+def graph() -> tuple[set[str], dict[str, str]]:
+    """Asset keys, and cron lines by schedule."""
+    from horror_pipeline.definitions import defs
+
+    loaded = defs()
+    keys = {key.to_user_string() for key in loaded.resolve_asset_graph().get_all_asset_keys()}
+    schedules = loaded.get_repository_def().schedule_defs
+    return keys, {schedule.name: str(schedule.cron_schedule) for schedule in schedules}
+
+
+def test_the_table_of_schedules_is_the_graph_s() -> None:
+    told = dict(re.findall(r"^\| `(\w+)` \| ([\w: ]+?) \|", TEXT, re.MULTILINE))
+    crons = graph()[1]
+    assert set(told) == set(crons)
+    for name, when in told.items():
+        minute, hour = crons[name].split()[:2]
+        if re.fullmatch(r"\d\d:\d\d", when):
+            assert when == f"{int(hour):02}:{int(minute):02}", name
+        elif when.startswith("minute "):
+            assert (when, hour) == (f"minute {minute}", "*"), name
+
+
+def test_dagster_s_commands_name_jobs_and_assets_that_exist() -> None:
+    keys = graph()[0]
+    jobs = {"ingest_catalogue", "snapshot_popularity", "collect_changes", "train_and_predict"}
+    named = of("dagster", "job", "backfill") + of("dagster", "job", "execute") + of("dg", "launch")
+    assert {words[words.index("-j" if "-j" in words else "--job") + 1] for words in named} <= jobs
+    for words in of("dagster", "asset", "materialize"):
+        assert set(words[words.index("--select") + 1].split(",")) <= keys
+
+
+def test_ranges_are_written_as_partitions_are() -> None:
+    from horror_pipeline.defs.partitions import days, release_years
+
+    spans = re.findall(r"--(?:partition-range|from) (\S+?)(?:\.\.\.| --to )(\S+)", TEXT)
+    assert len(spans) >= 8
+    for first, last in spans:
+        kind = release_years if len(first) == 4 else days
+        for key in (first, last):
+            assert kind.time_window_for_partition_key(key).start.strftime(kind.fmt) == key
+        assert first < last
+
+
+def test_every_setting_it_names_exists() -> None:
+    known = {name.upper() for name in Settings.model_fields}
+    assert set(re.findall(r"\b(?:HORROR|TMDB)_[A-Z_]+\b|\bDAGSTER_DATABASE_URL\b", TEXT)) <= known
+
+
+def test_the_alert_it_shows_has_the_keys_of_one() -> None:
+    (shown,) = blocks("json")
+    assert set(json.loads(shown)) == {field.name for field in fields(Message)}
+
+
+def test_links_within_the_document_lead_somewhere() -> None:
+    headings = {
+        re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+        for line in TEXT.splitlines()
+        if line.startswith("#")
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= headings
+
+
+def test_compose_commands_name_services_that_exist() -> None:
+    for words in of("docker", "compose"):
+        if "run" in words:
+            rest = words[words.index("run") + 1 :]
+            service, *arguments = [word for word in rest if word != "--rm"]
+            assert service in SERVICES
+            parse(arguments)
+        if "logs" in words:
+            assert words[-1] in SERVICES
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_service_starts_with_a_command_of_the_image(name: str) -> None:
+    parse(OURS[name]["command"])
+    check = OURS[name].get("healthcheck", {}).get("test", ["CMD", "horror", "doctor"])
+    if check[1] == "horror":
+        parse(check[2:])
+
+
+def test_ports_are_published_on_this_machine_only() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert len(ports) == 2
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+    assert "ports" not in SERVICES["postgres"]
+
+
+def test_services_that_serve_are_checked_and_none_depends_on_a_database_that_may_be_elsewhere() -> None:
+    assert {name for name in SERVICES if "healthcheck" in SERVICES[name]} == set(SERVICES) - {"migrate"}
+    assert not [name for name in SERVICES if "depends_on" in SERVICES[name]]
+    assert SERVICES["postgres"]["profiles"] == ["local"]
+
+
+def test_every_setting_reaches_the_containers() -> None:
+    given = set(OURS["daemon"]["environment"])
+    assert given == {name.upper() for name in Settings.model_fields} - NOT_OURS
+
+
+def test_containers_have_no_more_rights_than_they_need() -> None:
+    for service in OURS.values():
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    assert re.search(r"^USER horror$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("profile", [(), ("--profile", "local")], ids=["hosted", "local"])
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
+def test_docker_compose_takes_the_file(profile: tuple[str, ...]) -> None:
+    command = [shutil.which("docker-compose"), *profile, "config"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)  # type: ignore[arg-type]  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    assert len(yaml.safe_load(done.stdout)["services"]) >= len(OURS)
+
+
+def test_what_the_image_needs_is_not_left_out_of_the_build() -> None:
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert {name for line in copied for name in line.split()} == kept
