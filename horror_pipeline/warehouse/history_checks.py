@@ -7,7 +7,6 @@ checks decide), writing.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
@@ -100,31 +99,10 @@ def day_figures(connection: Connection, day: dt.date) -> DayFigures:
     )
 
 
-def impossible_rows(connection: Connection, days: Collection[dt.date], today: dt.date) -> dict[str, int]:
-    """Rows of these days that cannot be, by what is wrong with them.
-
-    Args:
-        connection: to read with.
-        days: which days'.
-        today: the present UTC day.
-    """
-    query = text(
-        """
-        SELECT count(*) FILTER (WHERE snapshot_date > :today) AS future,
-               count(*) FILTER (WHERE popularity < 0 OR popularity = 'NaN') AS impossible_popularity,
-               count(*) FILTER (WHERE NOT popularity_percentile BETWEEN 0 AND 1) AS impossible_percentile,
-               count(*) FILTER (WHERE vote_count < 0 OR NOT vote_average BETWEEN 0 AND 10) AS impossible_votes,
-               (
-                   SELECT count(*) FROM (
-                       SELECT FROM movie_snapshots WHERE snapshot_date = ANY(:days)
-                       GROUP BY tmdb_id, snapshot_date HAVING count(*) > 1
-                   ) AS twice
-               ) AS duplicates
-        FROM movie_snapshots WHERE snapshot_date = ANY(:days)
-        """
-    )
-    found = connection.execute(query, {"today": today, "days": list(days)}).mappings().one()
-    return dict(found)
+def future_rows(connection: Connection, today: dt.date) -> int:
+    """Rows of days after the present UTC day."""
+    query = text("SELECT count(*) FROM movie_snapshots WHERE snapshot_date > :today")
+    return int(connection.execute(query, {"today": today}).scalar_one())
 
 
 def latest_scale_break(connection: Connection) -> dt.date | None:

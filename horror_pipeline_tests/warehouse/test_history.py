@@ -197,18 +197,12 @@ def test_few_films_break_no_scale(engine: Engine) -> None:
         assert history_checks.latest_scale_break(connection) is None
 
 
-def test_rows_that_cannot_be_are_counted_by_what_is_wrong(engine: Engine) -> None:
+def test_rows_of_days_to_come_are_counted(engine: Engine) -> None:
     with engine.begin() as connection:
-        put(connection, DAY, {1: -1.0, 2: 1.0})
+        put(connection, DAY, {1: 1.0, 2: 1.0})
         put(connection, DAY + ONE_DAY, {1: 1.0})
-        connection.execute(text("UPDATE movie_snapshots SET vote_average = 11 WHERE tmdb_id = 2"))
-        assert history_checks.impossible_rows(connection, [DAY, DAY + ONE_DAY], today=DAY) == {
-            "future": 1,
-            "impossible_popularity": 1,
-            "impossible_percentile": 0,
-            "impossible_votes": 1,
-            "duplicates": 0,
-        }
+        assert history_checks.future_rows(connection, today=DAY) == 1
+        assert history_checks.future_rows(connection, today=DAY + ONE_DAY) == 0
 
 
 # -- how long data is kept ---------------------------------------------------------------------------------------------

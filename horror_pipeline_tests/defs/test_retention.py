@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine, func, select
+
+from horror_pipeline.defs.retention import daily_retention, delete_old_data, enforce_retention
+from horror_pipeline.settings import Settings
+from horror_pipeline.warehouse import store
+from horror_pipeline.warehouse.tables import movies
+
+DAYS = dg.DailyPartitionsDefinition("2026-01-01")
+
+
+@dg.asset(partitions_def=DAYS)
+def by_day() -> None:
+    """A partitioned asset."""
+
+
+@dg.asset
+def whole() -> None:
+    """An asset without partitions."""
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        yield instance
+
+
+def retain(engine: Engine, instance: dg.DagsterInstance, days_from_now: int) -> dg.ExecuteInProcessResult:
+    """Run the job as it will run some days from now."""
+    now = dt.datetime.now(dt.UTC) + dt.timedelta(days=days_from_now)
+    resources: dict[str, Any] = {"warehouse": engine, "settings": Settings(_env_file=None), "clock": lambda: now}
+    job = dg.Definitions(jobs=[enforce_retention], resources=resources).resolve_job_def("enforce_retention")
+    return job.execute_in_process(instance=instance)
+
+
+def make(instance: dg.DagsterInstance, asset: dg.AssetsDefinition, partition: str | None = None) -> str:
+    return dg.materialize([asset], instance=instance, partition_key=partition).run_id
+
+
+def test_old_runs_go_but_those_behind_the_newest_data_stay(engine: Engine, instance: dg.DagsterInstance) -> None:
+    old = {make(instance, by_day, "2026-01-01"), make(instance, whole)}
+    newest = {make(instance, by_day, "2026-01-01"), make(instance, by_day, "2026-01-02"), make(instance, whole)}
+
+    young = retain(engine, instance, days_from_now=29).run_id
+    assert {run.run_id for run in instance.get_runs()} == {young} | old | newest
+
+    retain(engine, instance, days_from_now=31)
+    left = {run.run_id for run in instance.get_runs()}
+    assert newest <= left
+    assert not left & old
+    assert instance.get_materialized_partitions(by_day.key) == {"2026-01-01", "2026-01-02"}
+
+    retain(engine, instance, days_from_now=181)  # the data of all has gone by then; an asset's last run always stays
+    assert instance.get_materialized_partitions(by_day.key) == {"2026-01-02"}
+
+
+def test_tmdb_data_older_than_the_setting_goes(engine: Engine) -> None:
+    now = dt.datetime.now(dt.UTC)
+    instants = {name: now for name in ("first_seen_at", "observed_at", "details_fetched_at")}
+    film = {"tmdb_id": 1, "title": "Film", "genres": ["Horror"], "is_adult": False} | instants
+    count = select(func.count()).select_from(movies)
+    with engine.begin() as connection:
+        store.copy_rows(connection, movies, [film])
+    for days, left in ((180, 1), (181, 0)):
+        settings, then = Settings(_env_file=None), now + dt.timedelta(days=days)
+        delete_old_data(dg.build_op_context(), warehouse=engine, settings=settings, clock=lambda then=then: then)
+        with engine.connect() as connection:
+            assert connection.execute(count).scalar() == left
+
+
+def test_it_is_asked_for_once_a_day() -> None:
+    when = dt.datetime(2026, 11, 22, 3, 30, tzinfo=dt.UTC)
+    with dg.build_schedule_context(scheduled_execution_time=when) as context:
+        request = daily_retention(context)
+    assert isinstance(request, dg.RunRequest)
+    assert request.run_key == "2026-11-22"
