@@ -28,8 +28,8 @@ from horror_pipeline.tmdb.discover import Sweep, Sweeper, listings_of
 from horror_pipeline.tmdb.documents import APPENDED, as_text, payload_hash, with_kept_parts
 from horror_pipeline.warehouse import catalogue, store, tables
 
-DOCUMENTS_A_BATCH = 200
-SECONDS_A_BATCH = 2.0
+DOCUMENTS_A_BATCH = 100
+SECONDS_A_BATCH = 0.25
 """A batch is written when it is full or this old: what a killed run may lose."""
 
 
@@ -160,6 +160,7 @@ def _store_sweep(warehouse: Engine, year: int, sweeps: list[Sweep], now: dt.date
         "dagster/partition_row_count": stored,
         "films": len(films),
         "short": sum(sweep.short for sweep in sweeps),
+        "short_at_most": sum(sweep.short_at_most for sweep in sweeps),
         "passes": max((sweep.passes for sweep in sweeps), default=0),
         "rejected": len(rejected),
     }

@@ -26,7 +26,9 @@ from horror_pipeline.tmdb.parallel import run_parallel
 
 HORROR = 27
 LAST_PAGE = 500
-MOST_PASSES = 6
+MOST_PASSES = 7
+QUIET_PASSES = 2
+ROWS_A_PAGE = 20
 ROWS_A_WINDOW = 12
 """Rows a narrow window should hold: well under a page, as films cluster on some dates."""
 
@@ -97,19 +99,24 @@ class Sweep:
     passes: int = 0
 
     @property
-    def expected(self) -> int:
-        """Films TMDB says there are: the median of what its pages said, as these differ by a few."""
-        return statistics.median_low(self.totals) if self.totals else 0
+    def short(self) -> int:
+        """Films missed for certain: even the smallest total that a page stated is more than came."""
+        return max(0, min(self.totals, default=0) - len(self.ids))
 
     @property
-    def short(self) -> int:
-        """Films missed for certain."""
-        return max(0, self.expected - len(self.ids))
+    def short_at_most(self) -> int:
+        """Films missed if the largest total is right; totals differ by a few from page to page."""
+        return max(0, max(self.totals, default=0) - len(self.ids))
+
+    @property
+    def looks_likely_whole(self) -> bool:
+        """Whether as many films came as most pages promised."""
+        return not self.totals or len(self.ids) >= statistics.median_low(self.totals)
 
     @property
     def looks_whole(self) -> bool:
         """Whether as many films came as the largest total promised."""
-        return len(self.ids) >= max(self.totals, default=0)
+        return not self.short_at_most
 
 
 def listings_of(release_year: int, *, today: dt.date, last_year: int, min_votes: int) -> list[Listing]:
@@ -162,17 +169,24 @@ class Sweeper:
         self._run_pass(sweep, [listing.dates])
         if self.is_moving:
             self._run_pass(sweep, self._windows(sweep))
+        quiet = 0
         while not sweep.looks_whole and sweep.passes < MOST_PASSES:
             self.is_moving = True
             before = len(sweep.ids)
             self._run_pass(sweep, self._windows(sweep))
-            if len(sweep.ids) == before and sweep.passes > 2 and not sweep.short:
-                break  # two passes agree, and as many films came as most pages promise
+            quiet = quiet + 1 if len(sweep.ids) == before else 0
+            if quiet == QUIET_PASSES and sweep.looks_likely_whole:
+                break  # nothing came any more, and most pages promise nothing more
         return sweep
 
     def _windows(self, sweep: Sweep) -> list[Slice]:
-        """Narrow windows, cut elsewhere in each pass."""
+        """What the next pass asks for: narrow windows, cut elsewhere each time, and the whole listing in turn.
+
+        The whole listing states its total anew. One that fits on a page has no border to fall through in any case.
+        """
         rows = max(len(sweep.ids), max(sweep.totals, default=0))
+        if rows <= ROWS_A_PAGE or sweep.passes % 2 == 0:
+            return [sweep.listing.dates]
         return sweep.listing.dates.windows(math.ceil(rows / ROWS_A_WINDOW) + sweep.passes - 1)
 
     def _run_pass(self, sweep: Sweep, slices: Sequence[Slice]) -> None:
