@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from horror_pipeline.entrypoint import retried
+from horror_pipeline.errors import WarehouseError
+
+EXEC = """
+import sys
+from horror_pipeline.cli import main
+sys.argv = ["horror", "exec", "--", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("exec")
+
+
+def horror_exec(home: Path, *command: str) -> subprocess.Popen[str]:
+    variables = {"PATH": os.environ["PATH"], "HOME": str(home), "HORROR_HOME": str(home)}
+    return subprocess.Popen(  # noqa: S603
+        [sys.executable, "-c", EXEC, *command],
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def is_stopped(home: Path) -> bool:
+    return not (home / "postgres" / "postmaster.pid").exists()
+
+
+def test_exec_runs_a_command_with_everything_exported_and_hands_on_its_exit_code(home: Path) -> None:
+    script = 'psql -Atc "SELECT count(*) FROM movies"; echo $DAGSTER_HOME; exit 7'
+    running = horror_exec(home, "sh", "-c", script)
+    told, problems = running.communicate(timeout=60)
+    assert (running.returncode, told) == (7, f"0\n{home}/dagster\n"), problems
+    assert is_stopped(home)  # nobody uses it any more
+
+
+def test_exec_hands_on_signals_and_stops_the_database_after_its_command(home: Path) -> None:
+    script = "trap 'echo told; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
+    with horror_exec(home, "sh", "-c", script) as running:
+        assert running.stdout is not None and running.stdout.readline() == "ready\n"
+        running.send_signal(signal.SIGTERM)
+        assert running.communicate(timeout=30)[0] == "told\n"
+    assert running.returncode == 3
+    assert is_stopped(home)
+
+
+def test_exec_of_no_such_command_is_one_line(home: Path) -> None:
+    running = horror_exec(home, "no-such-command")
+    problems = running.communicate(timeout=60)[1]
+    assert (running.returncode, problems) == (1, "horror: cannot run no-such-command: No such file or directory\n")
+
+
+def test_waiting_for_a_database_ends_with_its_last_error() -> None:
+    said: list[str] = []
+    now = [0.0]
+
+    def away() -> None:
+        raise WarehouseError("connection refused")
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    with pytest.raises(WarehouseError, match="refused"):
+        retried(away, 60, said.append, clock=lambda: now[0], sleep=sleep)
+    assert said == ["waiting for the database: connection refused"]
+    assert 50 < now[0] <= 60
+
+
+def test_waiting_ends_as_soon_as_the_database_answers() -> None:
+    answers = iter([WarehouseError("starting up"), WarehouseError("is empty"), None])
+
+    def attempt() -> str:
+        if (problem := next(answers)) is not None:
+            raise problem
+        return "there"
+
+    said: list[str] = []
+    assert retried(attempt, 60, said.append, clock=time.monotonic, sleep=lambda _: None) == "there"
+    assert len(said) == 2
