@@ -30,6 +30,7 @@ logger = logging.getLogger("horror_pipeline.web")
 T = TypeVar("T")
 
 READER_ROLE = "horror_reader"
+BEGIN = "begin"
 HEALTH_CONNECTIONS = 1
 MAX_WAITING = 64
 BUSY = "the database is too slow or too busy; try again in a moment"
@@ -131,6 +132,7 @@ class _Call:
     def _once(self) -> Any:
         with self._engine.connect() as connection:
             self._driver_connection = connection.connection.driver_connection
+            connection.exec_driver_sql(connection.connection.info[BEGIN])
             return self._work(connection)
 
     def abandon(self) -> None:
@@ -162,7 +164,6 @@ def _reason(error: DBAPIError | PoolTimeout) -> str:
 def _engine(url: str | URL, connections: int, statement_timeout: float, deadline: float) -> Engine:
     engine = create_engine(
         _psycopg2(url),
-        isolation_level="AUTOCOMMIT",  # one statement per endpoint: BEGIN and ROLLBACK would double the round trips
         pool_size=connections,
         max_overflow=0,
         pool_timeout=deadline,
@@ -170,22 +171,23 @@ def _engine(url: str | URL, connections: int, statement_timeout: float, deadline
         connect_args={"connect_timeout": max(2, int(deadline)), "application_name": "horror-web"},
         hide_parameters=True,
     )
+    locals_ = f"SET LOCAL statement_timeout = {int(statement_timeout * 1000)}; SET LOCAL TimeZone = 'UTC'"
     noted: list[str] = []
 
     @event.listens_for(engine, "connect")
-    def _read_only(connection: Any, _record: Any) -> None:
-        connection.autocommit = True
+    def _read_only(connection: Any, record: Any) -> None:
+        # All of it holds for a transaction, not for the session: behind a pooler, as hosted servers have them, the
+        # session is shared with whoever writes. Repeatable read: all statements of an endpoint see one moment.
+        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        record.info[BEGIN] = locals_
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SET default_transaction_read_only = on; SET TimeZone = 'UTC'; "
-                f"SET statement_timeout = {int(statement_timeout * 1000)}"
-            )
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s AND pg_has_role(oid, 'MEMBER')", (READER_ROLE,))
             if cursor.fetchone():
-                cursor.execute(f"SET ROLE {READER_ROLE}")
+                record.info[BEGIN] += f"; SET LOCAL ROLE {READER_ROLE}"
             elif not noted:
                 noted.append(READER_ROLE)
                 logger.warning("this login cannot act as %s; reading with its own rights, read-only", READER_ROLE)
+        connection.rollback()
 
     return engine
 
