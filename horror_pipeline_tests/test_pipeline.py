@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select, text
 
 from horror_pipeline.definitions import defs
 from horror_pipeline.defs.automation import range_tags
-from horror_pipeline.defs.launch import QUIET
+from horror_pipeline.defs.launch import QUIET, root_message
 from horror_pipeline.demo.server import serve
 from horror_pipeline.settings import Settings
 from horror_pipeline.tmdb.client import TmdbClient
@@ -44,7 +44,8 @@ class Pipeline:
             run_config=QUIET,
             raise_on_error=False,
         )
-        assert result.success, [event.message for event in result.all_events if event.is_failure]
+        errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+        assert result.success, [root_message(error) for error in errors]
         return result
 
     def run_all(self) -> None:

@@ -50,7 +50,13 @@ class WarehouseResource(dg.ConfigurableResource[Engine]):
         try:
             store.require_current_schema(engine)
             with engine.begin() as connection:
-                store.claim_source(connection, settings.is_demo, settings.tmdb_api_url, utc_now())
+                store.claim_source(
+                    connection,
+                    settings.is_demo,
+                    settings.tmdb_api_url,
+                    utc_now(),
+                    gap_min_votes=settings.horror_gap_min_votes,
+                )
             yield engine
         finally:
             engine.dispose()

@@ -182,7 +182,7 @@ def _calendar(dates: pd.Series, today: pd.Timestamp) -> dict[str, pd.Series]:
         "release_year": year,
         "release_month": month,
         "release_decade": year // 10 * 10,
-        "release_weekday": dates.dt.weekday.astype("float64"),
+        "release_weekday": dates.dt.day_of_week.astype("float64"),
         "season_sin": np.sin(angle),
         "season_cos": np.cos(angle),
         "days_since_release": (today - dates).dt.days.astype("float64").clip(lower=0).fillna(0.0),
