@@ -98,8 +98,8 @@ def movie_snapshots(
     if taken.failed:
         told = "; ".join((taken.failed | taken.awaited).values())
         asked = len(context.partition_keys)
-        short = f"{asked - len(taken.done)} of {asked}"
-        raise ExportUnavailable(f"{short} days could not be taken, the others are stored: {told}")
+        short = f"{asked - len(taken.done)} of {asked} days could not be taken, the others are stored: "
+        raise ExportUnavailable(f"{short if asked > 1 else ''}{told}")
     judged = _judge(warehouse, sorted(taken.done), clock().date())
     if taken.awaited:
         yield from judged

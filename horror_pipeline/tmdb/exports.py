@@ -120,7 +120,8 @@ def why_missing(day: dt.date, now: dt.datetime) -> str:
     out = dt.datetime.combine(day, PUBLISHED_AT, dt.UTC)
     last = day + dt.timedelta(days=KEPT_DAYS)
     if now < out or day >= now.date():
-        return f"the id export of {day} is not out yet; TMDB publishes it by {out:%Y-%m-%d %H:%M} UTC"
+        late = " and is late, run that day again later" if now >= out else ""
+        return f"the id export of {day} is not out yet; TMDB publishes it by {out:%Y-%m-%d %H:%M} UTC{late}"
     if now.date() > last:
         return (
             f"the id export of {day} has expired; TMDB kept it for about {KEPT_DAYS} days, until {last}, "

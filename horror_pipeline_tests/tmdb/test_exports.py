@@ -191,7 +191,7 @@ def test_an_error_page_is_not_asked_for_again() -> None:
     [
         (
             dt.date(2026, 11, 22),
-            "the id export of 2026-11-22 is not out yet; TMDB publishes it by 2026-11-22 08:00 UTC",
+            "the id export of 2026-11-22 is not out yet; TMDB publishes it by 2026-11-22 08:00 UTC and is late",
         ),
         (
             dt.date(2026, 8, 23),
