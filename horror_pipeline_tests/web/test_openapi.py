@@ -33,7 +33,7 @@ def test_answers_are_what_the_schema_promises(app: FastAPI) -> None:
 
         @given(case=operation.as_strategy())
         @settings(
-            max_examples=15,
+            max_examples=8,
             derandomize=True,
             deadline=None,
             database=None,
