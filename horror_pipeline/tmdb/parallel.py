@@ -20,7 +20,7 @@ _END = object()
 
 
 def run_parallel(
-    jobs: Iterable[J], work: Callable[[J, threading.Event], R], *, threads: int, buffer: int = 64
+    jobs: Iterable[J], work: Callable[[J, threading.Event], R], *, threads: int, buffer: int = 256
 ) -> Generator[R, None, None]:
     """Do every job on a few threads and yield what they return, in the order they finish.
 
