@@ -30,7 +30,7 @@ KEPT_DAYS = 90
 ATTEMPTS = 3
 """Attempts at a file whose transfer breaks off."""
 
-PIECE_BYTES = 1 << 16
+PIECE_BYTES = 1 << 18
 INFLATED_BYTES = 1 << 20
 LONGEST_LINE_BYTES = 1 << 20
 MOST_MALFORMED_SHARE = 0.001
