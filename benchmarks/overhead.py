@@ -35,12 +35,12 @@ DEFAULTS_MODULE = '''
 """The same code location with Dagster's default executor."""
 import dagster as dg
 
-from horror_pipeline.definitions import defs as shipped
+from horror_pipeline import definitions
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    ours = shipped()
+    ours = definitions.defs()
     return dg.Definitions(
         assets=ours.assets,
         asset_checks=ours.asset_checks,

@@ -167,3 +167,11 @@ def test_every_table_an_asset_writes_is_checked() -> None:
     # Rejected records and notes are written beside other tables; no asset is theirs.
     others = {"raw.rejected_records", "data_source", "training_state"}
     assert {one.table.fullname for one in CHECKED} == set(tables.TABLES) - others
+
+
+def test_training_looks_at_the_films_first_as_another_run_wrote_them() -> None:
+    from horror_pipeline.definitions import defs
+
+    job = defs().resolve_job_def("train_and_predict")
+    needs = job.graph.dependency_structure.all_upstream_outputs_from_node("movie_features")
+    assert {output.node_name for output in needs} == {"movies_as_declared"}
