@@ -4,6 +4,7 @@ What belongs here: joining the warehouse with `transform.features`. What does no
 """
 
 import datetime as dt
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from sqlalchemy import Engine
@@ -11,7 +12,10 @@ from sqlalchemy import Engine
 from horror_pipeline.defs.learning import records
 from horror_pipeline.defs.metadata import OWNERS, column_schema
 from horror_pipeline.defs.resources import Clock
-from horror_pipeline.warehouse import learning, tables
+from horror_pipeline.warehouse import history_checks, learning, tables
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dg.asset(
@@ -30,7 +34,8 @@ def movie_features(
 
     Features known before release hold nothing of votes, ratings or popularity; history counts only films released
     strictly earlier. What the models are to predict stands beside the features, from the same moment. Nothing is
-    written while the catalogue has not changed.
+    written while the catalogue has not changed. Where TMDB has changed its popularity scale, popularity observed before
+    that is unknown: models learn from one side of the break.
     """
     with warehouse.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         fingerprint = learning.training_fingerprint(connection)
@@ -38,12 +43,14 @@ def movie_features(
             context.log.info("the catalogue has not changed since the features were made")
             return dg.MaterializeResult(metadata={"new": 0, "changed": 0, "is_unchanged": True})
         names, films = learning.films_to_describe(connection)
+        scale_since = history_checks.latest_scale_break(connection)
     import pandas as pd
 
     from horror_pipeline.transform.features import FEATURES, build_features
 
     movies = pd.DataFrame(films, columns=names)
     del films
+    on_earlier_scale = _drop_earlier_scale(movies, scale_since)
     as_of: dt.datetime = movies["observed_at"].max().to_pydatetime() if len(movies) else clock()
     frame = build_features(movies, as_of)
     flags = [feature.name for feature in FEATURES if feature.kind == "flag"]
@@ -59,8 +66,18 @@ def movie_features(
             "changed": written.changed,
             "released": len(frame) - upcoming,
             "upcoming": upcoming,
+            "popularity_on_earlier_scale": on_earlier_scale,
             "features": len(FEATURES),
             "as_of": dg.MetadataValue.timestamp(as_of),
             "runtime_unknown": float(frame["runtime_minutes"].isna().mean()) if len(frame) else 0.0,
         }
     )
+
+
+def _drop_earlier_scale(movies: "pd.DataFrame", scale_since: dt.date | None) -> int:
+    """Make popularity unknown where it was observed before the present scale's first day; how many that was."""
+    if scale_since is None:
+        return 0
+    is_earlier = movies["observed_at"] < dt.datetime.combine(scale_since, dt.time(), dt.UTC)
+    movies.loc[is_earlier, "popularity"] = float("nan")
+    return int(is_earlier.sum())

@@ -211,7 +211,8 @@ def claim_source(
             "or use another HORROR_HOME or DATABASE_URL"
         )
     if gap_min_votes is not None:
-        connection.execute(update(data_source).values(gap_min_votes=gap_min_votes))
+        changed = update(data_source).where(data_source.c.gap_min_votes != gap_min_votes)
+        connection.execute(changed.values(gap_min_votes=gap_min_votes))
 
 
 @contextmanager
