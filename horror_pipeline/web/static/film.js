@@ -27,7 +27,7 @@ export async function refreshFilm() {
     if (wanted === opened) showFilm(data);
   } catch (error) {
     if (wanted === opened && !byId("film-body").querySelector(".facts")) {
-      show(byId("film-body"), h("h2", { id: "film-title" }, "This film cannot be shown"), h("p", { class: "none-yet" }, error.message));
+      show(byId("film-body"), h("div", { class: "film-head" }, h("h2", { id: "film-title" }, "This film cannot be shown")), h("p", { class: "none-yet" }, error.message));
     }
   }
 }
@@ -77,7 +77,7 @@ function showFilm(data) {
       figure("Popularity", popularity(movie.popularity), newest && forecast(newest, "popularity", popularity, movie.popularity)),
       figure("Rating", movie.vote_average === null ? "no votes" : `${rating(movie.vote_average)} from ${votes(movie.vote_count)}`, newest && forecast(newest, "vote_average", rating, movie.vote_average))),
     h("h3", {}, "Popularity day by day"),
-    predictions.length > 0 && h("p", { class: "key", "aria-hidden": "true" }, h("span", { class: "key-real" }), " real ", h("span", { class: "key-predicted" }), " predicted on that day, with its 80 % interval"),
+    predictions.length > 0 && h("p", { class: "key", "aria-hidden": "true" }, h("span", { class: "key-real" }), " real ", h("span", { class: "key-predicted" }), " predicted that day, with its interval"),
     data.history.length || predictions.length ? chart : h("p", { class: "none-yet" }, "No snapshot of it has been taken yet."),
     historyTable(data));
   if (chart.isConnected) drawHistory(chart, data);
@@ -121,13 +121,15 @@ function historyTable({ history, predictions }) {
 function drawHistory(chart, { movie, history, predictions }) {
   chart.setAttribute("aria-label", `Line chart of the popularity of ${movie.title} over ${history.length} days, with what was predicted. The table below has the numbers.`);
   const made = predictions.filter((row) => row.predicted_popularity !== null);
+  const alone = made.length === 1 ? made[0] : null; // a single prediction's interval is a bar, as a band needs two
+  const bar = (theme) => alone && { type: "data", symmetric: false, array: [alone.popularity_upper - alone.predicted_popularity], arrayminus: [alone.predicted_popularity - alone.popularity_lower], color: theme.interval, thickness: 8, width: 0 };
   const band = [...made.map((row) => [row.predicted_at, row.popularity_upper]), ...made.toReversed().map((row) => [row.predicted_at, row.popularity_lower])];
   const make = (theme) => ({
     xaxis: { title: "", type: "date", tickformat: "%-d %b" },
     yaxis: { title: "Popularity", rangemode: "tozero" },
     traces: [
       { x: band.map(([x]) => x), y: band.map(([, y]) => y), fill: "toself", mode: "lines", line: { width: 0 }, fillcolor: theme.interval, opacity: 0.45, hoverinfo: "skip" },
-      { x: made.map((row) => row.predicted_at), y: made.map((row) => row.predicted_popularity), mode: made.length === 1 ? "markers" : "lines", marker: { color: theme.predicted, size: 9 }, line: { color: theme.predicted, width: 2, dash: "dash" } },
+      { x: made.map((row) => row.predicted_at), y: made.map((row) => row.predicted_popularity), mode: alone ? "markers" : "lines", marker: { color: theme.predicted, size: 9 }, error_y: bar(theme) ?? {}, line: { color: theme.predicted, width: 2, dash: "dash" } },
       { x: history.map((row) => row.snapshot_date), y: history.map((row) => row.popularity), mode: history.length === 1 ? "markers" : "lines", marker: { color: theme.real }, line: { color: theme.real, width: 2.5 } },
     ],
   });
