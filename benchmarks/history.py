@@ -126,7 +126,8 @@ def _measure(contender: str, url: str, exports_url: str, day: dt.date) -> dict[s
     """Run a contender in a process of its own."""
     arguments = ["--_contender", contender, "--_url", url, "--_exports", exports_url, "--_day", day.isoformat()]
     command = [sys.executable, __file__, *arguments]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    quiet = os.environ | {"PYTHONWARNINGS": "ignore"}
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=quiet).stdout
     measured: dict[str, float] = json.loads(output.splitlines()[-1])
     return measured
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,9 +52,12 @@ def another_user(home: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home with data, whose server is stopped between the tests; its path is long and has spaces."""
-    return tmp_path_factory.mktemp("home") / ("a long way down " * 8).strip()
+    home = tmp_path_factory.mktemp("home") / ("a long way down " * 8).strip()
+    yield home
+    for url in Cluster(home).urls():
+        shutil.rmtree(str(url.query["host"]), ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
