@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 from sqlalchemy import Engine
 
+from horror_pipeline.defs.fetching import row_count
 from horror_pipeline.defs.metadata import OWNERS, column_schema
 from horror_pipeline.defs.partitions import release_years, years_of
 from horror_pipeline.defs.progress import Progress
@@ -84,6 +85,7 @@ def movies(
     context.log.info(f"values that were impossible and are NULL: {told or 'none'}")
     share = rejected / max(1, total.total + rejected)
     return dg.MaterializeResult(
+        metadata=dict(row_count(warehouse, tables.movies)),
         check_results=[
             dg.AssetCheckResult(
                 check_name=FEW_ARE_REJECTED.name,
@@ -91,7 +93,7 @@ def movies(
                 severity=dg.AssetCheckSeverity.WARN,
                 metadata={"rejected": rejected, "share": share},
             )
-        ]
+        ],
     )
 
 

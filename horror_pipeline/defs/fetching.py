@@ -1,6 +1,6 @@
-"""What the assets that ask TMDB share: going through partitions one by one, and telling what was asked.
+"""What the assets of the catalogue share: going through partitions one by one, and telling what was asked and stored.
 
-What belongs here: Dagster's side of those two. What does not: what is asked.
+What belongs here: Dagster's side of those. What does not: what is asked.
 """
 
 from __future__ import annotations
@@ -9,11 +9,16 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import dagster as dg
+from sqlalchemy import Engine, Table
 
-from horror_pipeline.errors import CredentialError, TmdbError
+from horror_pipeline.errors import CredentialError, TmdbError, Unavailable
 from horror_pipeline.tmdb.client import ClientStats
+from horror_pipeline.warehouse import catalogue
 
 P = TypeVar("P")
+UNAVAILABLE_IN_A_ROW = 2
+LONGEST_LIST = 6
+
 Figures = Mapping[str, int | float | str]
 
 
@@ -29,25 +34,44 @@ def each_partition(
 
     Raises:
         CredentialError: at once: nothing further can succeed.
-        TmdbError: at the end, when partitions failed. Those that did not are recorded as materialised.
+        TmdbError: at the end, when partitions failed, or after two in a row could not be had: then TMDB is away, and
+            the rest is not tried. Partitions that succeeded are recorded as materialised.
     """
     done: dict[str, Figures] = {}
-    failed: dict[str, TmdbError] = {}
+    errors: list[TmdbError] = []
+    in_a_row = 0
     for key, partition in partitions.items():
         try:
             done[key] = work(partition)
+            in_a_row = 0
         except CredentialError:
             raise
         except TmdbError as error:
-            failed[key] = error
+            errors.append(error)
+            in_a_row += 1
             context.log.error(f"{key}: {error}")
-    if failed:
+            if isinstance(error, Unavailable) and in_a_row == UNAVAILABLE_IN_A_ROW:
+                break
+    if errors:
         for key, figures in done.items():
             context.log_event(dg.AssetMaterialization(context.asset_key, metadata=dict(figures), partition=key))
-        first = next(iter(failed.values()))
-        raise type(first)(f"{', '.join(failed)} of {len(partitions)} partitions failed, the others are stored; {first}")
+        raise type(errors[0])(f"{errors[0]} ({_missing(partitions, done)})")
     for key, figures in done.items():
         context.add_asset_metadata(dict(figures), partition_key=key)
+
+
+def _missing(partitions: Mapping[str, object], done: Mapping[str, object]) -> str:
+    missing = [key for key in partitions if key not in done]
+    named = ", ".join(missing[:LONGEST_LIST]) + (", …" if len(missing) > LONGEST_LIST else "")
+    return f"{len(missing)} of {len(partitions)} partitions are not done: {named}" + (
+        "; the others are stored" if done else ""
+    )
+
+
+def row_count(warehouse: Engine, table: Table) -> Figures:
+    """Rows of the whole table, as metadata of a materialisation."""
+    with warehouse.connect() as connection:
+        return {"dagster/row_count": catalogue.count_rows(connection, table)}
 
 
 def request_figures(stats: ClientStats) -> dict[str, int | float]:

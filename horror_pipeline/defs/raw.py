@@ -15,7 +15,7 @@ from contextlib import closing
 import dagster as dg
 from sqlalchemy import Engine
 
-from horror_pipeline.defs.fetching import Figures, each_partition, request_figures
+from horror_pipeline.defs.fetching import Figures, each_partition, request_figures, row_count
 from horror_pipeline.defs.metadata import OWNERS, column_schema
 from horror_pipeline.defs.partitions import closed_days, days_of, last_release_year, release_years, years_of
 from horror_pipeline.defs.progress import Progress
@@ -68,7 +68,8 @@ def movie_changes(
     with store.tmdb_lock(warehouse):
         each_partition(context, {day.isoformat(): day for day in days}, collect)
     progress.finish()
-    return dg.MaterializeResult(metadata=request_figures(tmdb.stats - before))
+    figures = {**row_count(warehouse, tables.movie_changes), **request_figures(tmdb.stats - before)}
+    return dg.MaterializeResult(metadata=figures)
 
 
 SWEEP_IS_COMPLETE = dg.AssetCheckSpec(
@@ -127,7 +128,7 @@ def discover_pages(
     progress.finish()
     missed = {str(year): count for year, count in short.items() if count}
     return dg.MaterializeResult(
-        metadata=request_figures(tmdb.stats - before),
+        metadata={**row_count(warehouse, tables.discover_pages), **request_figures(tmdb.stats - before)},
         check_results=[
             dg.AssetCheckResult(
                 check_name=SWEEP_IS_COMPLETE.name,
@@ -233,6 +234,7 @@ def movie_details(
         )
     return dg.MaterializeResult(
         metadata={
+            **row_count(warehouse, tables.movie_details),
             **request_figures(tmdb.stats - before),
             "due": dict(reasons),
             "failed": len(failures),

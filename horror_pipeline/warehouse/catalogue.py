@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, case, delete, func, select, text
+from sqlalchemy import Connection, Engine, Table, bindparam, case, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from horror_pipeline.warehouse.rows import JsonText
@@ -35,6 +35,11 @@ ROWS_A_FETCH = 500
 # Rows of listing pages, whatever a page holds; ids as `tmdb.documents.movie_id` accepts them.
 _ROWS = "jsonb_path_query({table}.payload, '$.results[*]') AS listed_row"
 _HAS_ID = "jsonb_typeof(listed_row -> 'id') = 'number' AND listed_row ->> 'id' ~ '^[1-9][0-9]{0,15}$'"
+
+
+def count_rows(connection: Connection, table: Table) -> int:
+    """How many rows a table holds now."""
+    return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
 # -- listings and changes ----------------------------------------------------------------------------------------------

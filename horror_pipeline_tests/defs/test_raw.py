@@ -87,7 +87,15 @@ def test_a_year_that_fails_does_not_cost_the_others_theirs(ingest: Ingest, tmdb:
     key = dg.AssetKey(["raw", "discover_pages"])
     assert ingest.instance.get_materialized_partitions(key) == {"2021"}
     (failure,) = [event for event in result.all_events if event.is_step_failure]
-    assert "2020 of 2 partitions failed" in str(failure.step_failure_data.error)
+    assert "1 of 2 partitions are not done: 2020; the others are stored" in str(failure.step_failure_data.error)
+
+
+def test_an_outage_is_told_after_two_years_not_after_all(ingest: Ingest, tmdb: FakeTmdb) -> None:
+    tmdb.disturb = lambda _: refusal(503, 9)
+    result = ingest.run(raw.discover_pages, first="2012", last="2021", succeeds=False)
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "10 of 10 partitions are not done: 2012, 2013" in str(failure.step_failure_data.error)
+    assert tmdb.asked["/discover/movie"] == 2 * 8
 
 
 def test_years_read_before_pages_were_found_moving_are_swept_again(ingest: Ingest, tmdb: FakeTmdb) -> None:
