@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 @dg.asset(
     key="movie_features",
-    deps=["movies"],
+    # History tells where TMDB's popularity scale last broke.
+    deps=["movies", dg.AssetDep("movie_snapshots", partition_mapping=dg.LastPartitionMapping())],
     group_name="features",
     kinds={"pandas", "postgres"},
     owners=OWNERS,
