@@ -26,76 +26,6 @@ from horror_pipeline.warehouse.store import WriteCounts
 MOST_REJECTED_SHARE = 0.02
 """Share of the documents that may be rejected before it looks like TMDB, or we, changed something."""
 
-FEW_ARE_REJECTED = dg.AssetCheckSpec(
-    "few_are_rejected",
-    asset="movies",
-    description=f"At most {MOST_REJECTED_SHARE:.0%} of the documents could not become films.",
-)
-
-
-@dg.asset(
-    key="movies",
-    partitions_def=release_years,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    deps=[["raw", "discover_pages"], ["raw", "movie_details"]],
-    group_name="core",
-    kinds={"python", "postgres"},
-    owners=OWNERS,
-    code_version="1",
-    check_specs=[FEW_ARE_REJECTED],
-    metadata=column_schema(tables.movies),
-)
-def movies(
-    context: dg.AssetExecutionContext,
-    warehouse: dg.ResourceParam[Engine],
-    settings: dg.ResourceParam[Settings],
-    clock: dg.ResourceParam[Clock],
-) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster does not know the parametrised one
-    """Every known horror film, clean and typed, one row each.
-
-    Impossible values are NULL; documents that cannot be films at all are in `raw.rejected_records` with the reason. A
-    film that TMDB has deleted stays, with `gone_at`. A film that was fine once and is rejected now stays as it last
-    was.
-    """
-    years = years_of(context)
-    progress = Progress(context.log, "release years cleaned", len(years))
-    total, rejected, warnings = WriteCounts(0, 0, 0), 0, Counter[str]()
-    for year in years:
-        cleaning = Cleaning(settings.horror_first_year, clock())
-        with warehouse.begin() as connection:
-            stored = catalogue.stream_details(warehouse, year)
-            written = catalogue.write_movies(connection, cleaning.rows(stored))
-            catalogue.replace_rejected(connection, tables.movie_details.fullname, year, cleaning.rejected)
-        context.add_asset_metadata(
-            {
-                "dagster/partition_row_count": written.total,
-                "new": written.new,
-                "changed": written.changed,
-                "unchanged": written.unchanged,
-                "rejected": len(cleaning.rejected),
-                "gone": cleaning.gone,
-                "values_dropped": dict(cleaning.warnings),
-            },
-            partition_key=str(year),
-        )
-        total, rejected, warnings = total + written, rejected + len(cleaning.rejected), warnings + cleaning.warnings
-        progress.advance()
-    progress.finish()
-    told = ", ".join(f"{name} {count}" for name, count in warnings.most_common())
-    context.log.info(f"values that were impossible and are NULL: {told or 'none'}")
-    share = rejected / max(1, total.total + rejected)
-    return dg.MaterializeResult(
-        metadata=dict(row_count(warehouse, tables.movies)),
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=FEW_ARE_REJECTED.name,
-                passed=share <= MOST_REJECTED_SHARE,
-                severity=dg.AssetCheckSeverity.WARN,
-                metadata={"rejected": rejected, "share": share},
-            )
-        ],
-    )
-
 
 @dataclass
 class Cleaning:
@@ -159,3 +89,78 @@ def _unless_seen_that_day(film: StoredDetails, row: dict[str, Any], observed_at:
     if before is not None and same and before.astimezone(dt.UTC).date() == observed_at.astimezone(dt.UTC).date():
         return before
     return observed_at
+
+
+FEW_ARE_REJECTED = dg.AssetCheckSpec(
+    "few_are_rejected",
+    asset="movies",
+    description=f"At most {MOST_REJECTED_SHARE:.0%} of the documents could not become films.",
+)
+
+
+@dg.asset(
+    key="movies",
+    partitions_def=release_years,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=[["raw", "discover_pages"], ["raw", "movie_details"]],
+    group_name="core",
+    kinds={"python", "postgres"},
+    owners=OWNERS,
+    code_version="1",
+    check_specs=[FEW_ARE_REJECTED],
+    metadata=column_schema(tables.movies),
+)
+def movies(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Engine],
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
+) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster does not know the parametrised one
+    """Every known horror film, clean and typed, one row each.
+
+    Impossible values are NULL; documents that cannot be films at all are in `raw.rejected_records` with the reason. A
+    film that TMDB has deleted stays, with `gone_at`. A film that was fine once and is rejected now stays as it last
+    was.
+    """
+    years = years_of(context)
+    progress = Progress(context.log, "release years cleaned", len(years))
+    total, rejected, warnings = 0, 0, Counter[str]()
+    for year in years:
+        cleaning = Cleaning(settings.horror_first_year, clock())
+        written = _clean_year(warehouse, year, cleaning)
+        context.add_asset_metadata(_figures(cleaning, written), partition_key=str(year))
+        total += written.total
+        rejected += len(cleaning.rejected)
+        warnings += cleaning.warnings
+        progress.advance()
+    progress.finish()
+    told = ", ".join(f"{name} {count}" for name, count in warnings.most_common())
+    context.log.info(f"values that were impossible and are NULL: {told or 'none'}")
+    share = rejected / max(1, total + rejected)
+    check = dg.AssetCheckResult(
+        check_name=FEW_ARE_REJECTED.name,
+        passed=share <= MOST_REJECTED_SHARE,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"rejected": rejected, "share": share},
+    )
+    return dg.MaterializeResult(metadata=dict(row_count(warehouse, tables.movies)), check_results=[check])
+
+
+def _clean_year(warehouse: Engine, year: int, cleaning: Cleaning) -> WriteCounts:
+    """Clean a partition into `movies` and its rejections, in one transaction."""
+    with warehouse.begin() as connection:
+        written = catalogue.write_movies(connection, cleaning.rows(catalogue.stream_details(warehouse, year)))
+        catalogue.replace_rejected(connection, tables.movie_details.fullname, year, cleaning.rejected)
+    return written
+
+
+def _figures(cleaning: Cleaning, written: WriteCounts) -> dict[str, Any]:
+    return {
+        "dagster/partition_row_count": written.total,
+        "new": written.new,
+        "changed": written.changed,
+        "unchanged": written.unchanged,
+        "rejected": len(cleaning.rejected),
+        "gone": cleaning.gone,
+        "values_dropped": dict(cleaning.warnings),
+    }

@@ -9,8 +9,9 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import asdict
 
 import dagster as dg
 from sqlalchemy import Engine
@@ -27,10 +28,13 @@ from horror_pipeline.tmdb.details import Details, details_of
 from horror_pipeline.tmdb.discover import Sweep, Sweeper, listings_of
 from horror_pipeline.tmdb.documents import APPENDED, as_text, payload_hash, with_kept_parts
 from horror_pipeline.warehouse import catalogue, store, tables
+from horror_pipeline.warehouse.due import LONGEST_GAP_DAYS, Due, due_details
 
 DOCUMENTS_A_BATCH = 100
 SECONDS_A_BATCH = 0.25
 """A batch is written when it is full or this old: what a killed run may lose."""
+
+LONGEST_LIST = 50
 
 
 @dg.asset(
@@ -126,18 +130,19 @@ def discover_pages(
             context.log.info("TMDB's pages were found moving: sweeping again the years that were read before that")
             each_partition(context, {str(year): year for year in sorted(settled)}, sweep)
     progress.finish()
+    figures = {**row_count(warehouse, tables.discover_pages), **request_figures(tmdb.stats - before)}
+    return dg.MaterializeResult(metadata=figures, check_results=[_completeness(short)])
+
+
+def _completeness(short: dict[int, int]) -> dg.AssetCheckResult:
+    """The check of a sweep, by how many films each year fell short."""
     missed = {str(year): count for year, count in short.items() if count}
-    return dg.MaterializeResult(
-        metadata={**row_count(warehouse, tables.discover_pages), **request_figures(tmdb.stats - before)},
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=SWEEP_IS_COMPLETE.name,
-                passed=not missed,
-                severity=dg.AssetCheckSeverity.WARN,
-                description=f"short by {sum(missed.values())} films" if missed else None,
-                metadata={"short": sum(missed.values()), "short_by_year": missed},
-            )
-        ],
+    return dg.AssetCheckResult(
+        check_name=SWEEP_IS_COMPLETE.name,
+        passed=not missed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"short by {sum(missed.values())} films" if missed else None,
+        metadata={"short": sum(missed.values()), "short_by_year": missed},
     )
 
 
@@ -209,45 +214,44 @@ def movie_details(
     TMDB keeps its last document.
     """
     before = tmdb.stats
-    years = years_of(context)
-    counts: dict[int, catalogue.DetailsCounts] = {year: catalogue.DetailsCounts() for year in years}
-    failures: dict[int, str] = {}
     with store.tmdb_lock(warehouse):
         with warehouse.connect() as connection:
-            due = catalogue.due_details(connection, years, clock(), retention_days=settings.horror_retention_days)
+            due = due_details(connection, years_of(context), clock(), retention_days=settings.horror_retention_days)
         reasons = Counter(film.reason for film in due)
         _tell_why(context, reasons)
-        progress = Progress(context.log, "details", len(due))
-        year_of = {film.tmdb_id: film.release_year for film in due}
-        with closing(details_of(tmdb, year_of, clock)) as arriving:
-            for batch in _batches(arriving, progress):
-                failures |= {one.tmdb_id: one.failure for one in batch if one.failure}
-                for year, done in _store_details(warehouse, batch, year_of).items():
-                    counts[year] += done
-    progress.finish()
-    for tmdb_id, reason in failures.items():
-        context.log.warning(f"film {tmdb_id} could not be read and stays due: {reason}")
-    for year, done in counts.items():
-        context.add_asset_metadata(
-            {"new": done.new, "changed": done.changed, "unchanged": done.unchanged, "gone": done.gone},
-            partition_key=str(year),
-        )
-    return dg.MaterializeResult(
-        metadata={
-            **row_count(warehouse, tables.movie_details),
-            **request_figures(tmdb.stats - before),
-            "due": dict(reasons),
-            "failed": len(failures),
-        },
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=EVERY_FILM_WAS_READ.name,
-                passed=not failures,
-                severity=dg.AssetCheckSeverity.WARN,
-                metadata={"failed": len(failures), "films": sorted(failures)[:50]},
-            )
-        ],
+        counts, failures = _read(context, warehouse, tmdb, clock, due)
+    for year in years_of(context):
+        context.add_asset_metadata(asdict(counts.get(year, catalogue.DetailsCounts())), partition_key=str(year))
+    figures = {**row_count(warehouse, tables.movie_details), **request_figures(tmdb.stats - before)}
+    check = dg.AssetCheckResult(
+        check_name=EVERY_FILM_WAS_READ.name,
+        passed=not failures,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"failed": len(failures), "films": sorted(failures)[:LONGEST_LIST]},
     )
+    return dg.MaterializeResult(
+        metadata={**figures, "due": dict(reasons), "failed": len(failures)}, check_results=[check]
+    )
+
+
+def _read(
+    context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClient, clock: Clock, due: Sequence[Due]
+) -> tuple[dict[int, catalogue.DetailsCounts], dict[int, str]]:
+    """Read and store what is due: what was done by release year, and why by film where it could not be read."""
+    counts: dict[int, catalogue.DetailsCounts] = {}
+    failures: dict[int, str] = {}
+    year_of = {film.tmdb_id: film.release_year for film in due}
+    progress = Progress(context.log, "details", len(due))
+    with closing(details_of(tmdb, year_of, clock)) as arriving:
+        for batch in _batches(arriving):
+            failures |= {one.tmdb_id: one.failure for one in batch if one.failure}
+            for year, done in _store_details(warehouse, batch, year_of).items():
+                counts[year] = counts.get(year, catalogue.DetailsCounts()) + done
+            progress.advance(len(batch))
+    progress.finish()
+    for tmdb_id, reason in sorted(failures.items())[:LONGEST_LIST]:
+        context.log.warning(f"film {tmdb_id} could not be read and stays due: {reason}")
+    return counts, failures
 
 
 def _tell_why(context: dg.AssetExecutionContext, reasons: Counter[str]) -> None:
@@ -255,18 +259,17 @@ def _tell_why(context: dg.AssetExecutionContext, reasons: Counter[str]) -> None:
     context.log.info(f"details due: {told or 'none'}")
     if reasons["gap"]:
         context.log.warning(
-            f"{reasons['gap']:,} films were last read before more than {catalogue.LONGEST_GAP_DAYS} days without "
+            f"{reasons['gap']:,} films were last read before more than {LONGEST_GAP_DAYS} days without "
             "collected changes: all of them are read again"
         )
 
 
-def _batches(arriving: Iterable[Details], progress: Progress) -> Iterator[list[Details]]:
+def _batches(arriving: Iterable[Details]) -> Iterator[list[Details]]:
     """What arrives, in batches of a bounded size and age."""
     batch: list[Details] = []
     begun = time.monotonic()
     for found in arriving:
         batch.append(found)
-        progress.advance()
         if len(batch) >= DOCUMENTS_A_BATCH or time.monotonic() - begun >= SECONDS_A_BATCH:
             yield batch
             batch, begun = [], time.monotonic()

@@ -23,14 +23,13 @@ from horror_pipeline.errors import CredentialError, TmdbError, Unavailable
 from horror_pipeline.tmdb.answers import Again, judge, judge_export, server_date
 from horror_pipeline.tmdb.documents import Document, Json, Malformed, parse
 from horror_pipeline.tmdb.limiter import Limiter
+from horror_pipeline.tmdb.streams import ExportStream
 from horror_pipeline.tmdb.transport import (
-    ByteStream,
     ConnectionFailed,
     PooledTransport,
     Request,
     Response,
     Transport,
-    whole_body,
 )
 
 ATTEMPTS = 8
@@ -84,34 +83,6 @@ class ClientStats:
             self.failures - earlier.failures,
             self.seconds - earlier.seconds,
         )
-
-
-@dataclass
-class ExportStream:
-    """An export being received: read it in pieces, close it when done."""
-
-    headers: Mapping[str, str]
-    _body: ByteStream
-
-    def read(self, size: int = -1) -> bytes:
-        """Up to `size` further bytes as they are on the server; empty at the end.
-
-        Raises:
-            Unavailable: the connection was lost on the way.
-        """
-        try:
-            return self._body.read(size) if size >= 0 else self._body.read()
-        except Exception as error:  # urllib3's and the socket's errors have no common base
-            raise Unavailable(f"the export was cut short ({type(error).__name__}); run again") from None
-
-    def stream(self, size: int = 1 << 16) -> Iterator[bytes]:
-        """The rest, piece by piece."""
-        while piece := self.read(size):
-            yield piece
-
-    def close(self) -> None:
-        """Give the connection up."""
-        self._body.close()
 
 
 class TmdbClient:
@@ -260,7 +231,7 @@ class TmdbClient:
         """
         request = Request(url, {"User-Agent": USER_AGENT}, read_seconds=30.0, stream=True)
         response = self._ask(request, urlsplit(url).path, lambda answer: answer, judged=judge_export)
-        stream = ExportStream(response.headers, whole_body(response.stream))
+        stream = ExportStream(response)
         try:
             yield stream
         finally:

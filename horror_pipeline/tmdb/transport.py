@@ -22,7 +22,6 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Protocol, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -220,8 +219,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, (http.client.IncompleteRead, http.client.RemoteDisconnected, ConnectionError)):
         return "the connection was cut"
     return f"the connection failed ({type(error).__name__})"
-
-
-def whole_body(stream: ByteStream | None) -> ByteStream:
-    """A stream that is there: an empty one where the transport gave none."""
-    return stream if stream is not None else BytesIO()

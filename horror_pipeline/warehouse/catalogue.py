@@ -1,6 +1,6 @@
 """SQL for the catalogue: `raw.*`, and `movies` made from it.
 
-What belongs here: reading and writing those tables, and which films' details are due. What does not: asking TMDB,
+What belongs here: reading and writing those tables. What does not: which films are due (that is `due`), asking TMDB,
 judging values, history and learning.
 """
 
@@ -25,16 +25,11 @@ from horror_pipeline.warehouse.tables import (
     rejected_records,
 )
 
-LONGEST_GAP_DAYS = 14
-"""Closed days without collected changes after which a film is read again regardless: TMDB tells no further back."""
-
-NEAR_RELEASE_DAYS = 14
-GONE_ASKED_AGAIN_DAYS = 7
 ROWS_A_FETCH = 500
 
 # Rows of listing pages, whatever a page holds; ids as `tmdb.documents.movie_id` accepts them.
-_ROWS = "jsonb_path_query({table}.payload, '$.results[*]') AS listed_row"
-_HAS_ID = "jsonb_typeof(listed_row -> 'id') = 'number' AND listed_row ->> 'id' ~ '^[1-9][0-9]{0,15}$'"
+ROWS = "jsonb_path_query({table}.payload, '$.results[*]') AS listed_row"
+HAS_ID = "jsonb_typeof(listed_row -> 'id') = 'number' AND listed_row ->> 'id' ~ '^[1-9][0-9]{0,15}$'"
 
 
 def count_rows(connection: Connection, table: Table) -> int:
@@ -126,105 +121,6 @@ def first_read_date(connection: Connection) -> dt.date | None:
 
 
 # -- details -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Due:
-    """A film whose details are to be read, under which release year, and why."""
-
-    release_year: int
-    tmdb_id: int
-    reason: str
-
-
-_DUE = f"""
-WITH listed AS (
-    SELECT page.release_year, (listed_row ->> 'id')::bigint AS tmdb_id, max(page.fetched_at) AS listed_at
-    FROM raw.discover_pages AS page, {_ROWS.format(table="page")}
-    WHERE page.release_year = ANY(:years) AND {_HAS_ID}
-    GROUP BY 1, 2
-),
-known AS (
-    SELECT release_year, tmdb_id, fetched_at, gone_at, cardinality(missing_parts) > 0 AS is_incomplete,
-           payload ->> 'release_date' AS release_date, (fetched_at AT TIME ZONE 'UTC')::date AS read_date
-    FROM raw.movie_details WHERE release_year = ANY(:years)
-),
-changed AS (
-    SELECT (listed_row ->> 'id')::bigint AS tmdb_id, max(page.change_date) AS change_date
-    FROM raw.movie_changes AS page, {_ROWS.format(table="page")}
-    WHERE page.change_date >= (SELECT min(read_date) FROM known) AND {_HAS_ID}
-    GROUP BY 1
-),
-reasons AS (
-    SELECT release_year, tmdb_id, 'new' AS reason FROM listed
-    WHERE NOT EXISTS (SELECT 1 FROM raw.movie_details AS other WHERE other.tmdb_id = listed.tmdb_id)
-    UNION ALL
-    SELECT known.release_year, known.tmdb_id, CASE
-        WHEN known.gone_at IS NOT NULL THEN
-            CASE WHEN listed.listed_at > known.fetched_at AND known.fetched_at < :gone_before THEN 'listed again' END
-        WHEN changed.change_date >= known.read_date THEN 'changed'
-        WHEN known.is_incomplete AND known.read_date < :today THEN 'incomplete'
-        WHEN known.release_date BETWEEN :near_from AND :near_to AND known.read_date < :today THEN 'near release'
-        WHEN known.fetched_at < :old_before THEN 'old'
-        WHEN known.read_date <= :gap_until THEN 'gap'
-    END
-    FROM known LEFT JOIN listed USING (release_year, tmdb_id) LEFT JOIN changed USING (tmdb_id)
-)
-SELECT DISTINCT ON (tmdb_id) release_year, tmdb_id, reason FROM reasons WHERE reason IS NOT NULL
-ORDER BY tmdb_id, release_year
-"""  # noqa: S608  # made of constants
-
-
-def due_details(
-    connection: Connection, release_years: Sequence[int], now: dt.datetime, *, retention_days: int
-) -> list[Due]:
-    """Which films' details are to be read now; each film once.
-
-    A film is due when it is `new`, `changed` on or after the day it was last read, `incomplete` or `near release` and
-    not read today, `old` (half the retention), or last read before a `gap` in the collected changes. A gone film is
-    asked for again only when it is `listed again`.
-
-    Args:
-        connection: to read with.
-        release_years: the partitions.
-        now: the present moment, UTC.
-        retention_days: days a document may be kept.
-    """
-    today = now.astimezone(dt.UTC).date()
-    near = dt.timedelta(days=NEAR_RELEASE_DAYS)
-    found = connection.execute(
-        text(_DUE),
-        {
-            "years": list(release_years),
-            "today": today,
-            "near_from": (today - near).isoformat(),
-            "near_to": (today + near).isoformat(),
-            "old_before": now - dt.timedelta(days=retention_days / 2),
-            "gone_before": now - dt.timedelta(days=GONE_ASKED_AGAIN_DAYS),
-            "gap_until": gap_reaches(collected_change_days(connection), today) or dt.date.min,
-        },
-    )
-    return [Due(*row) for row in found]
-
-
-def gap_reaches(collected: set[dt.date], today: dt.date) -> dt.date | None:
-    """The newest day such that a film last read on it has missed too many days of changes.
-
-    Args:
-        collected: closed days whose changes are stored.
-        today: the running day, which cannot be collected yet.
-
-    Returns:
-        None only where the calendar ends.
-    """
-    missed = 0
-    day = today
-    while day > dt.date.min:
-        day -= dt.timedelta(days=1)
-        missed += day not in collected
-        if missed > LONGEST_GAP_DAYS:
-            return day
-    return None
 
 
 @dataclass(frozen=True)
@@ -365,8 +261,8 @@ class StoredDetails:
 _STORED = f"""
 WITH listed AS (
     SELECT DISTINCT ON (tmdb_id) (listed_row ->> 'id')::bigint AS tmdb_id, listed_row, page.fetched_at AS listed_at
-    FROM raw.discover_pages AS page, {_ROWS.format(table="page")}
-    WHERE page.release_year = :year AND {_HAS_ID}
+    FROM raw.discover_pages AS page, {ROWS.format(table="page")}
+    WHERE page.release_year = :year AND {HAS_ID}
     ORDER BY tmdb_id, page.fetched_at DESC, page.sweep, page.slice_start_date, page.page
 )
 SELECT details.tmdb_id, details.payload::text, details.fetched_at, details.gone_at, listed.listed_row::text,

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from horror_pipeline.warehouse import catalogue
-from horror_pipeline.warehouse.catalogue import DetailsCounts, DetailsRow, Due, PageRow
+from horror_pipeline.warehouse.catalogue import DetailsCounts, DetailsRow, PageRow
+from horror_pipeline.warehouse.due import Due, due_details, gap_reaches
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -39,7 +40,7 @@ def change(engine: Engine, day: dt.date, ids: Sequence[int] = ()) -> None:
 
 def due(engine: Engine, now: dt.datetime = NOW, years: Sequence[int] = (2020,)) -> dict[int, str]:
     with engine.connect() as connection:
-        found = catalogue.due_details(connection, years, now, retention_days=180)
+        found = due_details(connection, years, now, retention_days=180)
     assert len({one.tmdb_id for one in found}) == len(found)
     return {one.tmdb_id: one.reason for one in found}
 
@@ -117,7 +118,7 @@ def test_after_a_long_gap_in_the_changes_everything_read_before_it_is_due(engine
 )
 def test_how_far_back_a_reading_is_still_good(collected_ages: list[int], reaches_age: int) -> None:
     collected = {TODAY - age * DAY for age in collected_ages}
-    assert catalogue.gap_reaches(collected, TODAY) == TODAY - reaches_age * DAY
+    assert gap_reaches(collected, TODAY) == TODAY - reaches_age * DAY
 
 
 def test_a_gone_film_is_asked_for_again_only_when_listed_again_and_at_most_weekly(engine: Engine) -> None:
@@ -135,7 +136,7 @@ def test_a_film_is_due_under_the_year_it_was_listed_in_last(engine: Engine) -> N
     read(engine, 1, NOW - DAY, missing=("credits",))
     sweep(engine, [1], 2021)
     with engine.connect() as connection:
-        found = catalogue.due_details(connection, [2020, 2021], NOW, retention_days=180)
+        found = due_details(connection, [2020, 2021], NOW, retention_days=180)
     assert found == [Due(2021, 1, "incomplete")]
 
 
