@@ -3,7 +3,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -11,6 +10,7 @@ from sqlalchemy import Engine
 
 from horror_pipeline.defs import raw
 from horror_pipeline.tmdb.transport import Request, Response
+from horror_pipeline.warehouse import catalogue
 from horror_pipeline_tests.defs.runs import NOW, Ingest, checks, figures
 from horror_pipeline_tests.tmdb.fake import V3, FakeTmdb, answer, document, film, make_client, refusal
 
@@ -55,7 +55,7 @@ def test_the_next_day_asks_for_what_changed_and_what_is_new(ingest: Ingest, tmdb
     tmdb.films.append(film(50, "2021-01-01"))
     ingest.now = NOW + dt.timedelta(days=1)
     with ingest.engine.begin() as connection:
-        raw.catalogue.replace_changes(connection, NOW.date(), [(1, json.dumps({"results": [{"id": 3}]}))], ingest.now)
+        catalogue.replace_changes(connection, NOW.date(), [(1, json.dumps({"results": [{"id": 3}]}))], ingest.now)
     tmdb.asked.clear()
     result = ingest.run(raw.discover_pages, raw.movie_details)
     assert tmdb.asked["details"] == 2
@@ -64,13 +64,7 @@ def test_the_next_day_asks_for_what_changed_and_what_is_new(ingest: Ingest, tmdb
 
 
 def test_a_listing_that_stays_short_fails_its_check_and_not_the_run(ingest: Ingest, tmdb: FakeTmdb) -> None:
-    serve = tmdb._page
-
-    def promise(rows: list[dict[str, Any]], query: Any) -> Response:
-        body = json.loads(serve(rows, query).body)
-        return answer(body | {"total_results": body["total_results"] + 2})
-
-    tmdb._page = promise  # type: ignore[method-assign]
+    tmdb.promised = 2
     check = checks(ingest.run(raw.discover_pages))["sweep_is_complete"]
     assert not check.passed
     assert check.severity == dg.AssetCheckSeverity.WARN
@@ -134,7 +128,7 @@ def test_a_part_left_out_keeps_what_was_stored_and_is_asked_for_again(ingest: In
     tmdb.documents[3] = {k: v for k, v in document(3, "2020-04-10", title="New").items() if k != "credits"}
     page = json.dumps({"results": [{"id": 3}]})
     with ingest.engine.begin() as connection:
-        raw.catalogue.replace_changes(connection, NOW.date(), [(1, page)], NOW)
+        catalogue.replace_changes(connection, NOW.date(), [(1, page)], NOW)
     ingest.now += dt.timedelta(days=1)
     ingest.run(raw.movie_details)
     query = "SELECT payload ->> 'title', payload -> 'credits', missing_parts FROM raw.movie_details WHERE tmdb_id = 3"
@@ -169,9 +163,6 @@ def test_a_gone_film_is_a_state_and_not_a_lost_row(ingest: Ingest, tmdb: FakeTmd
 
 def test_a_row_without_an_id_is_rejected_with_its_reason(ingest: Ingest, tmdb: FakeTmdb) -> None:
     tmdb.films.append({**film(1, "2021-02-02"), "id": "one"})
-    tmdb.listed = lambda query: [
-        one for one in tmdb.films if one["release_date"][:4] == query["primary_release_date.gte"][:4]
-    ]  # type: ignore[method-assign]
     ingest.run(raw.discover_pages)
     query = "SELECT source_table, release_year, reason, payload ->> 'id' FROM raw.rejected_records"
     assert ingest.rows(query) == [("raw.discover_pages", 2021, "a listing row without usable id", "one")]

@@ -77,7 +77,8 @@ def document(tmdb_id: int, date: str = "2020-05-05", **extra: Any) -> dict[str, 
 class FakeTmdb:
     """Answers discover, details and changes from its films.
 
-    `documents` overrides the details of a film; `disturb` may answer, or fail, in its place; `asked` counts paths.
+    `documents` overrides the details of a film; `disturb` may answer, or fail, in its place; `promised` are films that
+    totals state and pages never show; `asked` counts paths.
     """
 
     films: list[dict[str, Any]] = field(default_factory=list)
@@ -86,6 +87,7 @@ class FakeTmdb:
     gone: set[int] = field(default_factory=set)
     disturb: Callable[[Request], Response | None] | None = None
     rows_a_page: int = 20
+    promised: int = 0
     asked: Counter[str] = field(default_factory=Counter)
     queries: list[dict[str, str]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -112,14 +114,14 @@ class FakeTmdb:
         low, high = query.get("primary_release_date.gte", ""), query.get("primary_release_date.lte", "9999")
         votes = int(query.get("vote_count.gte", 0))
         found = [one for one in self.films if low <= one["release_date"] <= high and one["vote_count"] >= votes]
-        return sorted(found, key=lambda one: (one["release_date"], one["id"]))
+        return sorted(found, key=lambda one: (one["release_date"], str(one["id"]).zfill(9)))
 
     def _page(self, rows: list[dict[str, Any]], query: Mapping[str, str]) -> Response:
         number, size = int(query["page"]), self.rows_a_page
         body = {
             "page": number,
             "results": rows[(number - 1) * size : number * size],
-            "total_results": len(rows),
+            "total_results": len(rows) + self.promised,
             "total_pages": max(1, -(-len(rows) // size)),
         }
         return answer(body)

@@ -151,16 +151,8 @@ def test_a_short_page_is_not_the_last() -> None:
     assert sweep.passes == 2
 
 
-class Promising(FakeTmdb):
-    """States five films more than it ever shows."""
-
-    def _page(self, rows: list[dict[str, Any]], query: Any) -> Response:
-        body = page_of(super()._page(rows, query))
-        return answer(body | {"total_results": body["total_results"] + 5})
-
-
 def test_what_stays_short_is_told_and_sweeping_ends() -> None:
-    sweep = Sweeper(make_client(Promising(year_of_films(60)))).sweep(LISTING)
+    sweep = Sweeper(make_client(FakeTmdb(year_of_films(60), promised=5))).sweep(LISTING)
     assert sweep.ids == set(range(1, 61))
     assert sweep.short == 5
     assert sweep.passes == discover.MOST_PASSES
@@ -194,7 +186,6 @@ def test_an_open_slice_of_too_many_pages_is_split_too(monkeypatch: pytest.Monkey
 
 def test_rows_without_an_id_are_kept_aside() -> None:
     tmdb = FakeTmdb([film(1), {**film(2), "id": "two"}])
-    tmdb.listed = lambda _: tmdb.films  # type: ignore[method-assign]
     found = Sweeper(make_client(tmdb)).sweep(LISTING)
     assert found.ids == {1}
     assert [row["id"] for page in found.pages[:1] for row in page.nameless] == ["two"]
@@ -214,7 +205,8 @@ def test_a_page_without_totals_is_asked_again_and_then_unavailable() -> None:
 
 
 def test_progress_is_told_page_by_page() -> None:
-    planned, came = [], []
+    planned: list[int] = []
+    came: list[int] = []
     sweeper = Sweeper(make_client(FakeTmdb(year_of_films(95))), planned.append, lambda: came.append(1))
     sweeper.sweep(LISTING)
     assert sum(planned) == len(came) == 5
