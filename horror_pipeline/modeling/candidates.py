@@ -2,26 +2,26 @@
 
 What belongs here: how each is built. What does not: choosing among them (train.py), scoring (evaluate.py).
 
-A *component* is one pipeline; a *candidate* is a component or an average of several. Averages are scored from their
-components' predictions, so trying a candidate more costs nothing.
+A *component* is one estimator of prepared films; a *candidate* is a pipeline that prepares films and averages one
+component or several. Averages are scored from their components' predictions: one candidate more costs nothing.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin, clone
-from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, Ridge, TweedieRegressor
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from horror_pipeline.modeling.preparation import Inputs, Marginal, prepared, smooth
+from horror_pipeline.modeling.length import LengthEffect, Marginal
+from horror_pipeline.modeling.preparation import RUNTIME, Inputs, Prepare, Select, Smooth
 from horror_pipeline.modeling.specs import Floats, ModelSpec
 
 CONSTANT, LINEAR = "constant", "linear"
@@ -46,9 +46,6 @@ PREDECESSOR_FEATURES = (
 )
 PREDECESSOR_RUNTIME = 90.0
 
-MOST_ROWS_A_TREE = 20_000
-"""Films a tree of the extra trees is grown on: beyond, growth stops paying and memory does not."""
-
 
 class Positive(RegressorMixin, BaseEstimator):
     """Fits a regressor with a log link to a positive target, whatever the target's scale.
@@ -64,13 +61,13 @@ class Positive(RegressorMixin, BaseEstimator):
         """Keep the regressor."""
         self.regressor = regressor
 
-    def fit(self, X: pd.DataFrame, y: Floats, sample_weight: Floats | None = None) -> Positive:
+    def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> Positive:
         """Fit to the scaled target."""
         self.scale_ = float(np.mean(y)) or 1.0
         self.regressor_ = clone(self.regressor).fit(X, np.maximum(y / self.scale_, 1e-3), sample_weight=sample_weight)
         return self
 
-    def predict(self, X: pd.DataFrame) -> Floats:
+    def predict(self, X: Floats) -> Floats:
         """Predict on the target's own scale."""
         return np.asarray(self.regressor_.predict(X) * self.scale_)
 
@@ -86,21 +83,45 @@ class Unweighted(RegressorMixin, BaseEstimator):
         """Keep the baseline."""
         self.regressor = regressor
 
-    def fit(self, X: pd.DataFrame, y: Floats, sample_weight: Floats | None = None) -> Unweighted:
+    def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> Unweighted:
         """Fit without the weights."""
         self.regressor_ = clone(self.regressor).fit(X, y)
         return self
 
-    def predict(self, X: pd.DataFrame) -> Floats:
+    def predict(self, X: Floats) -> Floats:
         """Predict."""
         return np.asarray(self.regressor_.predict(X), dtype="float64")
 
 
-class Blend(RegressorMixin, BaseEstimator):
-    """The weighted average of several pipelines' predictions.
+class Seen(RegressorMixin, BaseEstimator):
+    """A regressor that sees the films through a transformer, and takes weights as any regressor does.
 
     Args:
-        members: name and pipeline of each.
+        transformer: what it sees them through.
+        regressor: the regressor.
+    """
+
+    def __init__(self, transformer: Any, regressor: Any) -> None:
+        """Keep both."""
+        self.transformer, self.regressor = transformer, regressor
+
+    def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> Seen:
+        """Fit the transformer, then the regressor."""
+        self.transformer_ = clone(self.transformer)
+        terms = self.transformer_.fit_transform(X, y)
+        self.regressor_ = clone(self.regressor).fit(terms, y, sample_weight=sample_weight)
+        return self
+
+    def predict(self, X: Floats) -> Floats:
+        """Predict."""
+        return np.asarray(self.regressor_.predict(self.transformer_.transform(X)), dtype="float64")
+
+
+class Blend(RegressorMixin, BaseEstimator):
+    """The weighted average of several components' predictions.
+
+    Args:
+        members: name and estimator of each.
         weights: weight of each; they need not add up to one.
     """
 
@@ -108,36 +129,57 @@ class Blend(RegressorMixin, BaseEstimator):
         """Keep members and weights."""
         self.members, self.weights = members, weights
 
-    def fit(self, X: pd.DataFrame, y: Floats, sample_weight: Floats | None = None) -> Blend:
+    def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> Blend:
         """Fit every member to all rows."""
         self.members_ = [(name, clone(member).fit(X, y, sample_weight)) for name, member in self.members]
         return self
 
-    def predict(self, X: pd.DataFrame) -> Floats:
+    def predict(self, X: Floats) -> Floats:
         """Average the members' predictions."""
         predictions = [member.predict(X) for _, member in self.members_]
         return np.asarray(np.average(predictions, axis=0, weights=self.weights))
 
 
-def components(spec: ModelSpec, inputs: Inputs, seed: int) -> dict[str, Any]:
-    """Every component of a model, unfitted.
+def components(spec: ModelSpec, inputs: Inputs, rows: int, seed: int) -> dict[str, Any]:
+    """Every component of a model, unfitted; each takes prepared films, targets and weights.
 
     Args:
         spec: the model.
         inputs: the columns it may use.
+        rows: how many films there are to learn from, in all: more of them bear larger trees.
         seed: of everything random.
     """
     built: dict[str, Any] = {
         CONSTANT: Unweighted(DummyRegressor(strategy="median")),
         LINEAR: Unweighted(_predecessor_linear(inputs)),
     }
-    estimators = _popularity(spec, seed) if spec.is_popularity else _rating(seed)
-    for name, estimator in estimators.items():
-        steps: list[tuple[str, Any]] = [("prepared", prepared(inputs))]
-        if name == "spline":
-            steps.append(("smooth", smooth(inputs)))
-        built[name] = Marginal(Pipeline([*steps, (name, estimator)]), random_state=seed)
-    return built
+    growth = next(growth for most, growth in GROWTH if rows < most)
+    if spec.name == "popularity_after_release":
+        return built | _popularity_after(inputs, growth, seed)
+    if spec.name == "popularity_before_release":
+        return built | _popularity_before(inputs, growth, seed)
+    return built | _rating(inputs, growth, seed)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How far boosting goes: leaves of a tree, trees, and the share of each that counts."""
+
+    leaves: int
+    trees: int
+    learning_rate: float
+
+
+GROWTH = ((4_000, Growth(4, 100, 0.1)), (10_000, Growth(8, 50, 0.15)), (float("inf"), Growth(16, 50, 0.15)))
+"""By the number of films below which it goes so far: more films bear larger trees."""
+
+BLENDS: dict[str, dict[str, float]] = {
+    "popularity_after_release": {"spline": 1, "boosting": 1},
+    "popularity_before_release": {"boosting": 1, "poisson": 1},
+    "rating_after_release": {"spline": 1, "boosting": 2, "trees": 1},
+    "rating_before_release": {"spline": 1, "boosting": 2, "trees": 1},
+}
+"""Different kinds err differently. Plain weights: a stack learns them at twelve times the cost, and gains nothing."""
 
 
 def candidates(spec: ModelSpec) -> dict[str, dict[str, float]]:
@@ -146,74 +188,110 @@ def candidates(spec: ModelSpec) -> dict[str, dict[str, float]]:
     return {**single, "blend": BLENDS[spec.name]}
 
 
-BLENDS: dict[str, dict[str, float]] = {
-    "popularity_after_release": {"spline": 1, "boosting": 1, "trees": 0.5},
-    "popularity_before_release": {"boosting": 3, "trees": 1},
-    "rating_after_release": {"spline": 1, "boosting": 2, "trees": 1},
-    "rating_before_release": {"spline": 1, "boosting": 3},
-}
-
-
-def build(spec: ModelSpec, inputs: Inputs, algorithm: str, seed: int) -> Any:
-    """The unfitted estimator of a candidate."""
-    parts, recipe = components(spec, inputs, seed), candidates(spec)[algorithm]
-    if len(recipe) == 1:
-        return parts[algorithm]
-    return Blend([(name, parts[name]) for name in recipe], list(recipe.values()))
+def build(spec: ModelSpec, inputs: Inputs, algorithm: str, rows: int, seed: int) -> Pipeline:
+    """The unfitted pipeline of a candidate; weights go to its step `estimator`."""
+    parts, recipe = components(spec, inputs, rows, seed), candidates(spec)[algorithm]
+    estimator = (
+        parts[algorithm] if len(recipe) == 1 else Blend([(name, parts[name]) for name in recipe], [*recipe.values()])
+    )
+    return Pipeline([("prepare", Prepare.of(inputs)), ("estimator", estimator)])
 
 
 def _predecessor_linear(inputs: Inputs) -> Pipeline:
     """Standardised plain terms, and least squares: what this project's predecessor predicted with."""
-    used = [name for name in PREDECESSOR_FEATURES if name in inputs.names]
-    rest = [name for name in used if name != "runtime_minutes"]
-    filled = ColumnTransformer(
-        [
-            (
-                "runtime",
-                SimpleImputer(strategy="constant", fill_value=PREDECESSOR_RUNTIME, keep_empty_features=True),
-                ["runtime_minutes"],
-            ),
-            ("rest", SimpleImputer(strategy="median", keep_empty_features=True), rest),
-        ]
+    used = inputs.places(name for name in PREDECESSOR_FEATURES if name in inputs.names)
+    filled = SimpleImputer(strategy="constant", fill_value=PREDECESSOR_RUNTIME, keep_empty_features=True)
+    return make_pipeline(Select(used), filled, StandardScaler(), LinearRegression())
+
+
+TREND = ("release_year", "release_decade")
+"""Only the predecessor uses them: as plain terms they extrapolate, and trees learn the same from age."""
+
+
+def _popularity_after(inputs: Inputs, growth: Growth, seed: int) -> dict[str, Any]:
+    """Losses that get the mean right: popularity spreads over two orders of magnitude. More votes never mean less."""
+    return {
+        "spline": Seen(_smooth(inputs), Positive(_tweedie(0.001))),
+        "boosting": _boosting(
+            inputs,
+            growth,
+            seed,
+            unseen=(RUNTIME,),
+            rising=("log_vote_count", "log_vote_rate"),
+            max_bins=255,
+            loss="gamma",
+        ),
+    }
+
+
+def _popularity_before(inputs: Inputs, growth: Growth, seed: int) -> dict[str, Any]:
+    runtime = inputs.places([RUNTIME])[0]
+    boosted = {
+        name: Marginal(_boosting(inputs, growth, seed, loss=loss), runtime, random_state=seed)
+        for name, loss in (("boosting", "gamma"), ("poisson", "poisson"))
+    }
+    return {"spline": Seen(_smooth(inputs), Positive(_tweedie(0.01))), **boosted}
+
+
+def _rating(inputs: Inputs, growth: Growth, seed: int) -> dict[str, Any]:
+    runtime = inputs.places([RUNTIME])[0]
+    brief = replace(growth, trees=min(growth.trees, 60), learning_rate=0.15)
+    trees = ExtraTreesRegressor(
+        n_estimators=20, max_depth=10, min_samples_leaf=5, max_features=0.4, n_jobs=1, random_state=seed
     )
-    return Pipeline([("filled", filled), ("scaled", StandardScaler()), (LINEAR, LinearRegression())])
+    estimators = {
+        "spline": Seen(_smooth(inputs), Ridge(10.0)),
+        "boosting": _boosting(inputs, brief, seed, unseen=(RUNTIME,)),
+        "trees": Seen(Select(_columns(inputs, without=(RUNTIME,))), trees),
+    }
+    return {name: LengthEffect(estimator, runtime) for name, estimator in estimators.items()}
 
 
-def _popularity(spec: ModelSpec, seed: int) -> dict[str, Any]:
-    """Losses that get the mean right (Tweedie, gamma): popularity spreads over two orders of magnitude."""
-    after = spec.stage == "after_release"
-    rising = {"log_vote_count": 1, "log_vote_rate": 1} if after else None
-    boosting = HistGradientBoostingRegressor(
-        loss="gamma",
-        max_iter=300 if after else 200,
-        learning_rate=0.05,
-        max_leaf_nodes=4,
+def _boosting(
+    inputs: Inputs,
+    growth: Growth,
+    seed: int,
+    *,
+    unseen: tuple[str, ...] = (),
+    rising: tuple[str, ...] = (),
+    loss: str = "squared_error",
+    max_bins: int = 64,
+) -> Seen:
+    """Boosted small trees; each split looks at a third of the columns, so that none leads throughout."""
+    columns = _columns(inputs, without=unseen)
+    order = [inputs.prepared_names[place] for place in columns]
+    booster = HistGradientBoostingRegressor(
+        loss=loss,
+        max_iter=growth.trees,
+        learning_rate=growth.learning_rate,
+        max_leaf_nodes=growth.leaves,
+        max_bins=max_bins,
         min_samples_leaf=20,
         l2_regularization=1.0,
         max_features=0.3,
-        monotonic_cst=rising,
+        monotonic_cst=[int(name in rising) for name in order],
         early_stopping=False,
         random_state=seed,
     )
-    tweedie = TweedieRegressor(power=1.5, alpha=0.001 if after else 0.01, link="log", max_iter=1000)
-    return {"spline": Positive(tweedie), "boosting": Positive(boosting), "trees": _trees(seed, leaf=3 if after else 5)}
+    if loss == "squared_error":  # the ratings' loss: their films have weights
+        return Seen(Select(columns, steps=max_bins), booster)
+    return Seen(Select(columns), Positive(booster))
 
 
-def _rating(seed: int) -> dict[str, Any]:
-    boosting = HistGradientBoostingRegressor(
-        max_iter=200,
-        learning_rate=0.05,
-        max_leaf_nodes=4,
-        min_samples_leaf=20,
-        l2_regularization=1.0,
-        max_features=0.3,
-        early_stopping=False,
-        random_state=seed,
+def _tweedie(alpha: float) -> TweedieRegressor:
+    return TweedieRegressor(power=1.5, alpha=alpha, link="log", max_iter=1000)
+
+
+def _smooth(inputs: Inputs) -> Smooth:
+    votes, rate, age = (
+        inputs.places(name for name in inputs.numbers if name == wanted)
+        for wanted in ("log_vote_count", "log_vote_rate", "days_since_release")
     )
-    return {"spline": Ridge(10.0), "boosting": boosting, "trees": _trees(seed, leaf=3)}
+    curved = {*votes, *rate, *age}
+    level = [place for place in _columns(inputs, without=(RUNTIME, "vote_count")) if place not in curved]
+    return Smooth(level, votes, rate, age)
 
 
-def _trees(seed: int, leaf: int) -> ExtraTreesRegressor:
-    return ExtraTreesRegressor(
-        n_estimators=60, max_depth=12, min_samples_leaf=leaf, max_features=0.4, n_jobs=1, random_state=seed
-    )
+def _columns(inputs: Inputs, without: tuple[str, ...]) -> list[int]:
+    """The prepared columns our own estimators see."""
+    return inputs.places(name for name in inputs.prepared_names if name not in (*TREND, *without))

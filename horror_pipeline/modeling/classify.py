@@ -15,7 +15,8 @@ from scipy.stats import rankdata
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
-from horror_pipeline.modeling.preparation import Inputs, Marginal, prepared
+from horror_pipeline.modeling.length import Marginal
+from horror_pipeline.modeling.preparation import RUNTIME, Inputs, Prepare
 from horror_pipeline.modeling.specs import MIN_VOTES_SCORED, Floats
 from horror_pipeline.modeling.versions import CODE_VERSION, library_versions
 
@@ -63,9 +64,9 @@ def classify(inputs: Inputs, films: pd.DataFrame, seed: int = 0) -> Classificati
     is_high = known["vote_average"] >= threshold
     if is_high[earlier.index].nunique() < 2 or is_high[later.index].nunique() < 2:
         return "the films' ratings are all on one side of their median: there is nothing to tell apart"
-    probability = _fit(inputs, earlier, is_high, seed).predict(later[inputs.names])
+    probability = _fit(inputs, earlier, is_high, seed).predict(later)
     metrics = _scores(is_high[later.index].to_numpy(), probability)
-    everyone = _fit(inputs, known, is_high, seed).predict(films[inputs.names])
+    everyone = _fit(inputs, known, is_high, seed).predict(films)
     everyone = np.clip(everyone, 0.0, 1.0)
     actual = (films["vote_average"] >= threshold).astype("object").where(voted, None)
     found = pd.DataFrame(
@@ -82,7 +83,7 @@ def classify(inputs: Inputs, films: pd.DataFrame, seed: int = 0) -> Classificati
 class Probability(HistGradientBoostingClassifier):
     """Predicts the probability of the positive class, so that it fits where a regressor does."""
 
-    def predict(self, X: pd.DataFrame) -> Floats:
+    def predict(self, X: Floats) -> Floats:
         """The probability of the positive class."""
         return np.asarray(self.predict_proba(X)[:, 1])
 
@@ -94,7 +95,7 @@ def _version(inputs: Inputs, known: pd.DataFrame, seed: int) -> str:
     return digest.hexdigest()
 
 
-def _fit(inputs: Inputs, films: pd.DataFrame, is_high: pd.Series, seed: int) -> Marginal:
+def _fit(inputs: Inputs, films: pd.DataFrame, is_high: pd.Series, seed: int) -> Pipeline:
     booster = Probability(
         max_iter=120,
         learning_rate=0.05,
@@ -103,10 +104,9 @@ def _fit(inputs: Inputs, films: pd.DataFrame, is_high: pd.Series, seed: int) -> 
         early_stopping=False,
         random_state=seed,
     )
-    pipeline = Pipeline([("prepared", prepared(inputs)), ("boosting", booster)])
-    return Marginal(pipeline, random_state=seed).fit(
-        films[inputs.names], is_high[films.index].to_numpy(dtype="float64")
-    )
+    whole = Marginal(booster, inputs.places([RUNTIME])[0], random_state=seed)
+    pipeline = Pipeline([("prepare", Prepare.of(inputs)), ("estimator", whole)])
+    return pipeline.fit(films, is_high[films.index].to_numpy(dtype="float64"))
 
 
 def _scores(actual: np.ndarray[Any, Any], probability: Floats) -> dict[str, float]:

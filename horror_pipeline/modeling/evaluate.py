@@ -2,14 +2,16 @@
 
 What belongs here: the rolling origins, the walk along them, and metrics. What does not: choosing a champion (train.py).
 
-The films, sorted by release date, are cut at every tenth from 30 % on. Each block is predicted by models fitted on all
-earlier films, so every prediction is of a film later than its training. The last five blocks, `o0` to `o4`, are the
-scores; the ones before serve to calibrate the intervals of `o0`.
+The films, sorted by release date, are cut at every tenth from half of them on. Each block, `o0` to `o4`, is predicted
+by models fitted on all earlier films, so every prediction is of a film later than its training. Blocks before the half
+(`o-1`, `o-2`) are not scored: they calibrate the intervals of `o0` where those are to be measured too.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +21,16 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from horror_pipeline.modeling.candidates import candidates, components
-from horror_pipeline.modeling.preparation import Inputs
+from horror_pipeline.modeling.preparation import Inputs, Prepare
 from horror_pipeline.modeling.specs import MIN_VOTES_SCORED, Floats, ModelSpec
+from horror_pipeline.modeling.threads import threads_for
 
-FIRST_BLOCK, BLOCKS_SCORED = -2, 5
+BLOCKS_SCORED = 5
 FEWEST_ROWS = 30
 """Films needed before a block, to be worth fitting."""
+
+AT_ONCE = 2
+"""Blocks worked on at the same time. More would gain little and hold more in memory."""
 
 MOST_FILMS_SHUFFLED = 300
 """Films the importance of features is measured on."""
@@ -44,23 +50,24 @@ class Block:
         return not self.name.startswith("o-")
 
 
-def rolling_origins(dates: Sequence[Any] | pd.Series, scored: NDArray[np.bool_]) -> list[Block]:
+def rolling_origins(dates: Sequence[Any] | pd.Series, scored: NDArray[np.bool_], first: int = 0) -> list[Block]:
     """Cut films into test blocks by release date; films of one day stay together.
 
     Args:
         dates: release date of each film.
         scored: which films the cuts are counted in.
+        first: number of the first block; below 0: blocks that only calibrate.
 
     Returns:
-        Blocks `o-2` to `o4`, in order of time; those with too few films before them, or none in them, are left out.
+        Blocks up to `o4`, in order of time; those with too few films before them, or none in them, are left out.
     """
     days = np.asarray(dates, dtype="datetime64[D]")
     ordered = np.sort(days[scored])
-    cut = [ordered[int(len(ordered) * (5 + k) / 10)] for k in range(FIRST_BLOCK, BLOCKS_SCORED)]
+    cut = [ordered[int(len(ordered) * (5 + k) / 10)] for k in range(first, BLOCKS_SCORED)]
     blocks = []
-    for k, low in zip(range(FIRST_BLOCK, BLOCKS_SCORED), cut, strict=True):
+    for k, low in zip(range(first, BLOCKS_SCORED), cut, strict=True):
         last = k == BLOCKS_SCORED - 1
-        inside = (days >= low) & (True if last else days < cut[k - FIRST_BLOCK + 1])
+        inside = (days >= low) & (True if last else days < cut[k - first + 1])
         block = Block(f"o{k}", np.flatnonzero(days < low), np.flatnonzero(inside))
         if len(block.train) >= FEWEST_ROWS and (inside & scored).any():
             blocks.append(block)
@@ -75,17 +82,24 @@ class Walk:
         frame: one row per film of a block: `position` in the films, `tmdb_id`, `release_date`, `block`,
             `is_scored_block`, `is_scored` (votes enough), `votes`, `actual`, and a column per candidate with its
             prediction, within the target's range.
-        fitted: the components as fitted before the last block.
+        prepare: how films were prepared for the last block, as fitted on the films before it.
+        fitted: the components as fitted on the same.
         last: the last block.
     """
 
     frame: pd.DataFrame
+    prepare: Any
     fitted: dict[str, Any]
     last: Block
 
 
 def walk_forward(
-    spec: ModelSpec, inputs: Inputs, films: pd.DataFrame, seed: int, algorithms: Sequence[str] | None = None
+    spec: ModelSpec,
+    inputs: Inputs,
+    films: pd.DataFrame,
+    seed: int,
+    algorithms: Sequence[str] | None = None,
+    first: int = 0,
 ) -> Walk | None:
     """Predict every block by every candidate, fitted on the films before it.
 
@@ -95,38 +109,58 @@ def walk_forward(
         films: features and targets, sorted by release date; every target is known.
         seed: of everything random.
         algorithms: candidates to walk with; None: all.
+        first: number of the first block, as in `rolling_origins`.
 
     Returns:
         The walk; None where no scored block has enough films before it.
     """
     votes = films["vote_count"].fillna(0).to_numpy(dtype="float64")
-    y, weights, scored = films[spec.target].to_numpy(dtype="float64"), spec.weights(votes), votes >= MIN_VOTES_SCORED
     recipes = {name: recipe for name, recipe in candidates(spec).items() if algorithms is None or name in algorithms}
-    needed = {part for recipe in recipes.values() for part in recipe}
-    blocks, frames, fitted = rolling_origins(films["release_date"], scored), [], {}
-    for block in blocks:
-        fitted = {
-            name: component.fit(films[inputs.names].iloc[block.train], y[block.train], weights[block.train])
-            for name, component in components(spec, inputs, seed).items()
-            if name in needed
-        }
-        rows = films.iloc[block.test]
-        parts = {name: component.predict(rows[inputs.names]) for name, component in fitted.items()}
-        columns: dict[str, Any] = {
-            "position": block.test,
-            "tmdb_id": rows["tmdb_id"].to_numpy(),
-            "release_date": rows["release_date"].to_numpy(),
-            "block": block.name,
-            "is_scored_block": block.is_scored,
-            "is_scored": scored[block.test],
-            "votes": votes[block.test],
-            "actual": y[block.test],
-            **{name: spec.clip(mixed(parts, recipe)) for name, recipe in recipes.items()},
-        }
-        frames.append(pd.DataFrame(columns))
+    blocks = rolling_origins(films["release_date"], votes >= MIN_VOTES_SCORED, first)
     if not any(block.is_scored for block in blocks):
         return None
-    return Walk(pd.concat(frames, ignore_index=True), fitted, blocks[-1])
+    step = functools.partial(_step, spec, inputs, films, votes, recipes, seed)
+    with (
+        threads_for(len(films)),
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):  # the largest first, so that no thread ends up waiting for it
+        done = list(pool.map(step, reversed(blocks)))[::-1]
+    prepare, fitted, _ = done[-1]
+    return Walk(pd.concat([frame for _, _, frame in done], ignore_index=True), prepare, fitted, blocks[-1])
+
+
+def _step(
+    spec: ModelSpec,
+    inputs: Inputs,
+    films: pd.DataFrame,
+    votes: Floats,
+    recipes: Mapping[str, Mapping[str, float]],
+    seed: int,
+    block: Block,
+) -> tuple[Prepare, dict[str, Any], pd.DataFrame]:
+    """Fit every component to the films before a block, and predict the block."""
+    y, weights = films[spec.target].to_numpy(dtype="float64"), spec.weights(votes)
+    needed = {part for recipe in recipes.values() for part in recipe}
+    earlier, rows = films.iloc[block.train], films.iloc[block.test]
+    prepare = Prepare.of(inputs)
+    X, fitted = prepare.fit_transform(earlier), {}
+    with threads_for(len(films)):
+        for name, component in components(spec, inputs, len(films), seed).items():
+            if name in needed:
+                fitted[name] = component.fit(X, y[block.train], None if weights is None else weights[block.train])
+        parts = {name: component.predict(prepare.transform(rows)) for name, component in fitted.items()}
+    columns: dict[str, Any] = {
+        "position": block.test,
+        "tmdb_id": rows["tmdb_id"].to_numpy(),
+        "release_date": rows["release_date"].to_numpy(),
+        "block": block.name,
+        "is_scored_block": block.is_scored,
+        "is_scored": votes[block.test] >= MIN_VOTES_SCORED,
+        "votes": votes[block.test],
+        "actual": y[block.test],
+        **{name: spec.clip(mixed(parts, recipe)) for name, recipe in recipes.items()},
+    }
+    return prepare, fitted, pd.DataFrame(columns)
 
 
 def mixed(parts: Mapping[str, Floats], recipe: Mapping[str, float]) -> Floats:
@@ -156,7 +190,7 @@ def importance(
     shuffled = [rows]  # every feature's shuffled copy in one frame: one prediction instead of one per feature
     for name in inputs.names:
         shuffled.append(rows.assign(**{name: rows[name].to_numpy()[random.permutation(len(rows))]}))
-    X, recipe = pd.concat(shuffled, ignore_index=True)[inputs.names], candidates(spec)[algorithm]
+    X, recipe = walk.prepare.transform(pd.concat(shuffled, ignore_index=True)), candidates(spec)[algorithm]
     predicted = spec.clip(mixed({name: walk.fitted[name].predict(X) for name in recipe}, recipe))
     errors = np.abs(predicted.reshape(len(shuffled), len(rows)) - rows[spec.target].to_numpy()).mean(axis=1)
     found = {name: float(error - errors[0]) for name, error in zip(inputs.names, errors[1:], strict=True)}

@@ -1,35 +1,27 @@
-"""From the columns of `movie_features` to what estimators take; everything here is fitted inside a pipeline.
+"""From the columns of `movie_features` to the numbers estimators take; everything here is fitted inside a pipeline.
 
-What belongs here: imputing, encoding and the spline basis. What does not: estimators.
+What belongs here: filling gaps, encoding languages, and the terms of a linear model. What does not: estimators.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, RegressorMixin, clone
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, SplineTransformer, StandardScaler
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.preprocessing import SplineTransformer
 
 from horror_pipeline.modeling.specs import Floats
 
-TREND = ("release_year", "release_decade")
-"""Features only the predecessor's regression uses: as plain terms they extrapolate, and age says the same."""
-
-NEVER = 30.0
-"""Years since the last earlier film where there is none."""
-
-PLAUSIBLE_MINUTES = 40.0, 240.0
-TYPICAL_MINUTES = 90.0
-TYPICAL_QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
+RUNTIME = "runtime_minutes"
+LANGUAGES = 10
+"""Languages that are told from all others: the commonest, as far as they have enough films."""
 
 RARE_LANGUAGE = 8
-"""Films a language needs to be told from the others."""
+NEVER_YEARS = 30.0
+"""Years since the last earlier film where there is none."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +29,7 @@ class Inputs:
     """The columns a model may use, by kind.
 
     Args:
-        numbers: numeric columns.
+        numbers: numeric columns, `runtime_minutes` among them.
         flags: columns of 0 and 1.
         categories: text columns.
     """
@@ -51,85 +43,140 @@ class Inputs:
         """All of them, in order."""
         return [*self.numbers, *self.flags, *self.categories]
 
+    @property
+    def prepared_names(self) -> list[str]:
+        """The columns `Prepare` makes of them, in order; always as many, whatever the films are."""
+        languages = [f"{name}_{place}" for name in self.categories for place in range(LANGUAGES)]
+        return [*self.numbers, *self.flags, *languages]
 
-class Marginal(RegressorMixin, BaseEstimator):
-    """Fits and predicts so that nothing can be learnt from a length that is missing.
+    def places(self, names: Iterable[str]) -> list[int]:
+        """Where prepared columns are."""
+        order = self.prepared_names
+        return [order.index(name) for name in names]
 
-    Whether TMDB's users have filled in a film's length betrays how well known it is, and a constant in its place would
-    betray it just as well. While fitting, missing lengths are drawn from the observed ones; afterwards a film without
-    one is predicted at several typical lengths, and the mean is taken.
+
+class Prepare(TransformerMixin, BaseEstimator):
+    """Films as an array: medians for unknown numbers, 0 for unknown flags, one column per common language.
+
+    Only the length stays NaN where it is unknown: see length.py. A language not met while fitting, or rare then, has 0
+    in every language's column.
 
     Args:
-        pipeline: predicts from complete lengths.
-        random_state: seed of the draws.
+        inputs: the columns to use.
     """
 
-    def __init__(self, pipeline: Any, random_state: int = 0) -> None:
-        """Keep the settings."""
-        self.pipeline, self.random_state = pipeline, random_state
+    def __init__(self, numbers: tuple[str, ...], flags: tuple[str, ...], categories: tuple[str, ...]) -> None:
+        """Keep the columns."""
+        self.numbers, self.flags, self.categories = numbers, flags, categories
 
-    def fit(self, X: pd.DataFrame, y: Floats, sample_weight: Floats | None = None) -> Marginal:
-        """Fit the pipeline; `sample_weight` goes to its last step."""
-        minutes = _minutes(X)
-        observed = minutes[~np.isnan(minutes)]
-        source = observed if len(observed) else np.array([TYPICAL_MINUTES])
-        self.typical_ = np.quantile(source, TYPICAL_QUANTILES)
-        missing = np.isnan(minutes)
-        minutes[missing] = np.random.default_rng(self.random_state).choice(source, missing.sum())
-        weights = {} if sample_weight is None else {f"{self.pipeline.steps[-1][0]}__sample_weight": sample_weight}
-        self.pipeline_ = clone(self.pipeline).fit(X.assign(runtime_minutes=minutes), y, **weights)
+    @classmethod
+    def of(cls, inputs: Inputs) -> Prepare:
+        """For the columns of a model."""
+        return cls(inputs.numbers, inputs.flags, inputs.categories)
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> Prepare:
+        """Learn medians and common languages."""
+        numbers = X[list(self.numbers)].to_numpy(dtype="float64", na_value=np.nan)
+        self.fill_ = np.array([_fill(name, column) for name, column in zip(self.numbers, numbers.T, strict=True)])
+        self.languages_ = []
+        for name in self.categories:
+            counts = X[name].value_counts()
+            common = sorted(counts[counts >= RARE_LANGUAGE].items(), key=lambda item: (-item[1], str(item[0])))
+            self.languages_.append([str(language) for language, _ in common[:LANGUAGES]])
         return self
 
-    def predict(self, X: pd.DataFrame) -> Floats:
-        """Predict; the mean over typical lengths where the length is missing."""
-        minutes = _minutes(X)
-        missing = np.isnan(minutes)
-        complete = X.assign(runtime_minutes=np.where(missing, self.typical_[len(self.typical_) // 2], minutes))
-        predicted = np.array(self.pipeline_.predict(complete), dtype="float64")
-        if missing.any():
-            gaps = complete[missing]
-            every = [self.pipeline_.predict(gaps.assign(runtime_minutes=typical)) for typical in self.typical_]
-            predicted[missing] = np.mean(every, axis=0)
-        return predicted
+    def transform(self, X: pd.DataFrame) -> Floats:
+        """Fill and encode; columns as `Inputs.prepared_names`."""
+        numbers = X[list(self.numbers)].to_numpy(dtype="float64", na_value=np.nan)
+        numbers = np.where(np.isnan(numbers), self.fill_, numbers)
+        flags = np.nan_to_num(X[list(self.flags)].to_numpy(dtype="float64", na_value=np.nan))
+        encoded = [numbers, flags]
+        for name, languages in zip(self.categories, self.languages_, strict=True):
+            columns = np.zeros((len(X), LANGUAGES))
+            values = X[name].to_numpy(dtype="object")
+            for place, language in enumerate(languages):
+                columns[:, place] = values == language
+            encoded.append(columns)
+        return np.hstack(encoded)
 
 
-def _minutes(X: pd.DataFrame) -> Floats:
-    return np.clip(np.array(X["runtime_minutes"], dtype="float64"), *PLAUSIBLE_MINUTES)
+def _fill(name: str, column: Floats) -> float:
+    if name == RUNTIME:
+        return float("nan")
+    if name.endswith("_years_since_last"):
+        return NEVER_YEARS
+    known = column[~np.isnan(column)]
+    return float(np.median(known)) if len(known) else 0.0
 
 
-def prepared(inputs: Inputs) -> ColumnTransformer:
-    """Every input as a number without gaps, as a frame whose columns keep their names; for trees.
+class Select(TransformerMixin, BaseEstimator):
+    """Some of the columns; optionally each value as the number of its step among so many of equal frequency.
 
-    Columns: years since earlier films, the other numbers, flags, one column per language.
+    Boosting bins its columns itself, but takes most of its time for it when films have weights.
+
+    Args:
+        places: which columns, in order.
+        steps: steps of each column; None: values as they are.
     """
-    kept = [name for name in inputs.numbers if name not in TREND]
-    years = [name for name in kept if name.endswith("_years_since_last")]
-    plain = [name for name in kept if name not in years]
-    languages = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=RARE_LANGUAGE, sparse_output=False)
-    steps = [
-        ("years", SimpleImputer(strategy="constant", fill_value=NEVER, keep_empty_features=True), years),
-        ("plain", SimpleImputer(strategy="median", keep_empty_features=True), plain),
-        ("flags", SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True), list(inputs.flags)),
-        ("categories", languages, list(inputs.categories)),
-    ]
-    transformer = ColumnTransformer([step for step in steps if step[2]], verbose_feature_names_out=False)
-    return transformer.set_output(transform="pandas")
+
+    def __init__(self, places: list[int], steps: int | None = None) -> None:
+        """Keep the settings."""
+        self.places, self.steps = places, steps
+
+    def fit(self, X: Floats, y: object = None) -> Select:
+        """Learn where the steps are."""
+        self.n_features_in_ = X.shape[1]
+        self.edges_ = []
+        if self.steps is not None:
+            shares = np.linspace(0, 1, self.steps + 1)[1:-1]
+            self.edges_ = [np.unique(np.quantile(X[:, place], shares, method="lower")) for place in self.places]
+        return self
+
+    def transform(self, X: Floats) -> Floats:
+        """Take the columns."""
+        if self.steps is None:
+            return X[:, self.places]
+        steps = [np.searchsorted(edges, X[:, place]) for place, edges in zip(self.places, self.edges_, strict=True)]
+        return np.stack(steps, axis=1).astype("float64")
 
 
-def smooth(inputs: Inputs, votes_knots: int = 6) -> ColumnTransformer:
-    """What `prepared` yields, as terms of a linear model: splines of votes and age, all else standardised.
+class Smooth(TransformerMixin, BaseEstimator):
+    """Terms of a linear model: splines of votes, their rate and age; all else standardised.
 
-    Beyond the training films the age spline stays level: the films to come are always younger than those learnt from.
+    Beyond the training films the spline of age stays level: films to come are always younger than those learnt from,
+    and a trend drawn on would carry their predictions away.
+
+    Args:
+        level: columns that enter as they are.
+        votes: the column of log votes; empty: unknown at this stage.
+        rate: the column of the log of votes per day; empty: unknown.
+        age: the column of days since release.
     """
-    curves: dict[str, Any] = {
-        "log_vote_count": SplineTransformer(votes_knots, degree=3, knots="quantile", extrapolation="linear"),
-        "log_vote_rate": SplineTransformer(5, degree=3, knots="quantile", extrapolation="linear"),
-        "days_since_release": make_pipeline(
-            FunctionTransformer(np.log1p, feature_names_out="one-to-one"),
-            SplineTransformer(4, degree=2, knots="quantile", extrapolation="constant"),
-        ),
-    }
-    here = {name: curve for name, curve in curves.items() if name in inputs.numbers}
-    level = [name for name in inputs.names if name not in (*TREND, *here, *inputs.categories, "vote_count")]
-    steps: list[tuple[str, Any, list[str]]] = [(name, curve, [name]) for name, curve in here.items()]
-    return ColumnTransformer([*steps, ("level", StandardScaler(), level)])
+
+    def __init__(self, level: list[int], votes: list[int], rate: list[int], age: list[int]) -> None:
+        """Keep the columns."""
+        self.level, self.votes, self.rate, self.age = level, votes, rate, age
+
+    def fit(self, X: Floats, y: object = None) -> Smooth:
+        """Learn knots, means and spreads."""
+        self.curves_ = []
+        for places, knots, degree, beyond in (
+            (self.votes, 6, 3, "linear"),
+            (self.rate, 5, 3, "linear"),
+            (self.age, 4, 2, "constant"),
+        ):
+            curve = SplineTransformer(knots, degree=degree, knots="quantile", extrapolation=beyond)
+            for place in places:
+                self.curves_.append((place, curve.fit(self._curved(X, place))))
+        self.mean_, spread = X[:, self.level].mean(axis=0), X[:, self.level].std(axis=0)
+        self.spread_ = np.where(spread > 0, spread, 1.0)
+        return self
+
+    def transform(self, X: Floats) -> Floats:
+        """The terms."""
+        curves = [curve.transform(self._curved(X, place)) for place, curve in self.curves_]
+        return np.hstack([*curves, (X[:, self.level] - self.mean_) / self.spread_])
+
+    def _curved(self, X: Floats, place: int) -> Floats:
+        column = X[:, [place]]
+        return np.log1p(column) if place in self.age else column

@@ -49,10 +49,10 @@ class ModelSpec:
         """Values within what the target can be."""
         return np.clip(values, self.lowest, self.highest)
 
-    def weights(self, votes: Floats) -> Floats:
-        """Training weight of each film: a rating counts by how little of it is noise, popularity counts alike."""
+    def weights(self, votes: Floats) -> Floats | None:
+        """Training weight of each film: a rating counts by how little of it is noise; None: films count alike."""
         if self.is_popularity:
-            return np.ones(len(votes))
+            return None
         return 1.0 / (RATING_NOISE_PER_VOTE / np.maximum(votes, 1.0) + RATING_NOISE_FLOOR)
 
 

@@ -176,8 +176,10 @@ def _train(
     walk = evaluate.walk_forward(spec, inputs, learnt, seed)
     if walk is None:
         return Training("skipped", "there are too few films before the newest ones to learn from")
-    scores = {name: _scored(spec, walk.frame, name) for name in candidates(spec)}
+    scores = {name: evaluate.score(spec, walk.frame, name) for name in candidates(spec)}
     decision = _decide(spec, walk.frame, scores, usable, learnt, now)
+    for name in {decision.algorithm, *BASELINES}:
+        scores[name]["interval"] = intervals.coverage(spec, walk.frame, name)
     reason = decision.reason
     if champion is not None and champion.refusal:
         reason = f"{champion.refusal}; {reason}"
@@ -200,7 +202,9 @@ def _fit(
     """Fit a candidate on all films and put beside it what is known of it."""
     X, y = learnt[inputs.names], learnt[spec.target].to_numpy(dtype="float64")
     votes = learnt["vote_count"].to_numpy(dtype="float64")
-    estimator = build(spec, inputs, algorithm, seed).fit(X, y, spec.weights(votes))
+    estimator = build(spec, inputs, algorithm, len(learnt), seed).fit(
+        X, y, estimator__sample_weight=spec.weights(votes)
+    )
     interval = intervals.latest(spec, walk.frame, algorithm)
     return Version(
         model_version=version_id(spec, algorithm, data_fingerprint, seed),
@@ -226,10 +230,6 @@ def _too_little(spec: ModelSpec, learnt: pd.DataFrame) -> str | None:
     if scored["release_date"].nunique() < 10:
         return "the films were released on fewer than ten days: there is no later film to score on"
     return None
-
-
-def _scored(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str, Any]:
-    return evaluate.score(spec, forward, algorithm) | {"interval": intervals.coverage(spec, forward, algorithm)}
 
 
 def _mae(scores: dict[str, Any]) -> float:
