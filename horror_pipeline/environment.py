@@ -170,10 +170,12 @@ def _ensure_database(url: URL) -> None:
         raise problem from None
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            # Services that start together all find it missing; it goes with the connection.
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": store.MIGRATION_LOCK})
             exists = connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": url.database})
-            if exists:
-                raise problem
-            connection.execute(text(f'CREATE DATABASE "{url.database}"'))
+            if not exists:
+                connection.execute(text(f'CREATE DATABASE "{url.database}"'))
+        store.connect(url).dispose()  # what another one made meanwhile, or the same problem again
     except DBAPIError as error:
         raise HorrorError(
             f"cannot create Dagster's database {url.database!r} ({type(error.orig).__name__}); create it, or set "
