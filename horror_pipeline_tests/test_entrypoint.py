@@ -5,12 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL
 
 from horror_pipeline.entrypoint import retried
+from horror_pipeline.environment import _ensure_database
 from horror_pipeline.errors import WarehouseError
+from horror_pipeline.warehouse import store
 
 EXEC = """
 import sys
@@ -62,6 +66,14 @@ def test_exec_of_no_such_command_is_one_line(home: Path) -> None:
     running = horror_exec(home, "no-such-command")
     problems = running.communicate(timeout=60)[1]
     assert (running.returncode, problems) == (1, "horror: cannot run no-such-command: No such file or directory\n")
+
+
+def test_services_that_start_together_make_dagster_s_database_once(postgres: URL) -> None:
+    url = postgres.set(database="made_by_one_of_four")
+    with ThreadPoolExecutor(4) as pool:
+        for made in [pool.submit(_ensure_database, url) for _ in range(4)]:
+            made.result()
+    store.connect(url).dispose()
 
 
 def test_waiting_for_a_database_ends_with_its_last_error() -> None:
