@@ -102,7 +102,7 @@ def _after_years(options: argparse.Namespace, url: str, exports_url: str) -> dic
 
 
 def _simulate(url: str, options: argparse.Namespace) -> int:
-    """Daily rows of every film for years, all but the three days to be measured."""
+    """Daily rows of every film for years, all but the three days to be measured; on the export's popularity scale."""
     from sqlalchemy import create_engine, text
 
     from horror_pipeline.warehouse import history
@@ -111,7 +111,7 @@ def _simulate(url: str, options: argparse.Namespace) -> int:
     engine = create_engine(url)
     fill = text(
         "INSERT INTO movie_snapshots "
-        "SELECT tmdb_id, :day, 1 + random(), random(), NULL, NULL, 'export', :day FROM movies ORDER BY tmdb_id"
+        "SELECT tmdb_id, :day, 0.1 + 0.15 * random(), random(), NULL, NULL, 'export', :day FROM movies ORDER BY tmdb_id"
     )
     for day in sorted(days):
         with engine.begin() as connection:

@@ -24,4 +24,5 @@ def defs() -> dg.Definitions:
 def with_freshness(spec: dg.AssetSpec) -> dg.AssetSpec:
     """The asset with the freshness policy of its kind of partitions, unless it has one of its own."""
     is_daily = isinstance(spec.partitions_def, dg.DailyPartitionsDefinition)
-    return dg.apply_freshness_policy(spec, LATE if is_daily else LATER, overwrite_existing=False)
+    described: dg.AssetSpec = dg.apply_freshness_policy(spec, LATE if is_daily else LATER, overwrite_existing=False)
+    return described
