@@ -3,8 +3,8 @@
 What belongs here: turning `warehouse.tables` into checks, for every table in the same way. What does not: what only one
 asset can know of itself, which stands beside that asset.
 
-One step checks a table in one scan, and one check tells it: in a run as short as an hourly one, three would cost more
-to record than to make. Where other assets read the table within the same run, a violation stops them.
+A table is looked at in one scan, and one check tells of it: in a run as short as an hourly one, more would cost more to
+record than to make. Where other assets read the table within the same run, a violation stops them.
 """
 
 import datetime as dt
@@ -25,19 +25,28 @@ AS_DECLARED = "rows_are_as_declared"
 
 @dataclass(frozen=True)
 class Checked:
-    """An asset and the rows that are its own.
+    """A table and the asset that tells of it.
 
     Attributes:
         key: the asset's key.
         table: where its rows are.
         rows: the rows to look at, from a run's tags; None: all.
         is_blocking: whether others in the same run read it.
+        others: further assets that write to the table; it is looked at after them too.
+        step: name of the step; those of one name are one step. By default the table's own.
     """
 
     key: str
     table: Table
     rows: Rows = lambda _: None
     is_blocking: bool = True
+    others: tuple[str, ...] = ()
+    step: str = ""
+
+    @property
+    def step_name(self) -> str:
+        """Name of the step that looks at it."""
+        return self.step or f"{self.table.name}_as_declared"
 
 
 def _days_of_run(column: ColumnElement[dt.date]) -> Rows:
@@ -54,21 +63,14 @@ def _days_of_run(column: ColumnElement[dt.date]) -> Rows:
     return rows
 
 
-def _of_model(name: str) -> Rows:
-    return lambda _: tables.model_versions.c.model_name == name
-
-
 def _newest_batch(_: Tags) -> ColumnElement[bool]:
     batch = tables.model_predictions.c.predicted_at
     return batch == select(func.max(batch)).scalar_subquery()
 
 
-MODELS = (
-    "popularity_before_release",
-    "popularity_after_release",
-    "rating_before_release",
-    "rating_after_release",
-)
+MODELS = ("popularity_after_release", "popularity_before_release", "rating_after_release", "rating_before_release")
+LAST = "predictions_as_declared"
+"""The tables at the end of a training, which nothing waits for, are looked at in one step."""
 
 CHECKED = (
     Checked("raw/movie_changes", tables.movie_changes, is_blocking=False),
@@ -77,16 +79,16 @@ CHECKED = (
     Checked("movies", tables.movies),
     Checked("movie_snapshots", tables.movie_snapshots, _days_of_run(tables.movie_snapshots.c.snapshot_date)),
     Checked("movie_features", tables.movie_features),
-    *(Checked(name, tables.model_versions, _of_model(name)) for name in MODELS),
-    Checked("model_predictions", tables.model_predictions, _newest_batch, is_blocking=False),
+    Checked(MODELS[0], tables.model_versions, others=MODELS[1:]),
+    Checked("model_predictions", tables.model_predictions, _newest_batch, is_blocking=False, step=LAST),
     Checked(
         "prediction_outcomes",
         tables.prediction_outcomes,
         _days_of_run(tables.prediction_outcomes.c.outcome_date),
         is_blocking=False,
     ),
-    Checked("rating_class", tables.rating_class, is_blocking=False),
-    Checked("movie_clusters", tables.movie_clusters, is_blocking=False),
+    Checked("rating_class", tables.rating_class, is_blocking=False, step=LAST),
+    Checked("movie_clusters", tables.movie_clusters, is_blocking=False, step=LAST),
 )
 
 
@@ -95,6 +97,7 @@ def _spec(checked: Checked) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         AS_DECLARED,
         asset=dg.AssetKey.from_user_string(checked.key),
+        additional_deps=list(checked.others),
         blocking=checked.is_blocking,
         description=f"No two rows of `{checked.table.fullname}` have the same {columns}; no value that is always known "
         "is missing; every value is one that its column's declaration allows, and unknown is NULL, never ''.",
@@ -116,10 +119,10 @@ def _result(checked: Checked, found: Violations) -> dg.AssetCheckResult:
     )
 
 
-def table_checks(table: Table, group: list[Checked]) -> dg.AssetChecksDefinition:
-    """The checks of the assets that share a table, as one step."""
+def table_checks(group: list[Checked]) -> dg.AssetChecksDefinition:
+    """The checks of some tables as one step."""
 
-    @dg.multi_asset_check(name=f"{table.name}_as_declared", specs=[_spec(one) for one in group], can_subset=True)
+    @dg.multi_asset_check(name=group[0].step_name, specs=[_spec(one) for one in group], can_subset=True)
     def check(
         context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Engine]
     ) -> Iterator[dg.AssetCheckResult]:
@@ -135,7 +138,7 @@ def table_checks(table: Table, group: list[Checked]) -> dg.AssetChecksDefinition
 @dg.definitions
 def checks() -> dg.Definitions:
     """The checks of every table."""
-    by_table: dict[str, list[Checked]] = {}
+    steps: dict[str, list[Checked]] = {}
     for one in CHECKED:
-        by_table.setdefault(one.table.fullname, []).append(one)
-    return dg.Definitions(asset_checks=[table_checks(group[0].table, group) for group in by_table.values()])
+        steps.setdefault(one.step_name, []).append(one)
+    return dg.Definitions(asset_checks=[table_checks(group) for group in steps.values()])

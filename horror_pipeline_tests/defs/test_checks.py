@@ -94,7 +94,7 @@ def run(engine: Engine, checked: Checked, tags: dict[str, str] | None = None) ->
 
     defs = dg.Definitions(
         assets=[source, reader],
-        asset_checks=[table_checks(checked.table, [checked])],
+        asset_checks=[table_checks([checked])],
         resources={"warehouse": dg.ResourceDefinition.hardcoded_resource(engine)},
     )
     with dg.DagsterInstance.ephemeral() as instance:
