@@ -5,18 +5,20 @@ What belongs here: threads that stop promptly. What does not: what is asked, pac
 
 from __future__ import annotations
 
-import queue
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 J = TypeVar("J")
 R = TypeVar("R")
 
 SECONDS_TO_STOP = 1.0
-
-
 _END = object()
+
+SECONDS_BETWEEN_LOOKS = 0.004
+"""How long whoever has nothing to do sleeps. Waking somebody for each result would cost more than the result."""
 
 
 def run_parallel(
@@ -24,7 +26,7 @@ def run_parallel(
 ) -> Generator[R, None, None]:
     """Do every job on a few threads and yield what they return, in the order they finish.
 
-    At most `buffer` results wait to be taken, so memory stays flat whatever the number of jobs.
+    At most about `buffer` results wait to be taken, so memory stays flat whatever the number of jobs.
 
     Args:
         jobs: what to do; drawn as threads become free.
@@ -36,19 +38,20 @@ def run_parallel(
         Exception: the first that `work` or `jobs` raised; the other threads stop. Closing the generator stops them too.
     """
     crew = _Crew(iter(jobs), work, buffer)
-    workers = [threading.Thread(target=crew.run, daemon=True, name=f"tmdb-{n}") for n in range(max(1, threads))]
+    crew.running = max(1, threads)
+    workers = [threading.Thread(target=crew.run, daemon=True, name=f"tmdb-{n}") for n in range(crew.running)]
     for thread in workers:
         thread.start()
-    running = len(workers)
     try:
-        while running:
-            result, error = crew.results.get()
-            if error is not None:
-                raise error
-            if result is _END:
-                running -= 1
-            else:
-                yield result
+        while True:
+            is_over = crew.running == 0  # asked before looking: what a worker left before it ended is there by now
+            while crew.results:
+                yield crew.results.popleft()
+            if crew.error is not None:
+                raise crew.error
+            if is_over:
+                return
+            time.sleep(SECONDS_BETWEEN_LOOKS)
     finally:
         crew.cancel.set()
         for thread in workers:
@@ -60,9 +63,12 @@ class _Crew(Generic[J, R]):
 
     def __init__(self, source: Iterator[J], work: Callable[[J, threading.Event], R], buffer: int) -> None:
         self.cancel = threading.Event()
-        self.results: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(maxsize=buffer)
+        self.results: deque[R] = deque()
+        self.error: BaseException | None = None
+        self.running = 0
         self._source = source
         self._work = work
+        self._buffer = buffer
         self._lock = threading.Lock()
 
     def run(self) -> None:
@@ -72,16 +78,14 @@ class _Crew(Generic[J, R]):
                 with self._lock:
                     job = next(self._source, _END)
                 if job is _END:
-                    break
-                self._put(self._work(cast(J, job), self.cancel), None)
-            self._put(_END, None)
+                    return
+                self.results.append(self._work(cast(J, job), self.cancel))
+                while len(self.results) >= self._buffer and not self.cancel.is_set():
+                    time.sleep(SECONDS_BETWEEN_LOOKS)
         except BaseException as error:  # carried to the consumer, whatever it is
-            self._put(None, error)
-
-    def _put(self, result: object, error: BaseException | None) -> None:
-        while not self.cancel.is_set():
-            try:
-                return self.results.put((result, error), timeout=0.2)
-            except queue.Full:
-                continue
-        return None
+            with self._lock:
+                self.error = self.error or error
+            self.cancel.set()
+        finally:
+            with self._lock:
+                self.running -= 1

@@ -16,7 +16,9 @@ import http.client
 import select
 import socket
 import ssl
+import struct
 import threading
+import time
 import urllib.request
 import zlib
 from collections import defaultdict
@@ -24,6 +26,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
 from urllib.parse import SplitResult, unquote, urlsplit
+
+SECONDS_SURELY_OPEN = 1.0
 
 LARGEST_BODY = 64 * 1024 * 1024
 """Bytes an answer may unpack to; a details document has some tens of thousands."""
@@ -85,7 +89,7 @@ class PooledTransport:
     def __init__(self) -> None:
         """Open nothing yet."""
         self._lock = threading.Lock()
-        self._idle: dict[str, list[http.client.HTTPConnection]] = defaultdict(list)
+        self._idle: dict[str, list[tuple[http.client.HTTPConnection, float]]] = defaultdict(list)
 
     def __call__(self, request: Request) -> Response:
         """Send the request.
@@ -96,8 +100,9 @@ class PooledTransport:
         parts = urlsplit(request.url)
         origin = f"{parts.scheme}://{parts.netloc}"
         connection = self._take(origin) or _connect(parts, request.connect_seconds)
+        started = time.monotonic()
         try:
-            connection.sock.settimeout(request.read_seconds)
+            _allow(connection.sock, request.read_seconds)
             connection.request("GET", _target(parts), headers=dict(request.headers))
             answer = connection.getresponse()
             headers = cast(Mapping[str, str], answer.headers)  # it has a mapping's methods, and ignores case
@@ -106,13 +111,14 @@ class PooledTransport:
             body = _unpacked(answer.read(), answer.headers.get("Content-Encoding", ""))
         except (OSError, http.client.HTTPException, zlib.error) as error:
             connection.close()
-            raise ConnectionFailed(_reason(error), reached=True) from None
+            timed_out = time.monotonic() - started >= request.read_seconds  # the kernel's timeout looks like the end
+            raise ConnectionFailed("timed out" if timed_out else _reason(error), reached=True) from None
         except BaseException:  # a KeyboardInterrupt in the middle of an answer: the connection is of no use any more
             connection.close()
             raise
         if not answer.will_close:
             with self._lock:
-                self._idle[origin].append(connection)
+                self._idle[origin].append((connection, time.monotonic()))
         return Response(answer.status, headers, body)
 
     def _take(self, origin: str) -> http.client.HTTPConnection | None:
@@ -120,8 +126,11 @@ class PooledTransport:
         while True:
             with self._lock:
                 idle = self._idle[origin]
-                connection = idle.pop() if idle else None
-            if connection is None or not _is_dropped(connection):
+                if not idle:
+                    return None
+                connection, since = idle.pop()
+            # A server closes what is idle, not what was just answered.
+            if time.monotonic() - since < SECONDS_SURELY_OPEN or not _is_dropped(connection):
                 return connection
             connection.close()
 
@@ -130,7 +139,7 @@ class PooledTransport:
         with self._lock:
             for idle in self._idle.values():
                 while idle:
-                    idle.pop().close()
+                    idle.pop()[0].close()
 
 
 class _Stream:
@@ -167,6 +176,22 @@ def _connect(parts: SplitResult, seconds: float) -> http.client.HTTPConnection:
         raise ConnectionFailed(_reason(error), reached=False) from None
     connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
+
+
+def _allow(sock: socket.socket, seconds: float) -> None:
+    """Bound each wait for the other side.
+
+    The kernel bounds a plain socket's: Python's own timeout asks before every read and write whether it would wait,
+    which doubles the number of system calls.
+    """
+    if isinstance(sock, ssl.SSLSocket):
+        sock.settimeout(seconds)
+    elif sock.gettimeout() is not None:
+        sock.settimeout(None)
+        whole = int(seconds)
+        bound = struct.pack("@ll", whole, int((seconds - whole) * 1_000_000))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
 
 
 def _proxy(parts: SplitResult) -> SplitResult | None:

@@ -98,7 +98,11 @@ def test_a_packed_answer_is_unpacked(serve: Callable[[Serve], str]) -> None:
     transport.close()
 
 
-def test_a_connection_the_server_closed_meanwhile_is_not_used_again(serve: Callable[[Serve], str]) -> None:
+def test_a_connection_the_server_closed_meanwhile_is_not_used_again(
+    serve: Callable[[Serve], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("horror_pipeline.tmdb.transport.SECONDS_SURELY_OPEN", 0.0)
+
     def once(connection: socket.socket, _: int) -> None:
         with connection:
             read_head(connection)
