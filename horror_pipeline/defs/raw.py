@@ -149,7 +149,7 @@ def _completeness(short: dict[int, int]) -> dg.AssetCheckResult:
 def _store_sweep(warehouse: Engine, year: int, sweeps: list[Sweep], now: dt.datetime) -> Figures:
     """Replace the year's pages, and tell what they hold."""
     pages = [page for sweep in sweeps for page in sweep.pages]
-    films: set[int] = set().union(*(sweep.ids for sweep in sweeps))
+    films: set[int] = set().union(*(sweep.films for sweep in sweeps))
     nameless = {_digest(row): row for page in pages for row in page.nameless}
     rejected = [
         {"record_key": key, "reason": "a listing row without usable id", "payload": row, "rejected_at": now}

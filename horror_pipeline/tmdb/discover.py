@@ -62,19 +62,28 @@ class Slice:
 
 @dataclass(frozen=True)
 class Listing:
-    """One question about a release year: its released films with enough votes, or its upcoming ones."""
+    """One question about a release year: its released films with enough votes, or its upcoming ones.
+
+    A year asks for the first day of the next one as well: a film whose date moves over New Year between two sweeps, or
+    whose date is none at all, like a 45th of December, would fall between two years otherwise.
+    """
 
     name: str
     release_year: int
     dates: Slice
     min_votes: int = 0
 
+    @property
+    def new_year(self) -> dt.date | None:
+        """The day that belongs to the next year; None where later films belong to this one."""
+        return None if self.dates.end is None else dt.date(self.release_year + 1, 1, 1)
+
 
 @dataclass(frozen=True)
 class Page:
     """A page: its text as received, and what a sweep needs of it.
 
-    `nameless` are the rows without a usable id.
+    `next_year_ids` are those of `ids` on the first day of the next year; `nameless` are the rows without a usable id.
     """
 
     listing: str
@@ -83,6 +92,7 @@ class Page:
     number: int
     text: str
     ids: tuple[int, ...]
+    next_year_ids: tuple[int, ...]
     total_results: int
     total_pages: int
     nameless: tuple[Any, ...] = ()
@@ -95,8 +105,14 @@ class Sweep:
     listing: Listing
     pages: list[Page] = field(default_factory=list)
     ids: set[int] = field(default_factory=set)
+    next_year_ids: set[int] = field(default_factory=set)
     totals: list[int] = field(default_factory=list)
     passes: int = 0
+
+    @property
+    def films(self) -> set[int]:
+        """The films that belong to the listing's year."""
+        return self.ids - self.next_year_ids
 
     @property
     def short(self) -> int:
@@ -128,13 +144,14 @@ def listings_of(release_year: int, *, today: dt.date, last_year: int, min_votes:
         last_year: the last partition: it takes later years as well.
         min_votes: votes a released film needs; upcoming films need none.
     """
-    first = dt.date(release_year, 1, 1)
-    last = None if release_year >= last_year else dt.date(release_year, 12, 31)
+    first, new_year = dt.date(release_year, 1, 1), dt.date(release_year + 1, 1, 1)
+    last = None if release_year >= last_year else new_year
+    tomorrow = today + dt.timedelta(days=1)
     found = []
     if first <= today:
         found.append(Listing("released", release_year, Slice(first, min(last or today, today)), min_votes))
-    if last is None or last > today:
-        found.append(Listing("upcoming", release_year, Slice(max(first, today + dt.timedelta(days=1)), last)))
+    if last is None or new_year > tomorrow:
+        found.append(Listing("upcoming", release_year, Slice(max(first, tomorrow), last)))
     return found
 
 
@@ -194,6 +211,7 @@ class Sweeper:
         for page in self._pages(sweep.listing, slices, sweep.passes):
             sweep.pages.append(page)
             sweep.ids.update(page.ids)
+            sweep.next_year_ids.update(page.next_year_ids)
             if page.dates == sweep.listing.dates:
                 sweep.totals.append(page.total_results)
 
@@ -229,6 +247,7 @@ class Sweeper:
                 page,
                 answer.text,
                 ids=tuple(ids_of(answer.body)),
+                next_year_ids=tuple(_dated(rows, listing.new_year)),
                 total_results=count_of(answer.body, "total_results"),
                 total_pages=count_of(answer.body, "total_pages"),
                 nameless=tuple(row for row in rows if movie_id(row) is None),
@@ -260,6 +279,14 @@ def _check_page(body: Json) -> None:
     rows_of(body)
     count_of(body, "total_results")
     count_of(body, "total_pages")
+
+
+def _dated(rows: list[Any], day: dt.date | None) -> Iterator[int]:
+    """The ids of the rows released on a day."""
+    for row in rows:
+        found = movie_id(row)
+        if found is not None and day is not None and row.get("release_date") == day.isoformat():
+            yield found
 
 
 def _refuse_unfiltered(rows: list[Any]) -> None:

@@ -39,6 +39,10 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _LINE_WITH_ID = re.compile(rb'"id": ?([0-9]+),.*\n')
 """A line's first id, and its rest."""
 
+_PLAIN_POPULARITY = re.compile(rb'.*?"popularity": ?((?:0|[1-9][0-9]*)(?:\.[0-9]+)?)[,}]')
+_PLAIN_DIGITS = 9
+"""Digits of a popularity that is surely below `_BEYOND_POPULARITY`."""
+
 _FIRST_BYTES = 200
 _BEYOND_POPULARITY = 1e9
 
@@ -141,8 +145,9 @@ def is_awaited(day: dt.date, now: dt.datetime) -> bool:
 def parse_lines(blocks: Iterable[bytes], known_ids: Set[int]) -> Export:
     """Read the lines of a file, keeping the known films.
 
-    Only lines of known films are read as JSON. Where that is not certain to find the same films as reading all of them,
-    all lines of the block are: slower, and to the same effect.
+    Where a block holds one flat object a line, as TMDB's do, ids and popularities are found by their keys: within a
+    JSON string every quote is escaped, so that the bytes `"id":` are always a key. A known film whose popularity is not
+    plainly a number, and every line of any other block, is read as JSON: slower, and to the same effect.
 
     Args:
         blocks: whole lines each, with their newlines.
@@ -157,51 +162,36 @@ def parse_lines(blocks: Iterable[bytes], known_ids: Set[int]) -> Export:
         # are flat objects: the first id is the film's own.
         if len(found) == lines == block.count(b"{"):
             export.lines += lines
-            ours = [digits for digits in found if digits in known_digits]
-            for record in _records(list(_lines_of(block, ours))):
-                _take(record, known_ids, export)
+            _take_flat(block, [digits for digits in found if digits in known_digits], known_ids, export)
         else:
             lines_alone = [line for line in block.split(b"\n") if line.strip()]
             export.lines += len(lines_alone)
-            for record in map(_record, lines_alone):
-                _take(record, known_ids, export)
+            for line in lines_alone:
+                _take(line, known_ids, export)
     return export
 
 
-def _lines_of(block: bytes, ids: list[bytes]) -> Iterator[bytes]:
-    """The lines of these films, which are in the block in this order.
-
-    Within a JSON string every quote is escaped, so that the bytes `"id":` are always a key.
-    """
+def _take_flat(block: bytes, ids: list[bytes], known_ids: Set[int], export: Export) -> None:
+    """Keep what the lines of these films say, which are in the block in this order."""
     compact, spaced = b'"id":%b,', b'"id": %b,'
     usual, other = (spaced, compact) if b'"id": ' in block[:_FIRST_BYTES] else (compact, spaced)
-    end = 0
+    start = 0
     for digits in ids:
-        start = block.find(usual % digits, end)
-        if start < 0:
-            start = block.find(other % digits, end)
-        start, end = block.rfind(b"\n", 0, start) + 1, block.find(b"\n", start)
-        yield block[start:end]
+        found = block.find(usual % digits, start)
+        start = (found if found >= 0 else block.find(other % digits, start)) + 1
+        plain = _PLAIN_POPULARITY.match(block, start)
+        if plain is not None and len(plain[1]) <= _PLAIN_DIGITS:
+            export.popularity[int(digits)] = float(plain[1])
+        else:
+            _take(block[block.rfind(b"\n", 0, start) + 1 : block.find(b"\n", start)], known_ids, export)
 
 
-def _records(lines: list[bytes]) -> list[object]:
-    """The lines as JSON, read at once where that is as many values as lines; None for what is not JSON."""
-    try:
-        records = json.loads((b"[" + b",".join(lines) + b"]").decode())
-    except (ValueError, RecursionError):
-        records = []
-    return records if len(records) == len(lines) else [_record(line) for line in lines]
-
-
-def _record(line: bytes) -> object:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _take(record: object, known_ids: Set[int], export: Export) -> None:
+def _take(line: bytes, known_ids: Set[int], export: Export) -> None:
     """Keep what one line says, if it is a known film's."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        record = None
     if not isinstance(record, dict) or type(tmdb_id := record.get("id")) is not int:
         export.malformed += 1
         return

@@ -63,7 +63,7 @@ reasons AS (
     FROM known LEFT JOIN listed USING (release_year, tmdb_id) LEFT JOIN changed USING (tmdb_id)
 )
 SELECT DISTINCT ON (tmdb_id) release_year, tmdb_id, reason FROM reasons WHERE reason IS NOT NULL
-ORDER BY tmdb_id, release_year
+ORDER BY tmdb_id, release_year DESC
 """  # noqa: S608  # made of constants
 
 

@@ -32,7 +32,7 @@ def test_a_past_year_has_released_films_only() -> None:
     (listing,) = listings_of(2020, today=TODAY, last_year=2028, min_votes=10)
     assert (listing.name, listing.dates, listing.min_votes) == (
         "released",
-        Slice(dt.date(2020, 1, 1), dt.date(2020, 12, 31)),
+        Slice(dt.date(2020, 1, 1), dt.date(2021, 1, 1)),
         10,
     )
 
@@ -40,7 +40,7 @@ def test_a_past_year_has_released_films_only() -> None:
 def test_the_running_year_is_cut_after_today() -> None:
     released, upcoming = listings_of(2026, today=TODAY, last_year=2028, min_votes=10)
     assert released.dates == Slice(dt.date(2026, 1, 1), TODAY)
-    assert upcoming.dates == Slice(dt.date(2026, 11, 23), dt.date(2026, 12, 31))
+    assert upcoming.dates == Slice(dt.date(2026, 11, 23), dt.date(2027, 1, 1))
     assert upcoming.min_votes == 0
 
 
@@ -51,7 +51,7 @@ def test_the_last_year_takes_every_later_film() -> None:
 
 
 @pytest.mark.parametrize("today", [dt.date(2026, 12, 31), dt.date(2026, 1, 1), dt.date(2028, 2, 29)])
-def test_every_date_is_in_exactly_one_listing(today: dt.date) -> None:
+def test_every_date_is_in_a_listing_and_only_new_year_in_two(today: dt.date) -> None:
     last_year = today.year + 2
     slices = [
         listing.dates
@@ -63,7 +63,25 @@ def test_every_date_is_in_exactly_one_listing(today: dt.date) -> None:
     assert slices[-1].end is None
     for earlier, later in zip(slices, slices[1:], strict=False):
         assert earlier.end is not None
-        assert later.start == earlier.end + dt.timedelta(days=1)
+        is_new_year = later.start == earlier.end and (later.start.month, later.start.day) == (1, 1)
+        assert is_new_year or later.start == earlier.end + dt.timedelta(days=1)
+
+
+def test_a_film_of_new_year_is_the_next_year_s_and_one_of_no_date_is_not_lost() -> None:
+    tmdb = FakeTmdb([film(1, "2020-12-31"), film(2, "2021-01-01"), film(3, "2020-13-45")])
+    sweeper, today = Sweeper(make_client(tmdb)), dt.date(2026, 11, 22)
+    found = {
+        year: sweeper.sweep(*listings_of(year, today=today, last_year=2028, min_votes=10)) for year in (2020, 2021)
+    }
+    assert found[2020].films == {1, 3}
+    assert found[2021].films == {2}
+    assert found[2020].passes == found[2021].passes == 1
+
+
+def test_the_last_year_keeps_a_later_new_year() -> None:
+    tmdb = FakeTmdb([film(1, "2029-01-01")])
+    (listing,) = listings_of(2028, today=dt.date(2026, 11, 22), last_year=2028, min_votes=10)
+    assert Sweeper(make_client(tmdb)).sweep(listing).films == {1}
 
 
 def test_a_query_says_all_that_tmdb_must_filter_by() -> None:
