@@ -177,8 +177,7 @@ def _store(warehouse: Engine, day: dt.date, export: Export) -> Figures:
         listed = pd.DataFrame(history.listed_on(connection, day), columns=columns)
         stored = pd.DataFrame(history.stored_day(connection, day), columns=[*columns, "source"])
         rows = snapshot_of_day(day, export.popularity, listed, stored)
-        records = zip(*(rows[name].tolist() for name in COLUMNS), strict=True)
-        counts = history.replace_day(connection, day, [dict(zip(COLUMNS, row, strict=True)) for row in records])
+        counts = history.replace_day(connection, day, {name: rows[name].tolist() for name in COLUMNS})
     return {
         "dagster/partition_row_count": counts.rows,
         "new": counts.new,

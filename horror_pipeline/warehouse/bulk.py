@@ -6,13 +6,13 @@ about a particular table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Column, Connection, Table, text
 
-from horror_pipeline.warehouse.rows import CopyStream
+from horror_pipeline.warehouse.rows import CopyStream, batches_of_columns, batches_of_rows
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,30 @@ def copy_rows(connection: Connection, table: Table, rows: Iterable[Mapping[str, 
     """
     columns, stream = _stream(table, rows, numbered=False)
     if columns:
-        preparer = connection.dialect.identifier_preparer
-        names = [preparer.quote(column.name) for column in columns]
-        _copy(connection, preparer.format_table(table), names, stream)
+        _append(connection, table, columns, stream)
     return stream.count
+
+
+def copy_columns(connection: Connection, table: Table, values: Mapping[str, Sequence[Any]]) -> int:
+    """As `copy_rows`, of rows that are there column by column: faster, as no row has to be made.
+
+    Args:
+        connection: in a transaction; the caller commits.
+        table: where to.
+        values: each column's values, all of one length.
+
+    Returns:
+        Rows written.
+    """
+    columns = _declared(table, values)
+    stream = CopyStream(columns, batches_of_columns([values[column.name] for column in columns]), numbered=False)
+    _append(connection, table, columns, stream)
+    return stream.count
+
+
+def _append(connection: Connection, table: Table, columns: Sequence[Column[Any]], stream: CopyStream) -> None:
+    preparer = connection.dialect.identifier_preparer
+    _copy(connection, preparer.format_table(table), [preparer.quote(column.name) for column in columns], stream)
 
 
 def _stream(table: Table, rows: Iterable[Mapping[str, Any]], *, numbered: bool) -> tuple[list[Column[Any]], CopyStream]:
@@ -135,15 +155,20 @@ def _stream(table: Table, rows: Iterable[Mapping[str, Any]], *, numbered: bool) 
     first = next(remaining, None)
     if first is None:
         return [], CopyStream([], [], numbered=numbered)
-    if unknown := set(first) - set(table.columns.keys()):
-        raise ValueError(f"{table.fullname} has no column {', '.join(sorted(unknown))}")
-    columns = [column for column in table.columns if column.name in first]
+    columns = _declared(table, first)
 
     def all_rows() -> Iterator[Mapping[str, Any]]:
         yield first
         yield from remaining
 
-    return columns, CopyStream(columns, all_rows(), numbered=numbered)
+    return columns, CopyStream(columns, batches_of_rows([one.name for one in columns], all_rows()), numbered=numbered)
+
+
+def _declared(table: Table, given: Collection[str]) -> list[Column[Any]]:
+    """The table's columns of these names, in its order."""
+    if unknown := set(given) - set(table.columns.keys()):
+        raise ValueError(f"{table.fullname} has no column {', '.join(sorted(unknown))}")
+    return [column for column in table.columns if column.name in given]
 
 
 def _copy(connection: Connection, target: str, names: Sequence[str], stream: CopyStream) -> None:

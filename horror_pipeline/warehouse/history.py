@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from horror_pipeline.errors import WarehouseError
 from horror_pipeline.warehouse import tables
-from horror_pipeline.warehouse.store import copy_rows, copy_upsert
+from horror_pipeline.warehouse.store import copy_columns, copy_upsert
 from horror_pipeline.warehouse.tables import movie_snapshots, movies
 
 MONTH_NAME = re.compile(r"movie_snapshots_(\d{4})_(\d{2})")
@@ -145,21 +145,22 @@ def lock_day(connection: Connection, day: dt.date) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:kind, :day)"), key)
 
 
-def replace_day(connection: Connection, day: dt.date, rows: Sequence[Mapping[str, Any]]) -> DayCounts:
+def replace_day(connection: Connection, day: dt.date, values: Mapping[str, Sequence[Any]]) -> DayCounts:
     """Make the day's rows these; rows that are there already and equal are left as they are.
 
     Args:
         connection: in a transaction that holds `lock_day`; the caller commits. The month exists (`ensure_months`).
         day: the day.
-        rows: all its rows, each a mapping of every column.
+        values: all its rows, column by column.
     """
     is_empty = not connection.execute(select(exists().where(movie_snapshots.c.snapshot_date == day))).scalar()
     if is_empty:
-        written = copy_rows(connection, movie_snapshots, rows)
+        written = copy_columns(connection, movie_snapshots, values)
         return DayCounts(rows=written, new=written, changed=0, removed=0)
-    kept = [row["tmdb_id"] for row in rows]
+    kept = list(values["tmdb_id"])
     removal = text("DELETE FROM movie_snapshots WHERE snapshot_date = :day AND tmdb_id <> ALL(:kept)")
     removed = connection.execute(removal, {"day": day, "kept": kept}).rowcount
+    rows = (dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True))
     counts = copy_upsert(connection, movie_snapshots, rows)
     return DayCounts(rows=counts.total, new=counts.new, changed=counts.changed, removed=removed)
 

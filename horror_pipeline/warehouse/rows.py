@@ -10,7 +10,7 @@ import datetime as dt
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy import ARRAY, JSON, Boolean, Column, Date, DateTime, Float, Inte
 from sqlalchemy.types import TypeEngine
 
 Encoder = Callable[[Any], str]
+Batch = Sequence[Sequence[Any]]
 
 NULL = "\\N"
 
@@ -34,18 +35,18 @@ _SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 class CopyStream(io.RawIOBase):
-    """A readable file of COPY lines, made from rows while Postgres reads: never more than a batch is held.
+    """A readable file of COPY lines, made from values while Postgres reads: never more than a batch is held.
 
     Args:
         columns: the columns, in the order of the lines' fields.
-        rows: mappings that hold every column by name.
+        batches: the values, of some rows at a time: one list for each column.
         numbered: whether each line ends with its number, from 1.
     """
 
-    def __init__(self, columns: Sequence[Column[Any]], rows: Iterable[Mapping[str, Any]], *, numbered: bool) -> None:
+    def __init__(self, columns: Sequence[Column[Any]], batches: Iterable[Batch], *, numbered: bool) -> None:
         """Prepare to read."""
-        self._fields = [(column.name, _column_encoder(column.type)) for column in columns]
-        self._rows = iter(rows)
+        self._encoders = [_column_encoder(column.type) for column in columns]
+        self._batches = iter(batches)
         self._numbered = numbered
         self._buffer = bytearray()
         self.count = 0
@@ -66,8 +67,8 @@ class CopyStream(io.RawIOBase):
 
     def _next(self, size: int) -> bytes:
         while size < 0 or len(self._buffer) < size:
-            batch = list(islice(self._rows, ROWS_A_BATCH))
-            if not batch:
+            batch = next(self._batches, None)
+            if batch is None:
                 size = len(self._buffer)
                 break
             self._buffer += self._lines(batch).encode()
@@ -75,12 +76,25 @@ class CopyStream(io.RawIOBase):
         del self._buffer[:size]
         return taken
 
-    def _lines(self, batch: list[Mapping[str, Any]]) -> str:
-        fields = [encode([row[name] for row in batch]) for name, encode in self._fields]
-        first, self.count = self.count + 1, self.count + len(batch)
+    def _lines(self, batch: Batch) -> str:
+        fields = [encode(values) for encode, values in zip(self._encoders, batch, strict=True)]
+        first, self.count = self.count + 1, self.count + len(batch[0])
         if self._numbered:
             fields.append([str(number) for number in range(first, self.count + 1)])
         return "\n".join(map("\t".join, zip(*fields, strict=True))) + "\n"
+
+
+def batches_of_rows(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[Batch]:
+    """The rows' values of these columns; every row must have them."""
+    remaining = iter(rows)
+    while batch := list(islice(remaining, ROWS_A_BATCH)):
+        yield [[row[name] for row in batch] for name in names]
+
+
+def batches_of_columns(columns: Sequence[Sequence[Any]]) -> Iterator[Batch]:
+    """The values of columns of one length."""
+    for start in range(0, len(columns[0]), ROWS_A_BATCH):
+        yield [values[start : start + ROWS_A_BATCH] for values in columns]
 
 
 def is_missing(value: object) -> bool:
@@ -134,7 +148,7 @@ def _without_nan(value: Any) -> Any:
     return value
 
 
-def _column_encoder(kind: TypeEngine[Any]) -> Callable[[list[Any]], list[str]]:
+def _column_encoder(kind: TypeEngine[Any]) -> Callable[[Sequence[Any]], list[str]]:
     """Writes a batch of one column's values; what is plainly of its type takes a short way."""
     encode = _encoder(kind)
 

@@ -20,13 +20,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from horror_pipeline.errors import SchemaError, WarehouseError
-from horror_pipeline.warehouse.bulk import WriteCounts, copy_rows, copy_upsert
+from horror_pipeline.warehouse.bulk import WriteCounts, copy_columns, copy_rows, copy_upsert
 from horror_pipeline.warehouse.tables import data_source
 
 __all__ = [
     "WriteCounts",
     "claim_source",
     "connect",
+    "copy_columns",
     "copy_rows",
     "copy_upsert",
     "require_current_schema",

@@ -17,8 +17,13 @@ NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 
 def add_history(engine: Engine, scale_after: float) -> None:
     """Thirty films, one of them last observed before BREAK, and two days of history around it."""
-    rest: dict[str, Any] = {"popularity_percentile": 1.0, "vote_count": None, "vote_average": None, "source": "export"}
-    film = {"title": "Film", "genres": ["Horror"], "is_adult": False, "popularity": 2.0, "vote_count": 10}
+    film: dict[str, Any] = {
+        "title": "Film",
+        "genres": ["Horror"],
+        "is_adult": False,
+        "popularity": 2.0,
+        "vote_count": 10,
+    }
     film |= {"release_date": dt.date(2020, 1, 2), "first_seen_at": NOON, "details_fetched_at": NOON}
     with engine.begin() as connection:
         rows = [
@@ -28,10 +33,9 @@ def add_history(engine: Engine, scale_after: float) -> None:
         store.copy_rows(connection, movies, rows)
         for day, scale in ((BREAK - dt.timedelta(days=1), 1.0), (BREAK, scale_after)):
             history.ensure_months(connection, [day])
-            key = {"snapshot_date": day, "export_date": day}
-            history.replace_day(
-                connection, day, [rest | key | {"tmdb_id": n, "popularity": scale * (1.0 + n)} for n in range(30)]
-            )
+            rest = {"snapshot_date": [day] * 30, "export_date": [day] * 30, "source": ["export"] * 30}
+            values = {"tmdb_id": range(30), "popularity": [scale * (1.0 + n) for n in range(30)]}
+            history.replace_day(connection, day, rest | values | {"popularity_percentile": [1.0] * 30})
 
 
 @pytest.mark.parametrize(("scale_after", "unknown"), [(0.05, [1]), (1.0, [])])

@@ -34,7 +34,9 @@ def day_rows(day: dt.date, popularity: dict[int, float]) -> list[dict[str, Any]]
 def put(connection: Connection, day: dt.date, popularity: dict[int, float]) -> DayCounts:
     history.ensure_months(connection, [day])
     history.lock_day(connection, day)
-    return history.replace_day(connection, day, day_rows(day, popularity))
+    rows = day_rows(day, popularity)
+    columns = {name: [row[name] for row in rows] for name in movie_snapshots.columns.keys()}  # noqa: SIM118
+    return history.replace_day(connection, day, columns)
 
 
 # -- months and days ---------------------------------------------------------------------------------------------------
