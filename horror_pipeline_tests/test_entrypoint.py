@@ -62,6 +62,16 @@ def test_exec_hands_on_signals_and_stops_the_database_after_its_command(home: Pa
     assert is_stopped(home)
 
 
+def test_exec_s_command_hears_ctrl_c_although_a_script_started_it_in_the_background(home: Path) -> None:
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        running = horror_exec(home, "sh", "-c", "trap 'exit 4' INT; kill -INT $$; exit 0")
+    finally:
+        signal.signal(signal.SIGINT, ignored)
+    running.communicate(timeout=60)
+    assert running.returncode == 4  # a shell cannot trap a signal that was ignored when it began
+
+
 def test_exec_of_no_such_command_is_one_line(home: Path) -> None:
     running = horror_exec(home, "no-such-command")
     problems = running.communicate(timeout=60)[1]
