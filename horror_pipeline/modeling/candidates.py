@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.dummy import DummyRegressor
-from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, Ridge, TweedieRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -176,8 +176,8 @@ GROWTH = ((4_000, Growth(4, 100, 0.1)), (10_000, Growth(8, 50, 0.15)), (float("i
 BLENDS: dict[str, dict[str, float]] = {
     "popularity_after_release": {"spline": 1, "boosting": 1},
     "popularity_before_release": {"boosting": 1, "poisson": 1},
-    "rating_after_release": {"spline": 1, "boosting": 2, "trees": 1},
-    "rating_before_release": {"spline": 1, "boosting": 2, "trees": 1},
+    "rating_after_release": {"spline": 1, "boosting": 2},
+    "rating_before_release": {"spline": 1, "boosting": 2},
 }
 """Different kinds err differently. Plain weights: a stack learns them at twelve times the cost, and gains nothing."""
 
@@ -236,13 +236,9 @@ def _popularity_before(inputs: Inputs, growth: Growth, seed: int) -> dict[str, A
 def _rating(inputs: Inputs, growth: Growth, seed: int) -> dict[str, Any]:
     runtime = inputs.places([RUNTIME])[0]
     brief = replace(growth, trees=min(growth.trees, 60), learning_rate=0.15)
-    trees = ExtraTreesRegressor(
-        n_estimators=20, max_depth=10, min_samples_leaf=5, max_features=0.4, n_jobs=1, random_state=seed
-    )
     estimators = {
         "spline": Seen(_smooth(inputs), Ridge(10.0)),
         "boosting": _boosting(inputs, brief, seed, unseen=(RUNTIME,)),
-        "trees": Seen(Select(_columns(inputs, without=(RUNTIME,))), trees),
     }
     return {name: LengthEffect(estimator, runtime) for name, estimator in estimators.items()}
 

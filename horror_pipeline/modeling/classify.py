@@ -18,6 +18,7 @@ from sklearn.pipeline import Pipeline
 from horror_pipeline.modeling.length import Marginal
 from horror_pipeline.modeling.preparation import RUNTIME, Inputs, Prepare
 from horror_pipeline.modeling.specs import MIN_VOTES_SCORED, Floats
+from horror_pipeline.modeling.threads import threads_for
 from horror_pipeline.modeling.versions import CODE_VERSION, library_versions
 
 FEWEST_FILMS = 60
@@ -53,6 +54,11 @@ def classify(inputs: Inputs, films: pd.DataFrame, seed: int = 0) -> Classificati
     Returns:
         The classification; or, in words, why there is none.
     """
+    with threads_for(len(films)):
+        return _classify(inputs, films, seed)
+
+
+def _classify(inputs: Inputs, films: pd.DataFrame, seed: int) -> Classification | str:
     voted = films["vote_count"].fillna(0).ge(MIN_VOTES_SCORED) & films["vote_average"].notna()
     known = films[voted & films["stage"].eq("after_release") & films["release_date"].notna()]
     known = known.sort_values(["release_date", "tmdb_id"], kind="stable")

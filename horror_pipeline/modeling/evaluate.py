@@ -9,9 +9,7 @@ by models fitted on all earlier films, so every prediction is of a film later th
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +26,6 @@ from horror_pipeline.modeling.threads import threads_for
 BLOCKS_SCORED = 5
 FEWEST_ROWS = 30
 """Films needed before a block, to be worth fitting."""
-
-AT_ONCE = 2
-"""Blocks worked on at the same time. More would gain little and hold more in memory."""
 
 MOST_FILMS_SHUFFLED = 300
 """Films the importance of features is measured on."""
@@ -119,14 +114,12 @@ def walk_forward(
     blocks = rolling_origins(films["release_date"], votes >= MIN_VOTES_SCORED, first)
     if not any(block.is_scored for block in blocks):
         return None
-    step = functools.partial(_step, spec, inputs, films, votes, recipes, seed)
-    with (
-        threads_for(len(films)),
-        ThreadPoolExecutor(AT_ONCE) as pool,
-    ):  # the largest first, so that no thread ends up waiting for it
-        done = list(pool.map(step, reversed(blocks)))[::-1]
-    prepare, fitted, _ = done[-1]
-    return Walk(pd.concat([frame for _, _, frame in done], ignore_index=True), prepare, fitted, blocks[-1])
+    frames = []
+    with threads_for(len(films)):
+        for block in blocks:
+            prepare, fitted, frame = _step(spec, inputs, films, votes, recipes, seed, block)
+            frames.append(frame)
+    return Walk(pd.concat(frames, ignore_index=True), prepare, fitted, blocks[-1])
 
 
 def _step(
@@ -144,11 +137,10 @@ def _step(
     earlier, rows = films.iloc[block.train], films.iloc[block.test]
     prepare = Prepare.of(inputs)
     X, fitted = prepare.fit_transform(earlier), {}
-    with threads_for(len(films)):
-        for name, component in components(spec, inputs, len(films), seed).items():
-            if name in needed:
-                fitted[name] = component.fit(X, y[block.train], None if weights is None else weights[block.train])
-        parts = {name: component.predict(prepare.transform(rows)) for name, component in fitted.items()}
+    for name, component in components(spec, inputs, len(films), seed).items():
+        if name in needed:
+            fitted[name] = component.fit(X, y[block.train], None if weights is None else weights[block.train])
+    parts = {name: component.predict(prepare.transform(rows)) for name, component in fitted.items()}
     columns: dict[str, Any] = {
         "position": block.test,
         "tmdb_id": rows["tmdb_id"].to_numpy(),

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from horror_pipeline.modeling.artifacts import Artifact
+from horror_pipeline.modeling.predict import predict
+from horror_pipeline.modeling.specs import MODELS
+from horror_pipeline.modeling.train import train
+from horror_pipeline_tests.modeling.films import NOW, films, inputs
+
+
+@pytest.fixture(scope="module", params=list(MODELS))
+def fitted(request: pytest.FixtureRequest) -> tuple[str, Artifact]:
+    spec = MODELS[request.param]
+    version = train(spec, inputs(spec.stage), films(320), None, NOW).version
+    assert version is not None
+    return spec.name, version.artifact
+
+
+def test_whatever_a_film_lacks_its_prediction_is_a_number(fitted: tuple[str, Artifact]) -> None:
+    name, artifact = fitted
+    spec, odd = MODELS[name], films(60, upcoming=10)
+    odd.loc[:20, "original_language"] = "tlh"
+    odd.loc[20:30, "original_language"] = None
+    odd.loc[30:40, odd.columns[3:-2].drop("original_language")] = np.nan
+    odd.loc[50, ["vote_count", "log_vote_count", "log_vote_rate"]] = [1e9, 20.0, 15.0]
+    found = predict(spec, artifact, odd)
+    assert np.isfinite(found.to_numpy()).all()
+    assert (found["lower"] <= found["predicted"]).all()
+    assert (found["predicted"] <= found["upper"]).all()
+    assert (found >= 0).all(axis=None)
+    if not spec.is_popularity:
+        assert (found <= 10).all(axis=None)
+
+
+def test_no_films_are_no_predictions(fitted: tuple[str, Artifact]) -> None:
+    name, artifact = fitted
+    found = predict(MODELS[name], artifact, films().head(0))
+    assert list(found.columns) == ["predicted", "lower", "upper"]
+    assert found.empty
+
+
+def test_a_prediction_does_not_hang_on_the_films_beside_it(fitted: tuple[str, Artifact]) -> None:
+    name, artifact = fitted
+    spec, known = MODELS[name], films()
+    alone = pd.concat([predict(spec, artifact, known.iloc[[place]]) for place in (3, 50)])
+    pd.testing.assert_frame_equal(alone, predict(spec, artifact, known).loc[[3, 50]])

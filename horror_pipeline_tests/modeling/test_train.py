@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from horror_pipeline.modeling import train as training
+from horror_pipeline.modeling.predict import predict
+from horror_pipeline.modeling.specs import MODELS
+from horror_pipeline.modeling.train import Champion, Training, train
+from horror_pipeline_tests.modeling.films import NOW, films, inputs
+
+RATING = MODELS["rating_after_release"]
+
+
+def run(known: pd.DataFrame, champion: Champion | None = None, now: dt.datetime = NOW, seed: int = 0) -> Training:
+    return train(RATING, inputs("after_release"), known, champion, now, seed)
+
+
+def champion_of(result: Training, trained_at: dt.datetime = NOW) -> Champion:
+    version = result.version
+    assert version is not None
+    return Champion(
+        version.model_version,
+        version.algorithm,
+        trained_at,
+        version.data_fingerprint,
+        version.metrics,
+        version.artifact,
+    )
+
+
+@pytest.fixture(scope="module")
+def first() -> Training:
+    return run(films())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_beats_the_constant_where_there_is_something_to_learn(name: str) -> None:
+    spec = MODELS[name]
+    result = train(spec, inputs(spec.stage), films(300), None, NOW)
+    assert result.outcome == "promoted"
+    assert result.version is not None
+    assert result.version.metrics["mean"]["mae"] < result.version.baseline_metrics["constant"]["mean"]["mae"]
+    assert set(result.version.metrics["mean"]) >= {"mae", "rmse", "r2", "spearman"}
+    assert 0.5 < result.version.metrics["interval"]["coverage"] <= 1
+    assert set(result.version.baseline_metrics) == {"constant", "linear"}
+
+
+def test_shuffled_targets_never_become_champion() -> None:
+    for seed in range(3):
+        known = films(160)
+        random = np.random.default_rng(seed)
+        known["vote_average"] = random.permutation(known["vote_average"])
+        result = run(known)
+        assert result.outcome == "skipped", (seed, result.reason)
+        assert result.version is None
+
+
+def test_a_champion_stays_when_the_new_films_teach_nothing(first: Training) -> None:
+    known = films()
+    known["vote_average"] = np.random.default_rng(0).permutation(known["vote_average"])
+    result = run(known, champion_of(first))
+    assert (result.outcome, result.version) == ("kept", None)
+    assert "not better than the constant" in result.reason
+
+
+def test_equal_data_and_seed_give_an_equal_version(first: Training) -> None:
+    again, other = run(films().sample(frac=1, random_state=1)), run(films(), seed=5)
+    assert first.version is not None
+    assert again.version is not None
+    assert other.version is not None
+    assert again.version.model_version == first.version.model_version != other.version.model_version
+    predicted = [
+        predict(RATING, version.artifact, films())["predicted"].to_numpy() for version in (first.version, again.version)
+    ]
+    np.testing.assert_array_equal(*predicted)
+
+
+def test_nothing_is_fitted_on_the_data_it_was_fitted_on(first: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training.evaluate, "walk_forward", lambda *_: pytest.fail("it was fitted again"))
+    assert run(films(), champion_of(first)).outcome == "unchanged"
+
+
+def test_the_champion_stays_while_little_has_changed_and_the_run_says_so(first: Training) -> None:
+    known = films()
+    known.loc[5, "vote_count"] += 1
+    result = run(known, champion_of(first))
+    assert (result.outcome, result.version) == ("kept", None)
+    assert f"no recipe beats {champion_of(first).algorithm}" in result.reason
+
+
+def test_a_better_recipe_takes_its_place(first: Training) -> None:
+    known = films()
+    known.loc[5, "vote_count"] += 1
+    result = run(known, replace(champion_of(first), algorithm="linear"))
+    assert result.outcome == "promoted"
+    assert "beats linear" in result.reason
+
+
+def test_a_recipe_that_is_still_best_is_fitted_anew_in_time(first: Training) -> None:
+    known = films()
+    known.loc[5, "vote_count"] += 1
+    late = run(known, champion_of(first), NOW + dt.timedelta(days=training.RENEW_DAYS))
+    assert late.outcome == "renewed"
+    assert "7 days old" in late.reason
+    more = run(films(264), champion_of(run(films(264)[:240])))
+    assert more.outcome in ("renewed", "promoted")
+
+
+def test_a_change_of_popularity_s_scale_has_the_model_fitted_anew() -> None:
+    spec, known = MODELS["popularity_after_release"], films()
+    result = train(spec, inputs("after_release"), known, None, NOW)
+    version = result.version
+    assert version is not None
+    champion = champion_of(result)
+    known["popularity"] /= 20
+    again = train(spec, inputs("after_release"), known, champion, NOW)
+    assert again.outcome in ("renewed", "promoted")
+    assert again.version is not None
+    assert predict(spec, again.version.artifact, known)["predicted"].median() == pytest.approx(
+        known["popularity"].median(), rel=0.3
+    )
+
+
+def test_an_unusable_champion_is_replaced_and_the_run_says_why(first: Training) -> None:
+    result = run(films(), replace(champion_of(first), artifact=None, refusal="written with other library versions"))
+    assert result.outcome == "promoted"
+    assert result.reason.startswith("written with other library versions; ")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda known: known.head(20), "20 released films have 10 votes or more"),
+        (lambda known: known.head(0), "0 released films"),
+        (lambda known: known.assign(vote_count=3.0), "0 released films have 10 votes or more"),
+        (lambda known: known.assign(vote_average=6.0), "every film has the same vote_average"),
+        (lambda known: known.assign(vote_average=np.nan), "0 released films"),
+        (lambda known: known.assign(release_date=pd.Timestamp("2020-01-01")), "fewer than ten days"),
+    ],
+)
+def test_too_little_to_learn_from_is_a_reason_not_a_crash(change: object, reason: str) -> None:
+    result = run(change(films(200)))  # type: ignore[operator]
+    assert result.outcome == "skipped"
+    assert reason in result.reason
+
+
+def test_columns_without_any_value_do_not_matter() -> None:
+    known = films().assign(runtime_minutes=np.nan, director_years_since_last=np.nan, original_language=None)
+    known[["is_october", "title_length"]] = np.nan
+    result = run(known)
+    assert result.outcome == "promoted"
+    assert result.version is not None
+    assert np.isfinite(predict(RATING, result.version.artifact, known)).to_numpy().all()
+
+
+def test_upcoming_films_are_never_learnt_from() -> None:
+    known = films(100, upcoming=30)
+    learnt = training.training_films(RATING, known)
+    assert len(learnt) == 100
+    assert learnt["release_date"].is_monotonic_increasing
