@@ -118,8 +118,8 @@ def run() -> None:
 
     settings = get_settings()
     _say_source(settings)
+    _check_credential(settings)  # first: a wrong key is told at once, not after a database was made
     with _ready(settings) as environment:
-        _check_credential(settings)
         with _instance() as instance:
             bring_up_to_date(environment, instance, out)
         _print_predictions(environment, limit=10)
@@ -299,10 +299,9 @@ def _backfill(job_name: str, first: str, last: str, keys: Sequence[str]) -> None
             raise HorrorError(f"{key} is not a partition of {job_name}: they run from {keys[0]} to {keys[-1]}")
     settings = get_settings()
     _say_source(settings)
-    with _ready(settings):
-        _check_credential(settings)
-        with _instance() as instance:
-            run_step(job_name, instance, out, (first, last))
+    _check_credential(settings)
+    with _ready(settings), _instance() as instance:
+        run_step(job_name, instance, out, (first, last))
 
 
 @db_app.command("upgrade")
