@@ -103,9 +103,11 @@ def _train(
             finish(connection, name, fingerprint, now)
     if training.version is not None:
         learning.vacuum_versions(warehouse)
+    with warehouse.connect() as connection:
+        history = learning.version_history(connection, name)
     tell = context.log.warning if training.outcome == "skipped" else context.log.info
     tell(f"{training.outcome}: {training.reason}")
-    return dg.MaterializeResult(metadata=_metadata(training))
+    return dg.MaterializeResult(metadata=_metadata(training) | _charts(name, training, history))
 
 
 def _row(name: str, training: "Training", now: Any) -> dict[str, Any]:
@@ -145,6 +147,22 @@ def _metadata(training: "Training") -> dict[str, Any]:
             "importance": rounded(training.version.importance, 4),
         }
     return told
+
+
+def _charts(name: str, training: "Training", history: list[dict[str, Any]]) -> dict[str, Any]:
+    """The model in pictures: of the best candidate's walk, and of the versions so far."""
+    from horror_pipeline.modeling import intervals, plots
+    from horror_pipeline.modeling.specs import MODELS
+
+    if training.forward is None or training.best is None:
+        return {}
+    spec = MODELS[name]
+    charts = plots.of_walk(spec, intervals.with_bounds(spec, training.forward, training.best))
+    if training.version is not None:
+        charts["importance"] = plots.importance(training.version.importance)
+    if (versions := plots.versions(history)) is not None:
+        charts["error over versions"] = versions
+    return {title.replace(" ", "_"): dg.MetadataValue.md(plots.markdown({title: svg})) for title, svg in charts.items()}
 
 
 popularity_before_release = _asset("popularity_before_release")

@@ -15,7 +15,7 @@ from horror_pipeline.defs.models import SEED, load_champion
 from horror_pipeline.defs.partitions import days, days_of
 from horror_pipeline.defs.resources import Clock
 from horror_pipeline.settings import Settings
-from horror_pipeline.warehouse import learning, tables
+from horror_pipeline.warehouse import learning, outcomes, tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,9 +148,9 @@ def prediction_outcomes(context: dg.AssetExecutionContext, warehouse: dg.Resourc
     shift: tuple[int, float | None] = (0, None)
     for day in days_of(context):
         with warehouse.begin() as connection:
-            written = learning.replace_outcomes(connection, day)
-            figures = learning.accuracy(connection, day, MIN_VOTES_JUDGED)
-            shift = learning.popularity_shift(connection, day)
+            written = outcomes.replace_outcomes(connection, day)
+            figures = outcomes.accuracy(connection, day, MIN_VOTES_JUDGED)
+            shift = outcomes.popularity_shift(connection, day)
         live = Judgement(figures)
         context.add_asset_metadata(
             {"dagster/partition_row_count": written, **live.metadata()}, partition_key=day.isoformat()
@@ -166,7 +166,7 @@ class Judgement:
     """A day's outcomes, by horizon, stage and target.
 
     Args:
-        figures: rows of `learning.accuracy`.
+        figures: rows of `outcomes.accuracy`.
     """
 
     def __init__(self, figures: list[dict[str, Any]]) -> None:

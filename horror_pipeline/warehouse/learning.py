@@ -1,6 +1,7 @@
-"""SQL of learning: features, model versions, predictions, outcomes, classes, clusters, and what is new to learn from.
+"""SQL of learning: features, model versions, predictions, classes, clusters, and what is new to learn from.
 
-What belongs here: reading and writing those tables. What does not: computing what is in them, and history itself.
+What belongs here: reading and writing those tables. What does not: computing what is in them; what became of
+predictions is in `outcomes`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from horror_pipeline.warehouse.tables import (
     movie_clusters,
     movie_features,
     movies,
-    prediction_outcomes,
     rating_class,
     training_state,
 )
@@ -127,9 +127,7 @@ def promote(connection: Connection, row: Mapping[str, Any]) -> None:
     """
     theirs = model_versions.c.model_name == row["model_name"]
     connection.execute(update(model_versions).where(theirs, model_versions.c.is_champion).values(RETIRED))
-    values = {**row, "is_champion": True}
-    statement = insert(model_versions).values(values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["model_version"], set_=values))
+    copy_upsert(connection, model_versions, [{**row, "is_champion": True}])
 
 
 RETIRED = {"is_champion": False, "artifact": None}
@@ -167,21 +165,38 @@ def thin_batches(connection: Connection, now: dt.datetime, retention_days: int) 
     Returns:
         Rows deleted.
     """
+    dense = start_of(now.astimezone(dt.UTC).date() - dt.timedelta(days=KEEP_ALL_BATCHES_DAYS))
+    oldest, kept_days, surplus = now - dt.timedelta(days=retention_days), set(), []
+    for batch in batches(connection, before=dense):
+        day = batch.astimezone(dt.UTC).date()
+        if batch < oldest or day in kept_days:
+            surplus.append(batch)
+        kept_days.add(day)
+    gone = delete(model_predictions).where(model_predictions.c.predicted_at.in_(surplus))
+    return int(connection.execute(gone).rowcount) if surplus else 0
+
+
+def batches(connection: Connection, before: dt.datetime, since: dt.datetime | None = None) -> list[dt.datetime]:
+    """When batches were predicted, newest first. It steps from one to the next in the index, whatever their size."""
     statement = text("""
-        DELETE FROM model_predictions WHERE predicted_at < :oldest OR predicted_at IN (
-            SELECT predicted_at FROM (
-                SELECT predicted_at,
-                       row_number() OVER (
-                           PARTITION BY (predicted_at AT TIME ZONE 'UTC')::date ORDER BY predicted_at DESC
-                       ) AS place
-                FROM (SELECT DISTINCT predicted_at FROM model_predictions WHERE predicted_at < :dense) AS batches
-            ) AS ranked
-            WHERE place > 1
+        WITH RECURSIVE batch (predicted_at) AS (
+            SELECT max(predicted_at) FROM model_predictions WHERE predicted_at < :before
+            UNION ALL
+            SELECT (SELECT max(earlier.predicted_at) FROM model_predictions AS earlier
+                    WHERE earlier.predicted_at < batch.predicted_at)
+            FROM batch WHERE batch.predicted_at IS NOT NULL AND (CAST(:since AS timestamptz) IS NULL
+                                                                 OR batch.predicted_at >= :since)
         )
+        SELECT predicted_at FROM batch WHERE predicted_at IS NOT NULL
+           AND (CAST(:since AS timestamptz) IS NULL OR predicted_at >= :since)
+        ORDER BY predicted_at DESC
     """)
-    dense = (now - dt.timedelta(days=KEEP_ALL_BATCHES_DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
-    result = connection.execute(statement, {"oldest": now - dt.timedelta(days=retention_days), "dense": dense})
-    return int(result.rowcount)
+    return list(connection.execute(statement, {"before": before, "since": since}).scalars())
+
+
+def start_of(day: dt.date) -> dt.datetime:
+    """The day's first moment, UTC."""
+    return dt.datetime.combine(day, dt.time(), dt.UTC)
 
 
 _ORDERS: dict[str, str] = {
@@ -210,108 +225,6 @@ def top_predictions(
         ORDER BY {_ORDERS[order]}, tmdb_id LIMIT :limit
     """)  # noqa: S608  # one of four constants
     return [dict(row) for row in connection.execute(statement, {"stage": stage, "limit": limit}).mappings()]
-
-
-# -- outcomes ----------------------------------------------------------------------------------------------------------
-
-HORIZON_DAYS = {"1d": 1, "7d": 7, "30d": 30}
-
-_OUTCOMES = text("""
-    WITH batches AS (
-        SELECT DISTINCT ON ((predicted_at AT TIME ZONE 'UTC')::date)
-               predicted_at, (predicted_at AT TIME ZONE 'UTC')::date AS predicted_date
-        FROM (SELECT DISTINCT predicted_at FROM model_predictions
-              WHERE predicted_at < :day AND predicted_at >= CAST(:day AS date) - 31) AS known
-        ORDER BY (predicted_at AT TIME ZONE 'UTC')::date, predicted_at DESC
-    ),
-    due AS (
-        SELECT predicted_at, horizon FROM batches
-        JOIN (VALUES ('1d', 1), ('7d', 7), ('30d', 30)) AS horizons (horizon, days)
-          ON predicted_date = CAST(:day AS date) - days
-    ),
-    held AS (
-        SELECT prediction.*, due.horizon FROM due JOIN model_predictions AS prediction USING (predicted_at)
-        UNION ALL
-        SELECT * FROM (
-            SELECT DISTINCT ON (tmdb_id) prediction.*, 'release' AS horizon
-            FROM model_predictions AS prediction JOIN movies USING (tmdb_id)
-            WHERE movies.release_date = :day AND prediction.stage = 'before_release'
-              AND prediction.predicted_at < :day
-            ORDER BY tmdb_id, predicted_at DESC
-        ) AS at_release
-    ),
-    once AS (
-        SELECT DISTINCT ON (predicted_at, tmdb_id) * FROM held
-        ORDER BY predicted_at, tmdb_id, (horizon = 'release') DESC
-    )
-    INSERT INTO prediction_outcomes (
-        predicted_at, tmdb_id, outcome_date, horizon, stage,
-        predicted_popularity, popularity_lower, popularity_upper,
-        outcome_popularity, popularity_error, is_popularity_in_interval,
-        predicted_vote_average, vote_average_lower, vote_average_upper,
-        outcome_vote_average, outcome_vote_count, vote_average_error, is_vote_average_in_interval,
-        popularity_model_version, vote_average_model_version
-    )
-    SELECT once.predicted_at, once.tmdb_id, :day, once.horizon, once.stage,
-           once.predicted_popularity, once.popularity_lower, once.popularity_upper,
-           seen.popularity, seen.popularity - once.predicted_popularity,
-           seen.popularity BETWEEN once.popularity_lower AND once.popularity_upper,
-           once.predicted_vote_average, once.vote_average_lower, once.vote_average_upper,
-           seen.vote_average, seen.vote_count, seen.vote_average - once.predicted_vote_average,
-           seen.vote_average BETWEEN once.vote_average_lower AND once.vote_average_upper,
-           once.popularity_model_version, once.vote_average_model_version
-    FROM once
-    JOIN movie_snapshots AS seen ON seen.tmdb_id = once.tmdb_id AND seen.snapshot_date = :day
-    JOIN movies ON movies.tmdb_id = once.tmdb_id
-    WHERE once.stage = 'after_release' OR movies.release_date <= :day
-""")
-
-
-def replace_outcomes(connection: Connection, day: dt.date) -> int:
-    """Hold the predictions of 1, 7 and 30 days before, and of upcoming films released that day, against its snapshot.
-
-    The last batch of each earlier day counts. A prediction made before release is judged once the film is out.
-
-    Returns:
-        Rows written; those of an earlier run of the day are replaced.
-    """
-    connection.execute(delete(prediction_outcomes).where(prediction_outcomes.c.outcome_date == day))
-    return int(connection.execute(_OUTCOMES, {"day": day}).rowcount)
-
-
-_ACCURACY = text("""
-    SELECT outcome.horizon, outcome.stage, target.name AS target, count(*) AS films,
-           avg(abs(target.error)) AS mae, avg(target.error) AS drift, avg(target.held::int) AS coverage
-    FROM prediction_outcomes AS outcome
-    CROSS JOIN LATERAL (VALUES
-        ('popularity', popularity_error, is_popularity_in_interval),
-        ('vote_average', vote_average_error, is_vote_average_in_interval)
-    ) AS target (name, error, held)
-    WHERE outcome_date = :day AND target.error IS NOT NULL AND outcome_vote_count >= :votes
-    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-""")
-
-
-def accuracy(connection: Connection, day: dt.date, min_votes: int) -> list[dict[str, Any]]:
-    """How a day's outcomes compare, by horizon, stage and target: films, MAE, drift (mean error), coverage."""
-    return [dict(row) for row in connection.execute(_ACCURACY, {"day": day, "votes": min_votes}).mappings()]
-
-
-def popularity_shift(connection: Connection, day: dt.date) -> tuple[int, float | None]:
-    """How popularity has moved since it was last predicted, at most 30 days before the day.
-
-    Returns:
-        Films compared, and the median over films of the day's popularity divided by the one then.
-    """
-    statement = text("""
-        SELECT count(*), percentile_cont(0.5) WITHIN GROUP (
-            ORDER BY outcome.outcome_popularity / prediction.actual_popularity
-        )
-        FROM prediction_outcomes AS outcome JOIN model_predictions AS prediction USING (predicted_at, tmdb_id)
-        WHERE outcome.outcome_date = :day AND outcome.stage = 'after_release' AND prediction.actual_popularity > 0
-    """)
-    films, shift = connection.execute(statement, {"day": day}).one()
-    return int(films), None if shift is None else float(shift)
 
 
 # -- classes and clusters ----------------------------------------------------------------------------------------------

@@ -1,0 +1,117 @@
+"""SQL of what became of predictions: `prediction_outcomes`.
+
+What belongs here: holding stored predictions against stored snapshots. What does not: writing either.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import Connection, delete, text
+
+from horror_pipeline.warehouse.learning import batches, start_of
+from horror_pipeline.warehouse.tables import prediction_outcomes
+
+HORIZON_DAYS = {1: "1d", 7: "7d", 30: "30d"}
+"""Days between a prediction and the snapshot it is held against, and their names."""
+
+_HELD = """
+    SELECT prediction.*, CAST(:horizon AS text) AS horizon
+    FROM model_predictions AS prediction JOIN movies USING (tmdb_id)
+    WHERE prediction.predicted_at = :predicted_at
+      AND (prediction.stage = 'after_release' OR movies.release_date < :day)
+"""
+
+_HELD_AT_RELEASE = """
+    SELECT DISTINCT ON (tmdb_id) prediction.*, 'release' AS horizon
+    FROM model_predictions AS prediction JOIN movies USING (tmdb_id)
+    WHERE movies.release_date = :day AND prediction.stage = 'before_release' AND prediction.predicted_at < :start
+    ORDER BY tmdb_id, prediction.predicted_at DESC
+"""
+
+_OUTCOMES = """
+    INSERT INTO prediction_outcomes (
+        predicted_at, tmdb_id, outcome_date, horizon, stage,
+        predicted_popularity, popularity_lower, popularity_upper,
+        outcome_popularity, popularity_error, is_popularity_in_interval,
+        predicted_vote_average, vote_average_lower, vote_average_upper,
+        outcome_vote_average, outcome_vote_count, vote_average_error, is_vote_average_in_interval,
+        popularity_model_version, vote_average_model_version
+    )
+    SELECT held.predicted_at, held.tmdb_id, :day, held.horizon, held.stage,
+           held.predicted_popularity, held.popularity_lower, held.popularity_upper,
+           seen.popularity, seen.popularity - held.predicted_popularity,
+           seen.popularity BETWEEN held.popularity_lower AND held.popularity_upper,
+           held.predicted_vote_average, held.vote_average_lower, held.vote_average_upper,
+           seen.vote_average, seen.vote_count, seen.vote_average - held.predicted_vote_average,
+           seen.vote_average BETWEEN held.vote_average_lower AND held.vote_average_upper,
+           held.popularity_model_version, held.vote_average_model_version
+    FROM ({held}) AS held
+    JOIN movie_snapshots AS seen ON seen.tmdb_id = held.tmdb_id AND seen.snapshot_date = :day
+"""
+
+
+def replace_outcomes(connection: Connection, day: dt.date) -> int:
+    """Hold the predictions of 1, 7 and 30 days before, and of upcoming films released that day, against its snapshot.
+
+    The last batch of each earlier day counts. A prediction made before release is judged on the day of release (the
+    newest there is), and later at its horizons.
+
+    Returns:
+        Rows written; those of an earlier run of the day are replaced.
+    """
+    connection.execute(delete(prediction_outcomes).where(prediction_outcomes.c.outcome_date == day))
+    given = {"day": day, "start": start_of(day)}
+    rows = connection.execute(text(_OUTCOMES.format(held=_HELD_AT_RELEASE)), given).rowcount
+    last_of_day: dict[dt.date, dt.datetime] = {}
+    for batch in batches(connection, start_of(day), start_of(day - dt.timedelta(days=max(HORIZON_DAYS)))):
+        last_of_day.setdefault(batch.astimezone(dt.UTC).date(), batch)
+    for days, horizon in HORIZON_DAYS.items():
+        batch_of_day = last_of_day.get(day - dt.timedelta(days=days))
+        if batch_of_day is not None:
+            chosen = {**given, "horizon": horizon, "predicted_at": batch_of_day}
+            rows += connection.execute(text(_OUTCOMES.format(held=_HELD)), chosen).rowcount
+    return int(rows)
+
+
+_ACCURACY = text("""
+    SELECT outcome.horizon, outcome.stage, target.name AS target, count(*) AS films,
+           avg(abs(target.error)) AS mae, avg(target.error) AS drift, avg(target.held::int) AS coverage
+    FROM prediction_outcomes AS outcome JOIN movies USING (tmdb_id)
+    CROSS JOIN LATERAL (VALUES
+        ('popularity', popularity_error, is_popularity_in_interval),
+        ('vote_average', vote_average_error, is_vote_average_in_interval)
+    ) AS target (name, error, held)
+    WHERE outcome_date = :day AND target.error IS NOT NULL
+      AND coalesce(outcome_vote_count, movies.vote_count) >= :votes
+    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+""")
+
+
+def accuracy(connection: Connection, day: dt.date, min_votes: int) -> list[dict[str, Any]]:
+    """How a day's outcomes compare, by horizon, stage and target: films, MAE, drift (mean error), coverage.
+
+    Args:
+        connection: where to read.
+        day: the day of the outcomes.
+        min_votes: votes a film needs to count, in the day's listing or else as last observed.
+    """
+    return [dict(row) for row in connection.execute(_ACCURACY, {"day": day, "votes": min_votes}).mappings()]
+
+
+def popularity_shift(connection: Connection, day: dt.date) -> tuple[int, float | None]:
+    """How popularity has moved since it was last predicted, at most 30 days before the day.
+
+    Returns:
+        Films compared, and the median over films of the day's popularity divided by the one then.
+    """
+    statement = text("""
+        SELECT count(*), percentile_cont(0.5) WITHIN GROUP (
+            ORDER BY outcome.outcome_popularity / prediction.actual_popularity
+        )
+        FROM prediction_outcomes AS outcome JOIN model_predictions AS prediction USING (predicted_at, tmdb_id)
+        WHERE outcome.outcome_date = :day AND outcome.stage = 'after_release' AND prediction.actual_popularity > 0
+    """)
+    films, shift = connection.execute(statement, {"day": day}).one()
+    return int(films), None if shift is None else float(shift)
