@@ -17,7 +17,7 @@ GENRES = ("Thriller", "Comedy", "Drama", "Mystery", "Science Fiction")
 
 
 def movies(count: int = 240, seed: int = 1, upcoming: int = 0) -> pd.DataFrame:
-    """Rows of `movies`: ratings hang on a genre and the language, popularity on votes and age, votes on another genre."""
+    """Rows of `movies`: ratings hang on a genre and the language, popularity on votes and age, votes on a genre."""
     random = np.random.default_rng(seed)
     total = count + upcoming
     age = np.sort(random.integers(5, 3_000, count))[::-1]
