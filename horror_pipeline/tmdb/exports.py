@@ -17,9 +17,12 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from horror_pipeline.errors import ExportUnavailable, Unavailable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PUBLISHED_AT = dt.time(8, 0)
 """UTC time by which TMDB has put out the day's file; it was seen as early as 07:19."""
@@ -36,14 +39,16 @@ LONGEST_LINE_BYTES = 1 << 20
 MOST_MALFORMED_SHARE = 0.001
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_LINE_WITH_ID = re.compile(rb'"id": ?([0-9]+),.*\n')
-"""A line's first id, and its rest."""
+_BEGINNING = b'{"adult":false,"id":'
+_ADULT_BEGINNING = b'{"adult":true,"id":'
+_MOST_DIGITS = 10
+_LONGEST_BEGINNING = len(_BEGINNING) + _MOST_DIGITS + 1
+_PLAIN_POPULARITY = re.compile(rb'.*?"popularity":((?:0|[1-9][0-9]*)(?:\.[0-9]+)?)[,}]')
+"""Within a JSON string every quote is escaped: the bytes `"popularity":` are always a key."""
 
-_PLAIN_POPULARITY = re.compile(rb'.*?"popularity": ?((?:0|[1-9][0-9]*)(?:\.[0-9]+)?)[,}]')
 _PLAIN_DIGITS = 9
 """Digits of a popularity that is surely below `_BEYOND_POPULARITY`."""
 
-_FIRST_BYTES = 200
 _BEYOND_POPULARITY = 1e9
 
 
@@ -145,25 +150,21 @@ def is_awaited(day: dt.date, now: dt.datetime) -> bool:
 def parse_lines(blocks: Iterable[bytes], known_ids: Set[int]) -> Export:
     """Read the lines of a file, keeping the known films.
 
-    Where a block holds one flat object a line, as TMDB's do, ids and popularities are found by their keys: within a
-    JSON string every quote is escaped, so that the bytes `"id":` are always a key. A known film whose popularity is not
-    plainly a number, and every line of any other block, is read as JSON: slower, and to the same effect.
-
     Args:
         blocks: whole lines each, with their newlines.
         known_ids: films to keep.
     """
+    import numpy as np
+
     export = Export()
-    known_digits = {b"%d" % tmdb_id for tmdb_id in known_ids}
+    known = np.array(sorted(known_ids), dtype=np.int64)
     for block in blocks:
-        lines = block.count(b"\n")
-        found = _LINE_WITH_ID.findall(block)
-        # Each match takes the rest of its line with it: as many matches as lines are one in every line. As many braces
-        # are flat objects: the first id is the film's own.
-        if len(found) == lines == block.count(b"{"):
-            export.lines += lines
-            _take_flat(block, [digits for digits in found if digits in known_digits], known_ids, export)
-        else:
+        lines = _lines_of(block, known)
+        if lines is not None:
+            export.lines += lines.count
+            for tmdb_id, place in lines.known:
+                _take_at(block, place, tmdb_id, known_ids, export)
+        else:  # slower, and to the same effect
             lines_alone = [line for line in block.split(b"\n") if line.strip()]
             export.lines += len(lines_alone)
             for line in lines_alone:
@@ -171,19 +172,49 @@ def parse_lines(blocks: Iterable[bytes], known_ids: Set[int]) -> Export:
     return export
 
 
-def _take_flat(block: bytes, ids: list[bytes], known_ids: Set[int], export: Export) -> None:
-    """Keep what the lines of these films say, which are in the block in this order."""
-    compact, spaced = b'"id":%b,', b'"id": %b,'
-    usual, other = (spaced, compact) if b'"id": ' in block[:_FIRST_BYTES] else (compact, spaced)
-    start = 0
-    for digits in ids:
-        found = block.find(usual % digits, start)
-        start = (found if found >= 0 else block.find(other % digits, start)) + 1
-        plain = _PLAIN_POPULARITY.match(block, start)
-        if plain is not None and len(plain[1]) <= _PLAIN_DIGITS:
-            export.popularity[int(digits)] = float(plain[1])
-        else:
-            _take(block[block.rfind(b"\n", 0, start) + 1 : block.find(b"\n", start)], known_ids, export)
+@dataclass(frozen=True)
+class _Lines:
+    """How many lines a block has, and the id and the place, behind that id's start, of each known film."""
+
+    count: int
+    known: Iterable[tuple[int, int]]
+
+
+def _lines_of(block: bytes, known: np.ndarray) -> _Lines | None:
+    """Find the known films without reading what is not needed; None where a line does not begin as TMDB's do."""
+    import numpy as np
+
+    data = np.frombuffer(block + bytes(_LONGEST_BEGINNING), dtype=np.uint8)
+    ends = np.flatnonzero(data == ord("\n"))
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    beginnings = np.lib.stride_tricks.sliding_window_view(data, len(_BEGINNING))[starts]
+    is_usual = (beginnings == np.frombuffer(_BEGINNING, dtype=np.uint8)).all(axis=1)
+    others = beginnings[~is_usual, : len(_ADULT_BEGINNING)]
+    if not (others == np.frombuffer(_ADULT_BEGINNING, dtype=np.uint8)).all():
+        return None
+    places = starts + np.where(is_usual, len(_BEGINNING), len(_ADULT_BEGINNING))
+    ids, at = np.zeros(len(places), dtype=np.int64), places.copy()
+    for _ in range(_MOST_DIGITS):
+        digits = data[at] - np.uint8(ord("0"))  # whatever is no digit is above 9: it wraps around
+        is_digit = digits <= 9
+        if not is_digit.any():
+            break
+        ids = np.where(is_digit, 10 * ids + digits, ids)
+        at += is_digit
+    if not ((data[at] == ord(",")) & (at > places)).all():
+        return None
+    nearest = known[np.minimum(np.searchsorted(known, ids), len(known) - 1)] if len(known) else np.full_like(ids, -1)
+    is_known = nearest == ids
+    return _Lines(len(ends), zip(ids[is_known].tolist(), places[is_known].tolist(), strict=True))
+
+
+def _take_at(block: bytes, place: int, tmdb_id: int, known_ids: Set[int], export: Export) -> None:
+    """Keep a known film's popularity, plainly a number in a flat object; else read the line in full."""
+    plain = _PLAIN_POPULARITY.match(block, place)
+    if plain is not None and len(plain[1]) <= _PLAIN_DIGITS and block.find(b"{", place, plain.end()) < 0:
+        export.popularity[tmdb_id] = float(plain[1])
+    else:
+        _take(block[block.rfind(b"\n", 0, place) + 1 : block.find(b"\n", place)], known_ids, export)
 
 
 def _take(line: bytes, known_ids: Set[int], export: Export) -> None:

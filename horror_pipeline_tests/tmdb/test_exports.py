@@ -115,27 +115,39 @@ def test_however_a_line_is_written_its_film_is_found(odd: str) -> None:
 
 
 films = st.fixed_dictionaries(
-    {"id": st.integers(1, 12), "original_title": st.text() | st.none(), "popularity": st.floats(0, 1e6) | st.none()},
-    optional={"adult": st.booleans(), "other": st.dictionaries(st.text(), st.integers())},
+    {
+        "adult": st.booleans(),
+        "id": st.integers(1, 12) | st.integers(1, 10**12),
+        "original_title": st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(['"id":1,', "{", "\n"]),
+        "popularity": st.floats(0, 1e6) | st.integers(0, 10**6) | st.none(),
+    },
+    optional={"video": st.booleans(), "other": st.dictionaries(st.sampled_from(["id", "popularity"]), st.integers())},
 )
 
 
 @given(
-    st.lists(films, max_size=20),
-    st.sampled_from([(",", ":"), (", ", ": ")]),
-    st.booleans(),
-    st.sets(st.integers(1, 12)),
+    records=st.lists(films, max_size=20),
+    separators=st.sampled_from([(",", ":"), (",", ":"), (", ", ": ")]),
+    is_ascii=st.booleans(),
+    is_shuffled=st.booleans(),
+    known=st.sets(st.integers(1, 12)),
 )
 def test_the_short_way_finds_what_reading_every_line_finds(
-    records: list[dict[str, Any]], separators: tuple[str, str], ascii_only: bool, known: set[int]
+    records: list[dict[str, Any]], separators: tuple[str, str], is_ascii: bool, is_shuffled: bool, known: set[int]
 ) -> None:
-    lines = [json.dumps(record, separators=separators, ensure_ascii=ascii_only) for record in records]
-    block = "".join(f"{text}\n" for text in lines).encode("utf-8", "surrogatepass")
+    if is_shuffled:
+        records = [dict(sorted(record.items(), reverse=True)) for record in records]
+    lines = [json.dumps(record, separators=separators, ensure_ascii=is_ascii) for record in records]
+    block = "".join(f"{text}\n" for text in lines).encode()
     expected = {record["id"]: record["popularity"] for record in records if record["popularity"] is not None}
     export = parse_lines([block] if block else [], known)
-    if not any("\ud800" <= character <= "\udfff" for text in lines for character in text):
-        assert export.popularity == {key: value for key, value in expected.items() if key in known}
-        assert export.lines == len(records)
+    assert export.popularity == {key: value for key, value in expected.items() if key in known}
+    assert (export.lines, export.malformed) == (len(records), 0)
+
+
+def test_flat_lines_as_tmdb_writes_them_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("horror_pipeline.tmdb.exports.json", None)
+    assert read(File(packed(line(1, 2.5), line(9, adult=True), line(3, 7)))).popularity == {1: 2.5, 3: 7.0}
 
 
 def test_a_file_of_several_gzip_members_is_read_to_its_end() -> None:
