@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from horror_pipeline.modeling.length import Marginal
 from horror_pipeline.modeling.preparation import RUNTIME, Inputs, Prepare
 from horror_pipeline.modeling.specs import MIN_VOTES_SCORED, Floats
-from horror_pipeline.modeling.threads import threads_for
+from horror_pipeline.modeling.threads import one_thread
 from horror_pipeline.modeling.versions import CODE_VERSION, library_versions
 
 FEWEST_FILMS = 60
@@ -54,7 +54,7 @@ def classify(inputs: Inputs, films: pd.DataFrame, seed: int = 0) -> Classificati
     Returns:
         The classification; or, in words, why there is none.
     """
-    with threads_for(len(films)):
+    with one_thread():
         return _classify(inputs, films, seed)
 
 

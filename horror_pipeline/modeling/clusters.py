@@ -13,7 +13,7 @@ from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
 
 from horror_pipeline.modeling.preparation import Inputs
-from horror_pipeline.modeling.threads import threads_for
+from horror_pipeline.modeling.threads import one_thread
 
 CLUSTERS = 6
 FEWEST_FILMS = 60
@@ -55,7 +55,7 @@ def cluster(inputs: Inputs, films: pd.DataFrame, seed: int = 0) -> Clustering | 
     filled = raw.fillna(raw.median()).fillna(0.0)
     scaled = StandardScaler().fit_transform(filled)
     step = max(1, len(films) // MOST_FILMS_FITTED)
-    with threads_for(len(films)):
+    with one_thread():
         fitted = KMeans(n_clusters=CLUSTERS, n_init=4, random_state=seed).fit(scaled[::step])
         labels, distance = fitted.predict(scaled), fitted.transform(scaled).min(axis=1)
     order = np.argsort(-np.bincount(labels, minlength=CLUSTERS), kind="stable")

@@ -21,7 +21,7 @@ from scipy.stats import rankdata
 from horror_pipeline.modeling.candidates import candidates, components
 from horror_pipeline.modeling.preparation import Inputs, Prepare
 from horror_pipeline.modeling.specs import MIN_VOTES_SCORED, Floats, ModelSpec
-from horror_pipeline.modeling.threads import threads_for
+from horror_pipeline.modeling.threads import one_thread
 
 BLOCKS_SCORED = 5
 FEWEST_ROWS = 30
@@ -115,7 +115,7 @@ def walk_forward(
     if not any(block.is_scored for block in blocks):
         return None
     frames = []
-    with threads_for(len(films)):
+    with one_thread():
         for block in blocks:
             prepare, fitted, frame = _step(spec, inputs, films, votes, recipes, seed, block)
             frames.append(frame)

@@ -11,7 +11,7 @@ import pandas as pd
 from horror_pipeline.modeling.artifacts import Artifact
 from horror_pipeline.modeling.intervals import Interval
 from horror_pipeline.modeling.specs import ModelSpec
-from horror_pipeline.modeling.threads import threads_for
+from horror_pipeline.modeling.threads import one_thread
 
 
 def predict(spec: ModelSpec, artifact: Artifact, films: pd.DataFrame) -> pd.DataFrame:
@@ -27,7 +27,7 @@ def predict(spec: ModelSpec, artifact: Artifact, films: pd.DataFrame) -> pd.Data
     """
     if films.empty:
         return pd.DataFrame({"predicted": [], "lower": [], "upper": []}, index=films.index, dtype="float64")
-    with threads_for(len(films)):
+    with one_thread():
         predicted = spec.clip(np.asarray(artifact.estimator.predict(films[artifact.features]), dtype="float64"))
     votes = films["vote_count"].to_numpy(dtype="float64", na_value=np.nan)
     lower, upper = Interval(**artifact.interval).bounds(spec, predicted, votes)

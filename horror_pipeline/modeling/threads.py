@@ -1,4 +1,4 @@
-"""How many threads an estimator may use.
+"""How many threads an estimator may use: one.
 
 What belongs here: that limit alone.
 """
@@ -10,14 +10,13 @@ from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, without types
 
-ROWS_WORTH_THREADS = 30_000
-
 
 @contextmanager
-def threads_for(rows: int) -> Iterator[None]:
-    """One thread for small data: boosting waits for its threads at every split, on a busy machine for long."""
-    if rows >= ROWS_WORTH_THREADS:
-        yield
-        return
+def one_thread() -> Iterator[None]:
+    """Keep estimators to one thread.
+
+    Boosting has its threads wait for each other at every split of every small tree: on two idle processors that gains
+    little, and on busy ones it loses a factor of five.
+    """
     with threadpool_limits(limits=1):
         yield

@@ -23,13 +23,13 @@ from horror_pipeline.modeling.artifacts import Artifact
 from horror_pipeline.modeling.candidates import BASELINES, CONSTANT, LINEAR, build, candidates
 from horror_pipeline.modeling.preparation import Inputs
 from horror_pipeline.modeling.specs import MIN_VOTES_SCORED, Floats, ModelSpec
-from horror_pipeline.modeling.threads import threads_for
+from horror_pipeline.modeling.threads import one_thread
 from horror_pipeline.modeling.versions import CODE_VERSION, library_versions
 
 FEWEST_FILMS = 60
 """Films with votes enough to be scored, below which nothing is learnt."""
 
-BASELINE_Z = 3.0
+BASELINE_Z = 2.0
 """Standard errors by which a champion's absolute errors must be below the constant's: chance does not reach it."""
 
 CHAMPION_MARGIN = 0.005
@@ -155,7 +155,7 @@ def train(
         seed: of everything random.
     """
     learnt = training_films(spec, films)
-    with threads_for(len(learnt)):
+    with one_thread():
         return _train(spec, inputs, learnt, champion, now, seed)
 
 

@@ -96,9 +96,10 @@ def films_to_describe(connection: Connection) -> tuple[list[str], list[Sequence[
 
 
 def replace_features(connection: Connection, rows: Iterable[Mapping[str, Any]], as_of: dt.datetime) -> WriteCounts:
-    """Write the features of every film as of a moment; films that are not among the rows lose theirs."""
+    """Write the features of every film as of a moment; films that are gone, or not among the rows, lose theirs."""
     written = copy_upsert(connection, movie_features, ({**row, "as_of": as_of} for row in rows))
-    connection.execute(delete(movie_features).where(movie_features.c.as_of != as_of))
+    exists = select(movies.c.tmdb_id).where(movies.c.tmdb_id == movie_features.c.tmdb_id, movies.c.gone_at.is_(None))
+    connection.execute(delete(movie_features).where((movie_features.c.as_of != as_of) | ~exists.exists()))
     return written
 
 

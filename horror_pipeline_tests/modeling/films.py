@@ -17,7 +17,7 @@ GENRES = ("Thriller", "Comedy", "Drama", "Mystery", "Science Fiction")
 
 
 def movies(count: int = 240, seed: int = 1, upcoming: int = 0) -> pd.DataFrame:
-    """Rows of `movies`: ratings hang on a genre and the language, popularity on votes and age, votes on a genre."""
+    """Rows of `movies`: ratings hang on genre and language, popularity on votes and age, votes on another genre."""
     random = np.random.default_rng(seed)
     total = count + upcoming
     age = np.sort(random.integers(5, 3_000, count))[::-1]
@@ -25,7 +25,7 @@ def movies(count: int = 240, seed: int = 1, upcoming: int = 0) -> pd.DataFrame:
     genres = [["Horror", *random.choice(GENRES, random.integers(0, 3), replace=False).tolist()] for _ in range(total)]
     english = random.random(total) < 0.7
     drama, thriller = (np.array([genre in names for names in genres]) for genre in ("Drama", "Thriller"))
-    votes = np.exp(random.normal(3.5, 0.8, total) + 1.5 * thriller + 0.5 * english).astype(int) + 10
+    votes = np.exp(random.normal(3.5, 0.8, total) + 2.0 * thriller + 0.5 * english).astype(int) + 10
     rating = 5.5 + 1.2 * drama + 0.6 * ~english + random.normal(0, 0.5, total)
     popularity = 0.2 * votes**0.7 * np.exp(1.0 / (1 + np.maximum(-days, 0) / 300) + random.normal(0, 0.2, total))
     minutes = random.normal(92, 9, total).round()

@@ -1,0 +1,220 @@
+"""The assets of learning over invented films: what a training writes, and what it leaves alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pytest
+from sqlalchemy import Engine, text
+
+from horror_pipeline.defs import features, models, predictions
+from horror_pipeline.defs.automation import range_tags
+from horror_pipeline.modeling.specs import MODELS
+from horror_pipeline.settings import Settings
+from horror_pipeline.warehouse import history, learning, outcomes, store, tables
+from horror_pipeline_tests.defs.runs import checks
+from horror_pipeline_tests.modeling.films import AS_OF, movies
+
+TRAINING = (
+    features.movie_features,
+    *(getattr(models, name) for name in MODELS),
+    predictions.model_predictions,
+    predictions.rating_class,
+    predictions.movie_clusters,
+)
+RELEASED, UPCOMING = 300, 12
+LEARNT = ("movie_features", "model_versions", "model_predictions", "rating_class", "movie_clusters")
+
+
+class Learning:
+    """Runs the assets against one warehouse; `now` is the clock."""
+
+    def __init__(self, engine: Engine, instance: dg.DagsterInstance) -> None:
+        self.engine, self.instance, self.now = engine, instance, AS_OF
+
+    def run(self, *assets: dg.AssetsDefinition, days: tuple[str, str] | None = None) -> dict[str, dict[str, Any]]:
+        self.last = dg.materialize(
+            assets or TRAINING,
+            instance=self.instance,
+            tags=range_tags(*days) if days else {},
+            resources={"warehouse": self.engine, "settings": Settings(_env_file=None), "clock": lambda: self.now},
+        )
+        return {
+            event.asset_key.to_user_string(): {
+                name: entry.value for name, entry in event.materialization.metadata.items()
+            }
+            for event in self.last.get_asset_materialization_events()
+            if event.asset_key is not None
+        }
+
+    def store(self, films: pd.DataFrame, observed_at: dt.datetime = AS_OF) -> None:
+        rest = {"is_adult": False, "first_seen_at": AS_OF, "observed_at": observed_at, "details_fetched_at": AS_OF}
+        with self.engine.begin() as connection:
+            store.copy_upsert(connection, tables.movies, ({**row, **rest} for row in films.to_dict("records")))
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+
+    def value(self, query: str) -> Any:
+        return self.rows(query)[0][0]
+
+    def stored(self) -> dict[str, list[tuple[Any, ...]]]:
+        return {table: self.rows(f"SELECT xmin::text, * FROM {table} ORDER BY 2, 3") for table in LEARNT}
+
+
+@pytest.fixture
+def runs(engine: Engine) -> Iterator[Learning]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Learning(engine, instance)
+
+
+def known() -> pd.DataFrame:
+    films = movies(RELEASED, upcoming=UPCOMING)
+    films["runtime_minutes"] = films["runtime_minutes"].astype("Int64")
+    films["collection_id"] = films["collection_id"].astype("Int64")
+    return films.assign(vote_count=films["vote_count"].astype("Int64"))
+
+
+def test_a_training_predicts_every_film_and_a_second_on_the_same_data_writes_nothing(runs: Learning) -> None:
+    runs.store(known())
+    told = runs.run()
+    assert {name: told[name]["outcome"] for name in MODELS} == dict.fromkeys(MODELS, "promoted")
+    assert runs.rows("SELECT stage, count(*) FROM model_predictions GROUP BY 1 ORDER BY 1") == [
+        ("after_release", RELEASED),
+        ("before_release", UPCOMING),
+    ]
+    assert runs.value("SELECT count(*) FROM latest_predictions WHERE popularity_upper IS NULL") == 0
+    assert runs.value("SELECT count(*) FROM rating_class") == RELEASED + UPCOMING
+    assert runs.value("SELECT count(*) FROM movie_clusters") == RELEASED + UPCOMING
+    for name in MODELS:
+        charts = {key for key, value in told[name].items() if "data:image/svg+xml" in str(value)}
+        assert charts == {
+            "predicted_against_real",
+            "residuals_over_time",
+            "coverage_by_decile_of_the_prediction",
+            "importance",
+        }
+        assert all(len(told[name][chart]) < 30_000 for chart in charts)
+        assert 0 < told[name]["mae"] < told[name]["mae_constant"]
+
+    before = runs.stored()
+    runs.now += dt.timedelta(hours=1)
+    again = runs.run()
+    assert {name: again[name]["outcome"] for name in MODELS} == dict.fromkeys(MODELS, "unchanged")
+    assert again["model_predictions"]["rows_written"] == 0
+    assert runs.stored() == before
+    with runs.engine.connect() as connection:
+        assert learning.training_fingerprint(connection) == learning.last_trained_fingerprint(connection)
+
+
+def test_new_data_makes_a_new_batch_by_the_champions_that_stay(runs: Learning) -> None:
+    films = known()
+    runs.store(films)
+    runs.run()
+    champions = runs.rows("SELECT model_version FROM model_versions WHERE is_champion ORDER BY 1")
+    films.loc[7, "vote_count"] += 1
+    runs.store(films, AS_OF + dt.timedelta(hours=1))
+    runs.now += dt.timedelta(hours=2)
+    told = runs.run()
+    assert {name: told[name]["outcome"] for name in MODELS} == dict.fromkeys(MODELS, "kept")
+    assert all("no recipe beats" in told[name]["reason"] for name in MODELS)
+    assert runs.rows("SELECT model_version FROM model_versions WHERE is_champion ORDER BY 1") == champions
+    assert runs.value("SELECT count(DISTINCT predicted_at) FROM model_predictions") == 2
+    actual = runs.value(
+        f"SELECT actual_vote_count FROM model_predictions WHERE tmdb_id = {films.loc[7, 'tmdb_id']} "
+        "ORDER BY predicted_at LIMIT 1"
+    )
+    assert actual == films.loc[7, "vote_count"] - 1  # as it stood when it was predicted
+
+
+def test_a_champion_of_other_library_versions_is_trained_anew(runs: Learning) -> None:
+    runs.store(known())
+    runs.run()
+    with runs.engine.begin() as connection:
+        connection.execute(text('UPDATE model_versions SET library_versions = \'{"numpy": "1.0"}\''))
+    told = runs.run()
+    for name in MODELS:
+        assert told[name]["outcome"] == "promoted"
+        assert "other library versions" in told[name]["reason"]
+
+
+def test_a_film_that_is_gone_is_predicted_no_more(runs: Learning) -> None:
+    films = known()
+    runs.store(films)
+    runs.run(*TRAINING[:1])
+    with runs.engine.begin() as connection:
+        connection.execute(text(f"UPDATE movies SET gone_at = now() WHERE tmdb_id = {films.loc[0, 'tmdb_id']}"))
+    runs.run(*TRAINING[:1])
+    assert runs.value("SELECT count(*) FROM movie_features") == RELEASED + UPCOMING - 1
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_too_few_films_are_a_reason_not_a_failure(runs: Learning, count: int) -> None:
+    runs.store(known().head(count))
+    told = runs.run()
+    for name in MODELS:
+        assert told[name]["outcome"] == "skipped"
+        assert "are needed to learn from" in told[name]["reason"]
+    assert "needed" in told["rating_class"]["reason"]
+    assert "needed" in told["movie_clusters"]["reason"]
+    assert runs.value("SELECT count(*) FROM model_predictions") == 0
+    assert runs.run()["model_predictions"]["rows_written"] == 0
+
+
+# -- outcomes ----------------------------------------------------------------------------------------------------------
+
+DAY = AS_OF.date() + dt.timedelta(days=1)
+
+
+def predict_and_see(runs: Learning, factor: float, added: float = 0.0) -> None:
+    """Forty films predicted yesterday; today their popularity is so many times what it was."""
+    films = known().head(40)
+    runs.store(films)
+    with runs.engine.begin() as connection:
+        for name, target in (("popularity_after_release", 0.5), ("rating_after_release", 0.5)):
+            row = {"model_version": name, "model_name": name, "algorithm": "blend", "trained_at": AS_OF}
+            row |= {"training_rows": 100, "data_fingerprint": "", "metrics": {"mean": {"mae": target}}}
+            learning.promote(connection, row | {"baseline_metrics": {}, "library_versions": {}, "artifact": b""})
+        learning.write_batch(
+            connection,
+            (
+                {
+                    "predicted_at": AS_OF,
+                    "tmdb_id": int(film.tmdb_id),
+                    "stage": "after_release",
+                    "predicted_popularity": film.popularity,
+                    "popularity_lower": film.popularity * 0.9,
+                    "popularity_upper": film.popularity * 1.1,
+                    "actual_popularity": film.popularity,
+                }
+                for film in films.itertuples()
+            ),
+        )
+        history.ensure_months(connection, [DAY])
+        rest = {"snapshot_date": [DAY] * 40, "export_date": [DAY] * 40, "source": ["export"] * 40}
+        seen = {"tmdb_id": films["tmdb_id"].tolist(), "popularity": (films["popularity"] * factor + added).tolist()}
+        history.replace_day(connection, DAY, rest | seen | {"popularity_percentile": [1.0] * 40})
+
+
+@pytest.mark.parametrize(
+    ("factor", "added", "is_as_promised", "scale_holds"),
+    [(1.0, 0.2, True, True), (1.0, 2.0, False, True), (0.05, 0.0, False, False)],
+    ids=["as promised", "worse than promised", "another scale"],
+)
+def test_the_checks_of_a_day_say_whether_predictions_held(
+    runs: Learning, factor: float, added: float, is_as_promised: bool, scale_holds: bool
+) -> None:
+    predict_and_see(runs, factor, added)
+    runs.run(predictions.prediction_outcomes, days=(DAY.isoformat(), DAY.isoformat()))
+    found = checks(runs.last)
+    assert found["live_error_is_as_promised"].passed is is_as_promised
+    assert found["popularity_scale_holds"].passed is scale_holds
+    with runs.engine.connect() as connection:
+        [figures] = outcomes.accuracy(connection, DAY, 10)
+    assert figures["films"] == 40
+    assert (figures["mae"] > 0.75) is not is_as_promised
