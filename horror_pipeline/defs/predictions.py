@@ -196,7 +196,7 @@ class Judgement:
         return dg.AssetCheckResult(
             check_name=LIVE_ERROR_IS_AS_PROMISED.name,
             passed=not worst,
-            severity=dg.AssetCheckSeverity.WARN,
+            severity=dg.AssetCheckSeverity.ERROR,
             metadata=worst or {"judged": len(self.figures)},
         )
 
