@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -54,6 +55,8 @@ def defs() -> dg.Definitions:
 def main() -> None:
     """Measure both, report."""
     options = _options()
+    # Dagster's processes treat SIGTERM as they treat SIGINT, which a shell's background job inherits as ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="horror-bench-") as folder:
         scratch = Path(folder)
         os.environ |= {
