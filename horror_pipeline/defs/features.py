@@ -36,7 +36,8 @@ def movie_features(
     Features known before release hold nothing of votes, ratings or popularity; history counts only films released
     strictly earlier. What the models are to predict stands beside the features, from the same moment. Nothing is
     written while the catalogue has not changed. Where TMDB has changed its popularity scale, popularity observed before
-    that is unknown: models learn from one side of the break.
+    that is unknown: models learn from one side of the break. Where nothing was released for three months the catalogue
+    stands still, like a recording: ages count to its newest release.
     """
     with warehouse.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         fingerprint = learning.training_fingerprint(connection)
@@ -47,17 +48,20 @@ def movie_features(
         scale_since = history_checks.latest_scale_break(connection)
     import pandas as pd
 
-    from horror_pipeline.transform.features import FEATURES, build_features
+    from horror_pipeline.transform.features import FEATURES, build_features, moment_of
 
     movies = pd.DataFrame(films, columns=names)
     del films
     on_earlier_scale = _drop_earlier_scale(movies, scale_since)
-    as_of: dt.datetime = movies["observed_at"].max().to_pydatetime() if len(movies) else clock()
+    observed_at: dt.datetime = movies["observed_at"].max().to_pydatetime() if len(movies) else clock()
+    as_of = moment_of(movies, observed_at)
+    if as_of != observed_at:
+        context.log.info(f"nothing was released since {as_of:%Y-%m-%d}: films are described as of that day")
     frame = build_features(movies, as_of)
     flags = [feature.name for feature in FEATURES if feature.kind == "flag"]
     frame[flags] = frame[flags].astype("boolean")
     with warehouse.begin() as connection:
-        written = learning.replace_features(connection, records(frame), as_of)
+        written = learning.replace_features(connection, records(frame), observed_at)
         learning.set_state(connection, learning.FEATURES_STEP, fingerprint, clock())
     upcoming = int(frame["stage"].eq("before_release").sum())
     return dg.MaterializeResult(

@@ -95,10 +95,10 @@ def load(data: bytes, written_with: dict[str, str]) -> Artifact:
         )
         raise ArtifactRefused(f"the stored model was written with other library versions ({differ}); train it anew")
     try:
-        unknown = set(get_untrusted_types(data=data)) - ALLOWED_TYPES
-        if unknown:
+        untrusted = set(get_untrusted_types(data=data))
+        if unknown := untrusted - ALLOWED_TYPES:
             raise ArtifactRefused(f"the stored model holds types that are not allowed: {', '.join(sorted(unknown))}")
-        content = loads(data, trusted=sorted(ALLOWED_TYPES & set(get_untrusted_types(data=data))))
+        content = loads(data, trusted=sorted(untrusted))
     except ArtifactRefused:
         raise
     except Exception as error:

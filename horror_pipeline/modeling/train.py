@@ -38,8 +38,9 @@ CHAMPION_MARGIN = 0.005
 RENEW_FILMS_SHARE = 0.02
 RENEW_DAYS = 7
 RENEW_SHIFT = 0.05
-"""The champion's recipe is fitted anew when this share of films is new to it, after so many days, or when the target's
-level has moved by this share."""
+RENEW_AGE_DAYS = 30
+"""The champion's recipe is fitted anew when this share of films is new to it, after so many days, when the target's
+level has moved by this share, or when the films' median age has moved by so many days."""
 
 Outcome = Literal["promoted", "renewed", "kept", "unchanged", "skipped"]
 
@@ -211,7 +212,7 @@ def _fit(
         algorithm=algorithm,
         training_rows=len(learnt),
         data_fingerprint=data_fingerprint,
-        metrics={**scores[algorithm], "target_level": _level(spec, y)},
+        metrics={**scores[algorithm], "target_level": _level(spec, y), "median_age_days": _age(learnt)},
         baseline_metrics={name: scores[name] for name in BASELINES},
         importance=evaluate.importance(spec, inputs, learnt, walk, algorithm, seed),
         artifact=Artifact(estimator, inputs.names, interval.to_dict(), learnt["tmdb_id"].to_numpy(dtype="int64")),
@@ -239,6 +240,11 @@ def _mae(scores: dict[str, Any]) -> float:
 def _level(spec: ModelSpec, y: Floats) -> float:
     """Where the target lies: the median, on the log scale for popularity."""
     return float(np.median(np.log(np.maximum(y, 1e-6)))) if spec.is_popularity else float(np.median(y))
+
+
+def _age(learnt: pd.DataFrame) -> float:
+    """The films' median age in days, at the moment they are described as of."""
+    return float(np.nan_to_num(learnt["days_since_release"].median()))
 
 
 def beats_constant(forward: pd.DataFrame, algorithm: str) -> bool:
@@ -298,4 +304,7 @@ def _behind(spec: ModelSpec, champion: Champion, learnt: pd.DataFrame, now: dt.d
     if now - champion.trained_at >= dt.timedelta(days=RENEW_DAYS):
         return f"it is {(now - champion.trained_at).days} days old"
     shift = abs(_level(spec, learnt[spec.target].to_numpy(dtype="float64")) - float(champion.metrics["target_level"]))
-    return f"the level of {spec.target} has moved" if shift >= RENEW_SHIFT else None
+    if shift >= RENEW_SHIFT:
+        return f"the level of {spec.target} has moved"
+    moved = abs(_age(learnt) - float(champion.metrics.get("median_age_days", _age(learnt))))
+    return f"the films' ages have moved by {moved:.0f} days" if moved >= RENEW_AGE_DAYS else None

@@ -59,6 +59,9 @@ DAYS_PER_YEAR = 365.25
 NEW_FILM_DAYS = 60
 """Added to a film's age where votes are counted per day: the votes of the first days are not a rate yet."""
 
+STANDS_STILL = dt.timedelta(days=90)
+"""Time without any release after which a catalogue must have stood still: a genre has releases every week."""
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -127,6 +130,27 @@ def feature_names(stage: Stage) -> list[str]:
     return [feature.name for feature in FEATURES if feature.stage == "before_release" or stage == "after_release"]
 
 
+def moment_of(movies: pd.DataFrame, observed_at: dt.datetime) -> dt.datetime:
+    """The moment votes and popularity are of: when they were observed, unless the catalogue stands still.
+
+    A recording says the same whenever it is read: it is as old as its newest film. Ages counted to the day it was read
+    would make a film of last month and one of last year look alike.
+
+    Args:
+        movies: rows with `release_date`.
+        observed_at: when they were last observed, with its zone.
+
+    Returns:
+        `observed_at`; or the newest release's day, where nothing was released in the `STANDS_STILL` before.
+    """
+    dates = pd.to_datetime(movies["release_date"], errors="coerce")
+    newest = dates[dates <= pd.Timestamp(observed_at.astimezone(dt.UTC).date())].max()
+    if pd.isna(newest):
+        return observed_at
+    moment = dt.datetime.combine(newest.date(), dt.time(), dt.UTC)
+    return moment if observed_at - moment > STANDS_STILL else observed_at
+
+
 def build_features(movies: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
     """Compute every film's features as of a moment.
 
@@ -134,7 +158,7 @@ def build_features(movies: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
         movies: one row per film: `tmdb_id`, `title`, `original_title`, `original_language`, `release_date`,
             `runtime_minutes`, `genres` (list), `directors` (list or None), `collection_id`, `vote_count`, `popularity`,
             `vote_average`.
-        as_of: the moment the votes were observed, with its zone. Films released later are upcoming.
+        as_of: the moment votes and popularity are of, with its zone. Films released later are upcoming.
 
     Returns:
         One row per film, sorted by `release_date` (undated last) and `tmdb_id`: `tmdb_id`, `release_date`

@@ -13,11 +13,12 @@ from sqlalchemy import Engine, text
 
 from horror_pipeline.defs import features, models, predictions
 from horror_pipeline.defs.automation import range_tags
+from horror_pipeline.modeling import candidates
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import history, learning, outcomes, store, tables
 from horror_pipeline_tests.defs.runs import checks
-from horror_pipeline_tests.modeling.films import AS_OF, movies
+from horror_pipeline_tests.modeling.films import AS_OF, FEW_TREES, movies
 
 TRAINING = (
     features.movie_features,
@@ -65,6 +66,12 @@ class Learning:
 
     def stored(self) -> dict[str, list[tuple[Any, ...]]]:
         return {table: self.rows(f"SELECT xmin::text, * FROM {table} ORDER BY 2, 3") for table in LEARNT}
+
+
+@pytest.fixture(autouse=True)
+def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How good the models are is not asked here."""
+    monkeypatch.setattr(candidates, "GROWTH", FEW_TREES)
 
 
 @pytest.fixture
@@ -115,12 +122,12 @@ def test_a_training_predicts_every_film_and_a_second_on_the_same_data_writes_not
 def test_new_data_makes_a_new_batch_by_the_champions_that_stay(runs: Learning) -> None:
     films = known()
     runs.store(films)
-    runs.run()
+    runs.run(*TRAINING[:-2])
     champions = runs.rows("SELECT model_version FROM model_versions WHERE is_champion ORDER BY 1")
     films.loc[7, "vote_count"] += 1
     runs.store(films, AS_OF + dt.timedelta(hours=1))
     runs.now += dt.timedelta(hours=2)
-    told = runs.run()
+    told = runs.run(*TRAINING[:-2])
     assert {name: told[name]["outcome"] for name in MODELS} == dict.fromkeys(MODELS, "kept")
     assert all("no recipe beats" in told[name]["reason"] for name in MODELS)
     assert runs.rows("SELECT model_version FROM model_versions WHERE is_champion ORDER BY 1") == champions
@@ -134,13 +141,13 @@ def test_new_data_makes_a_new_batch_by_the_champions_that_stay(runs: Learning) -
 
 def test_a_champion_of_other_library_versions_is_trained_anew(runs: Learning) -> None:
     runs.store(known())
-    runs.run()
+    assets = (features.movie_features, models.rating_after_release)
+    runs.run(*assets)
     with runs.engine.begin() as connection:
         connection.execute(text('UPDATE model_versions SET library_versions = \'{"numpy": "1.0"}\''))
-    told = runs.run()
-    for name in MODELS:
-        assert told[name]["outcome"] == "promoted"
-        assert "other library versions" in told[name]["reason"]
+    told = runs.run(*assets)["rating_after_release"]
+    assert told["outcome"] == "promoted"
+    assert "other library versions" in told["reason"]
 
 
 def test_a_film_that_is_gone_is_predicted_no_more(runs: Learning) -> None:

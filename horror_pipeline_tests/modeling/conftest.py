@@ -1,10 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
 
+from horror_pipeline.modeling import candidates
+from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.modeling.threads import one_thread
+from horror_pipeline.modeling.train import Training, train
+from horror_pipeline_tests.modeling.films import FEW_TREES, NOW, films, inputs
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -12,3 +17,21 @@ def _one_thread() -> Iterator[None]:
     """Estimators that tests fit themselves are limited as the package limits its own."""
     with one_thread():
         yield
+
+
+@pytest.fixture(scope="session")
+def trained() -> Callable[[str], Training]:
+    """The first training of a model, by name, on `films()`; done once for all tests."""
+
+    @cache
+    def first(name: str) -> Training:
+        spec = MODELS[name]
+        return train(spec, inputs(spec.stage), films(), None, NOW)
+
+    return first
+
+
+@pytest.fixture
+def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Boosting goes not far: for tests of what happens to models rather than of how good they are."""
+    monkeypatch.setattr(candidates, "GROWTH", FEW_TREES)

@@ -16,9 +16,10 @@ from horror_pipeline_tests.modeling.films import films, inputs
 EVERY = [(name, algorithm) for name, spec in MODELS.items() for algorithm in candidates(spec)]
 
 
+@pytest.mark.usefixtures("few_trees")
 @pytest.mark.parametrize(("name", "algorithm"), EVERY)
 def test_every_candidate_predicts_the_same_once_read_back(name: str, algorithm: str) -> None:
-    spec, known = MODELS[name], films(120)
+    spec, known = MODELS[name], films(80)
     allowed = inputs(spec.stage)
     weights = spec.weights(known["vote_count"].to_numpy())
     estimator = build(spec, allowed, algorithm, len(known), 0)

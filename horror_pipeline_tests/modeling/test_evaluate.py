@@ -64,7 +64,7 @@ def test_a_walk_does_not_look_at_what_it_predicts() -> None:
     last = evaluate.rolling_origins(known["release_date"], np.ones(len(known), dtype=bool))[-1]
     other = known.copy()
     other.loc[other.index[last.test], ["vote_average", "popularity"]] = [1.0, 500.0]
-    walks = [evaluate.walk_forward(RATING, inputs("after_release"), frame, 0) for frame in (known, other)]
+    walks = [evaluate.walk_forward(RATING, inputs("after_release"), frame, 0, first=4) for frame in (known, other)]
     newest = [walk.frame[walk.frame["block"] == "o4"] for walk in walks if walk is not None]
     for algorithm in ("constant", "linear", "spline", "boosting", "blend"):
         np.testing.assert_array_equal(newest[0][algorithm], newest[1][algorithm])
@@ -72,7 +72,7 @@ def test_a_walk_does_not_look_at_what_it_predicts() -> None:
 
 
 def test_a_walk_is_the_same_each_time() -> None:
-    walks = [evaluate.walk_forward(RATING, inputs("after_release"), films(), 3) for _ in range(2)]
+    walks = [evaluate.walk_forward(RATING, inputs("after_release"), films(), 3, first=3) for _ in range(2)]
     assert walks[0] is not None
     assert walks[1] is not None
     pd.testing.assert_frame_equal(walks[0].frame, walks[1].frame)
@@ -106,7 +106,7 @@ def test_films_of_few_votes_are_scored_apart() -> None:
 def test_importance_names_what_matters() -> None:
     known, names = films(400), inputs("before_release")
     spec = MODELS["rating_before_release"]
-    walk = evaluate.walk_forward(spec, names, known, 0)
+    walk = evaluate.walk_forward(spec, names, known, 0, first=4)
     assert walk is not None
     found = evaluate.importance(spec, names, known, walk, "boosting", 0)
     assert next(iter(found)) == "is_drama"

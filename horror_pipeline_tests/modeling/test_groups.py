@@ -34,8 +34,8 @@ def test_the_classes_of_a_shuffled_rating_are_a_coin_s() -> None:
 
 
 def test_the_class_s_version_hangs_on_the_data() -> None:
-    one, two = classify(BEFORE, films()), classify(BEFORE, films())
-    other = classify(BEFORE, films(seed=2))
+    one, two = classify(BEFORE, films(80)), classify(BEFORE, films(80))
+    other = classify(BEFORE, films(80, seed=2))
     assert isinstance(one, Classification)
     assert isinstance(two, Classification)
     assert isinstance(other, Classification)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,16 +9,15 @@ import pytest
 from horror_pipeline.modeling.artifacts import Artifact
 from horror_pipeline.modeling.predict import predict
 from horror_pipeline.modeling.specs import MODELS
-from horror_pipeline.modeling.train import train
-from horror_pipeline_tests.modeling.films import NOW, films, inputs
+from horror_pipeline.modeling.train import Training
+from horror_pipeline_tests.modeling.films import films
 
 
-@pytest.fixture(scope="module", params=list(MODELS))
-def fitted(request: pytest.FixtureRequest) -> tuple[str, Artifact]:
-    spec = MODELS[request.param]
-    version = train(spec, inputs(spec.stage), films(320), None, NOW).version
+@pytest.fixture(params=list(MODELS))
+def fitted(request: pytest.FixtureRequest, trained: Callable[[str], Training]) -> tuple[str, Artifact]:
+    version = trained(request.param).version
     assert version is not None
-    return spec.name, version.artifact
+    return request.param, version.artifact
 
 
 def test_whatever_a_film_lacks_its_prediction_is_a_number(fitted: tuple[str, Artifact]) -> None:

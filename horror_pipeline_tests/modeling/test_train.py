@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -33,15 +34,16 @@ def champion_of(result: Training, trained_at: dt.datetime = NOW) -> Champion:
     )
 
 
-@pytest.fixture(scope="module")
-def first() -> Training:
-    return run(films())
+@pytest.fixture
+def first(trained: Callable[[str], Training]) -> Training:
+    return trained(RATING.name)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_beats_the_constant_where_there_is_something_to_learn(name: str) -> None:
-    spec = MODELS[name]
-    result = train(spec, inputs(spec.stage), films(300), None, NOW)
+def test_every_model_beats_the_constant_where_there_is_something_to_learn(
+    trained: Callable[[str], Training], name: str
+) -> None:
+    result = trained(name)
     assert result.outcome == "promoted"
     assert result.version is not None
     assert result.version.metrics["mean"]["mae"] < result.version.baseline_metrics["constant"]["mean"]["mae"]
@@ -69,11 +71,12 @@ def test_a_champion_stays_when_the_new_films_teach_nothing(first: Training) -> N
 
 
 def test_equal_data_and_seed_give_an_equal_version(first: Training) -> None:
-    again, other = run(films().sample(frac=1, random_state=1)), run(films(), seed=5)
+    again = run(films().sample(frac=1, random_state=1))
     assert first.version is not None
     assert again.version is not None
-    assert other.version is not None
-    assert again.version.model_version == first.version.model_version != other.version.model_version
+    assert again.version.model_version == first.version.model_version
+    other = training.version_id(RATING, first.version.algorithm, first.version.data_fingerprint, seed=5)
+    assert other != first.version.model_version
     predicted = [
         predict(RATING, version.artifact, films())["predicted"].to_numpy() for version in (first.version, again.version)
     ]
@@ -107,16 +110,25 @@ def test_a_recipe_that_is_still_best_is_fitted_anew_in_time(first: Training) -> 
     late = run(known, champion_of(first), NOW + dt.timedelta(days=training.RENEW_DAYS))
     assert late.outcome == "renewed"
     assert "7 days old" in late.reason
-    more = run(films(264), champion_of(run(films(264)[:240])))
-    assert more.outcome in ("renewed", "promoted")
+    champion = champion_of(first)
+    assert champion.artifact is not None
+    fewer = replace(champion.artifact, training_ids=champion.artifact.training_ids[5:])
+    more = run(known, replace(champion, artifact=fewer))
+    assert more.outcome == "renewed"
+    assert "5 films are new to it" in more.reason
 
 
-def test_a_change_of_popularity_s_scale_has_the_model_fitted_anew() -> None:
+def test_a_jump_of_all_films_ages_has_the_model_fitted_anew(first: Training) -> None:
+    known = films()
+    known["days_since_release"] += training.RENEW_AGE_DAYS
+    result = run(known, champion_of(first))
+    assert result.outcome == "renewed"
+    assert "ages have moved by 30 days" in result.reason
+
+
+def test_a_change_of_popularity_s_scale_has_the_model_fitted_anew(trained: Callable[[str], Training]) -> None:
     spec, known = MODELS["popularity_after_release"], films()
-    result = train(spec, inputs("after_release"), known, None, NOW)
-    version = result.version
-    assert version is not None
-    champion = champion_of(result)
+    champion = champion_of(trained(spec.name))
     known["popularity"] /= 20
     again = train(spec, inputs("after_release"), known, champion, NOW)
     assert again.outcome in ("renewed", "promoted")

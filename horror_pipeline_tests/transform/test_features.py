@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Boolean, Double, Text
 
-from horror_pipeline.transform.features import FEATURES, TARGETS, build_features, feature_names
+from horror_pipeline.transform.features import FEATURES, TARGETS, build_features, feature_names, moment_of
 from horror_pipeline.warehouse import tables
 from horror_pipeline_tests.modeling.films import AS_OF, movies
 
@@ -136,6 +136,21 @@ def test_the_stage_changes_on_the_day_of_release() -> None:
     found = features_of(film(1, "2026-11-22"), film(2, "2026-11-23"))
     assert found["stage"].to_dict() == {1: "after_release", 2: "before_release"}
     assert found["days_since_release"].to_list() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("dates", "moment"),
+    [
+        (["2019-02-01", "2019-03-01"], "2019-03-01T00:00"),  # a recording: as old as its newest film
+        (["2019-03-01", "2026-09-01"], "2026-11-22T12:00"),
+        (["2019-03-01", "2026-12-24"], "2019-03-01T00:00"),
+        (["2026-12-24", None], "2026-11-22T12:00"),
+        ([], "2026-11-22T12:00"),
+    ],
+)
+def test_a_catalogue_that_stands_still_is_as_old_as_its_newest_film(dates: list[str | None], moment: str) -> None:
+    films = pd.DataFrame({"release_date": dates}, dtype="object")
+    assert moment_of(films, AS_OF) == dt.datetime.fromisoformat(moment).replace(tzinfo=dt.UTC)
 
 
 def test_unknown_is_missing_not_zero() -> None:
