@@ -73,33 +73,38 @@ def _add_health(routes: APIRouter, sources: Sources) -> None:
 
 
 def _add_predictions(routes: APIRouter, sources: Sources) -> None:
-    @routes.get("/api/predictions", tags=["predictions"], responses={**INVALID, **UNAVAILABLE})
-    async def predictions(parameters: Annotated[schemas.PredictionParameters, Query()]) -> schemas.PredictionPage:
+    @routes.get(
+        "/api/predictions",
+        tags=["predictions"],
+        responses={**INVALID, **UNAVAILABLE},
+        response_model=schemas.PredictionPage,
+    )
+    async def predictions(parameters: Annotated[schemas.PredictionParameters, Query()]) -> dict[str, Any]:
         """The newest predictions, 20 at a time, with 80 % intervals and how far reality is from them.
 
         Under-valued films: `order=rating_gap&direction=asc`; over-valued ones: `order=rating_gap`. What is coming:
         `stage=before_release&order=release_date&direction=asc`.
         """
         batch = await sources.batch.get()
-        total, keys = batch.page(**parameters.model_dump())
+        total, keys = batch.page(**dict(parameters))
         found: dict[int, dict[str, Any]] = {}
         if keys and batch.predicted_at:
             ids, moment = [key.tmdb_id for key in keys], batch.predicted_at
             found = await sources.database.run(
-                lambda connection: queries.predictions(connection, ids, predicted_at=moment)
+                lambda connection: queries.predictions(connection, ids, predicted_at=moment), single_statement=True
             )
-        rows = [
-            schemas.Prediction(**found[key.tmdb_id], popularity_gap=key.popularity_gap, rating_gap=key.rating_gap)
-            for key in keys
-            if key.tmdb_id in found
-        ]
-        return schemas.PredictionPage(
-            predicted_at=batch.predicted_at,
-            total=total,
-            limit=parameters.limit,
-            offset=parameters.offset,
-            predictions=rows,
-        )
+        # A plain dict: the page is validated once and whole, at half the cost of building a model for each row first.
+        return {
+            "predicted_at": batch.predicted_at,
+            "total": total,
+            "limit": parameters.limit,
+            "offset": parameters.offset,
+            "predictions": [
+                found[key.tmdb_id] | {"popularity_gap": key.popularity_gap, "rating_gap": key.rating_gap}
+                for key in keys
+                if key.tmdb_id in found
+            ],
+        }
 
     @routes.get("/api/comparison", tags=["predictions"], responses={**INVALID, **UNAVAILABLE})
     async def comparison(parameters: Annotated[schemas.ComparisonParameters, Query()]) -> schemas.Comparison:
@@ -109,7 +114,7 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
         moment, found = batch.predicted_at, {}
         if ids and moment:
             found = await sources.database.run(
-                lambda connection: queries.predictions(connection, ids, predicted_at=moment)
+                lambda connection: queries.predictions(connection, ids, predicted_at=moment), single_statement=True
             )
         return schemas.Comparison(
             predicted_at=moment,

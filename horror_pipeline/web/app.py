@@ -89,6 +89,7 @@ def serve(
         access_log=False,
         log_level="info",
         server_header=False,
+        proxy_headers=False,  # nothing here asks who or how: no need to read them
         timeout_graceful_shutdown=3,
         timeout_keep_alive=30,
         limit_concurrency=512,

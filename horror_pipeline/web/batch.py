@@ -127,7 +127,7 @@ class NewestBatch:
         """
         if time.monotonic() - self._looked_at < self._look_every:
             return self._batch
-        newest = await self._database.run(queries.newest_batch)
+        newest = await self._database.run(queries.newest_batch, single_statement=True)
         async with self._reading:
             if newest != self._batch.predicted_at:
                 self._batch = await self._database.run(lambda connection: Batch(queries.batch_keys(connection)))

@@ -6,6 +6,10 @@ What does not: SQL of the endpoints, HTTP.
 A slow database must not pile requests up. At most `connections` calls run at once; a call that finds no slot, or takes
 longer than `deadline_seconds` all told, ends with `Unavailable`, and its socket is closed so that its thread ends too.
 No more than `MAX_WAITING` calls wait for a slot.
+
+Reading only, the role, the time zone and the timeout hold for a transaction, never for the session: behind a pooler, as
+hosted servers have them, the session is shared with whoever writes. They travel with the first statement of the
+transaction, in one message, as each message costs a thread its turn.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -30,7 +35,8 @@ logger = logging.getLogger("horror_pipeline.web")
 T = TypeVar("T")
 
 READER_ROLE = "horror_reader"
-BEGIN = "begin"
+OPENINGS = "openings"
+SINGLE = "single_statement"
 HEALTH_CONNECTIONS = 1
 MAX_WAITING = 64
 BUSY = "the database is too slow or too busy; try again in a moment"
@@ -67,9 +73,18 @@ class Database:
         self._health_slot = asyncio.Semaphore(HEALTH_CONNECTIONS)
         self._threads = ThreadPoolExecutor(max_workers=total, thread_name_prefix="horror-web-db")
         self._engine = _engine(url, total, statement_timeout_seconds, deadline_seconds)
+        self._single = self._engine.execution_options(**{SINGLE: True})
 
-    async def run(self, work: Callable[[Connection], T], *, for_health: bool = False) -> T:
-        """Call `work` with a connection in a thread; health checks have a slot of their own.
+    async def run(
+        self, work: Callable[[Connection], T], *, for_health: bool = False, single_statement: bool = False
+    ) -> T:
+        """Call `work` with a connection in a thread; all its statements see one moment.
+
+        Args:
+            work: reads.
+            for_health: take the slot kept for health checks.
+            single_statement: `work` executes one statement only, so that one message carries its whole transaction.
+                Further statements would be as safe, but see moments of their own.
 
         Raises:
             Unavailable: no free slot in time, no connection, a statement that took too long, or another schema.
@@ -80,7 +95,7 @@ class Database:
         try:
             async with asyncio.timeout(self._deadline):
                 await self._wait_for(slot)
-                return await self._in_thread(work, slot)
+                return await self._in_thread(work, slot, self._single if single_statement else self._engine)
         except TimeoutError:
             raise Unavailable(BUSY) from None
 
@@ -91,8 +106,8 @@ class Database:
         finally:
             self._waiting -= 1
 
-    async def _in_thread(self, work: Callable[[Connection], T], slot: asyncio.Semaphore) -> T:
-        call = _Call(self._engine, work)
+    async def _in_thread(self, work: Callable[[Connection], T], slot: asyncio.Semaphore, engine: Engine) -> T:
+        call = _Call(engine, work)
         future = asyncio.get_running_loop().run_in_executor(self._threads, call.run)
         # The slot is given back when the thread is done, not when we stop waiting for it.
         future.add_done_callback(lambda done: _finish(done, slot))
@@ -132,7 +147,6 @@ class _Call:
     def _once(self) -> Any:
         with self._engine.connect() as connection:
             self._driver_connection = connection.connection.driver_connection
-            connection.exec_driver_sql(connection.connection.info[BEGIN])
             return self._work(connection)
 
     def abandon(self) -> None:
@@ -164,30 +178,47 @@ def _reason(error: DBAPIError | PoolTimeout) -> str:
 def _engine(url: str | URL, connections: int, statement_timeout: float, deadline: float) -> Engine:
     engine = create_engine(
         _psycopg2(url),
+        isolation_level="AUTOCOMMIT",  # transactions are opened and ended below: the driver would spend messages on it
         pool_size=connections,
         max_overflow=0,
         pool_timeout=deadline,
         pool_use_lifo=True,
+        pool_reset_on_return=None,
         connect_args={"connect_timeout": max(2, int(deadline)), "application_name": "horror-web"},
         hide_parameters=True,
     )
-    locals_ = f"SET LOCAL statement_timeout = {int(statement_timeout * 1000)}; SET LOCAL TimeZone = 'UTC'"
+    locals_ = f"SET LOCAL statement_timeout = {int(statement_timeout * 1000)}; SET LOCAL TimeZone = 'UTC'; "
     noted: list[str] = []
 
     @event.listens_for(engine, "connect")
-    def _read_only(connection: Any, record: Any) -> None:
-        # All of it holds for a transaction, not for the session: behind a pooler, as hosted servers have them, the
-        # session is shared with whoever writes. Repeatable read: all statements of an endpoint see one moment.
-        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-        record.info[BEGIN] = locals_
+    def _note_role(connection: Any, record: Any) -> None:
+        connection.autocommit = True
+        role = ""
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s AND pg_has_role(oid, 'MEMBER')", (READER_ROLE,))
             if cursor.fetchone():
-                record.info[BEGIN] += f"; SET LOCAL ROLE {READER_ROLE}"
+                role = f"SET LOCAL ROLE {READER_ROLE}; "
             elif not noted:
                 noted.append(READER_ROLE)
                 logger.warning("this login cannot act as %s; reading with its own rights, read-only", READER_ROLE)
-        connection.rollback()
+        # Statements sent in one message are one transaction that ends with the message; BEGIN makes it outlive that.
+        record.info[OPENINGS] = {
+            True: f"SET TRANSACTION READ ONLY; {locals_}{role}",
+            False: f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {locals_}{role}",
+        }
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def _open(connection: Connection, cursor: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
+        if cursor.connection.get_transaction_status() == TRANSACTION_STATUS_IDLE:
+            is_single = connection.get_execution_options().get(SINGLE, False)
+            statement = connection.info[OPENINGS][is_single] + statement
+        return statement, parameters
+
+    @event.listens_for(engine, "reset")
+    def _end(connection: Any, *_: Any) -> None:
+        if connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
+            with connection.cursor() as cursor:
+                cursor.execute("ROLLBACK")
 
     return engine
 

@@ -37,6 +37,14 @@ FORECAST_COLUMNS = """
     p.predicted_vote_average, p.vote_average_lower, p.vote_average_upper,
     p.actual_popularity, p.actual_vote_average, p.actual_vote_count"""
 
+SOME_PREDICTIONS = text(
+    f"SELECT p.tmdb_id, m.title, m.release_date, m.genres, m.poster_path, {FORECAST_COLUMNS}, "
+    "p.popularity_model_version, p.vote_average_model_version "
+    "FROM model_predictions p JOIN movies m USING (tmdb_id) "
+    "WHERE p.predicted_at = :predicted_at AND p.tmdb_id = ANY(:ids)"
+).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+"""Made once: what SQLAlchemy compiles from it is kept with it."""
+
 
 def _rows(connection: Connection, statement: str | TextClause, **values: Any) -> list[dict[str, Any]]:
     clause = text(statement) if isinstance(statement, str) else statement
@@ -211,17 +219,7 @@ def batch_keys(connection: Connection) -> list[tuple[Any, ...]]:
 
 def predictions(connection: Connection, ids: Sequence[int], *, predicted_at: datetime) -> dict[int, dict[str, Any]]:
     """A batch's predictions for a few films, by id, with what a reader wants to know of each film."""
-    rows = _rows(
-        connection,
-        text(
-            f"SELECT p.tmdb_id, m.title, m.release_date, m.genres, m.poster_path, {FORECAST_COLUMNS}, "
-            "p.popularity_model_version, p.vote_average_model_version "
-            "FROM model_predictions p JOIN movies m USING (tmdb_id) "
-            "WHERE p.predicted_at = :predicted_at AND p.tmdb_id = ANY(:ids)"
-        ).bindparams(bindparam("ids", type_=ARRAY(BigInteger))),
-        ids=list(ids),
-        predicted_at=predicted_at,
-    )
+    rows = _rows(connection, SOME_PREDICTIONS, ids=list(ids), predicted_at=predicted_at)
     return {row["tmdb_id"]: row for row in rows}
 
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import URL, Connection, Engine, text
@@ -39,6 +40,50 @@ def test_it_reads_as_horror_reader_and_cannot_write(database_url: URL) -> None:
     assert role == "horror_reader"
     assert isinstance(wrote, Unavailable)
     assert isinstance(raw, Unavailable)
+
+
+GUARDS = (
+    "SELECT concat_ws(' ', current_user, current_setting('transaction_read_only'), current_setting('TimeZone'), "
+    "current_setting('statement_timeout'))"
+)
+
+
+@pytest.mark.parametrize("single_statement", [True, False])
+def test_every_statement_is_guarded_and_the_session_stays_as_it_was(database_url: URL, single_statement: bool) -> None:
+    def twice(connection: Connection) -> list[object]:
+        return [value(GUARDS)(connection), value(GUARDS)(connection)]
+
+    def session(connection: Connection) -> object:
+        driver: Any = connection.connection.driver_connection  # past the guards, like a pooler's next client
+        with driver.cursor() as cursor:
+            cursor.execute(GUARDS)
+            return cursor.fetchone()[0]
+
+    async def one_after_the_other() -> tuple[object, list[object], object]:
+        database = Database(database_url, connections=1, statement_timeout_seconds=0.2)
+        try:
+            before = await database.run(session)
+            guards = await database.run(twice, single_statement=single_statement)
+            for broken in ("SELECT pg_sleep(5)", "SELECT nothing", "DELETE FROM movies RETURNING 1"):
+                with pytest.raises(Unavailable):
+                    await database.run(value(broken), single_statement=single_statement)
+            return before, guards, await database.run(session)
+        finally:
+            database.close()
+
+    before, guards, after = asyncio.run(one_after_the_other())
+    assert guards == ["horror_reader on UTC 200ms"] * 2
+    assert before == after != guards[0]
+
+
+def test_statements_of_one_call_see_one_moment(database_url: URL, engine: Engine) -> None:
+    def around_a_write(connection: Connection) -> tuple[object, object]:
+        before = value("SELECT count(*) FROM data_source")(connection)
+        with engine.begin() as writing:
+            writing.execute(text("INSERT INTO data_source VALUES (true, 'x', now(), 50)"))
+        return before, value("SELECT count(*) FROM data_source")(connection)
+
+    assert run(database_url, around_a_write) == [(0, 0)]
 
 
 def test_a_login_that_cannot_be_horror_reader_still_cannot_write(
