@@ -78,6 +78,11 @@ def _escape(text: str) -> str:
     return escape(text)
 
 
+def _say_beside(line: str) -> None:
+    """One line on standard error, as it is: it may hold brackets, and a log's lines are not folded."""
+    err.print(line, markup=False, soft_wrap=True)
+
+
 def _say_source(settings: Settings) -> None:
     if settings.is_demo:
         out.print(
@@ -129,12 +134,15 @@ def run() -> None:
 @app.command()
 def up() -> None:
     """Serve until Ctrl-C: Dagster's UI and daemon, dashboard and API."""
-    from horror_pipeline.server import serve
+    from horror_pipeline.environment import make_home
+    from horror_pipeline.server import reserved, serve
 
     settings = get_settings()
-    _say_source(settings)
-    with _ready(settings) as environment:
-        serve(environment, out)
+    make_home(settings)
+    with reserved(settings):
+        _say_source(settings)
+        with _ready(settings) as environment:
+            serve(environment, out)
 
 
 @app.command()
@@ -160,7 +168,7 @@ def exec_(
     """Run another command, like one of Dagster's, with everything it needs ready and exported."""
     from horror_pipeline.entrypoint import become
 
-    become(command, get_settings(), wait, err.print)
+    become(command, get_settings(), wait, _say_beside)
 
 
 @app.command()
@@ -317,7 +325,7 @@ def db_upgrade(wait: Annotated[float, typer.Option(min=0, help=WAIT_HELP)] = 0) 
     if not uses_embedded(settings):
         assert settings.database_url is not None  # noqa: S101 - for the type checker: uses_embedded saw it
         url = postgres_url(settings.database_url.get_secret_value())
-        engine = retried(lambda: store.connect(url), wait, err.print)
+        engine = retried(lambda: store.connect(url), wait, _say_beside)
         try:
             store.upgrade(engine)
         finally:

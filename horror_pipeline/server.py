@@ -5,13 +5,15 @@ What belongs here: which processes, their command lines and when each is ready. 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import signal
 import socket
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,16 +29,18 @@ from horror_pipeline.supervisor import Child, Supervisor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+POOL_SECONDS = 30
+"""Age at which the UI opens its database connections anew. It does not notice that one has died while idle, as all do
+when Postgres restarts or a hosted one falls asleep, and answers once with an error."""
+
 
 def serve(environment: Environment, out: Console) -> None:
     """Serve until SIGINT or SIGTERM; leave no process behind.
 
     Raises:
-        HorrorError: a port is in use, or a process would not start or keeps dying.
+        HorrorError: a process would not start or keeps dying.
     """
     settings = environment.settings
-    for port, name in ((settings.horror_ui_port, "HORROR_UI_PORT"), (settings.horror_web_port, "HORROR_WEB_PORT")):
-        require_free_port(settings.horror_web_host, port, name)
     _reap()
     # Children run where no `.env` lies: Dagster would let it override what is exported here.
     last_command = _stop_embedded(settings) if environment.is_embedded else ()
@@ -54,6 +58,28 @@ def serve(environment: Environment, out: Console) -> None:
         say("stopping …")
     finally:
         supervisor.stop()
+
+
+@contextmanager
+def reserved(settings: Settings) -> Iterator[None]:
+    """Make sure, before anything is started, that this home and these ports are served by nobody else.
+
+    Two at once would hand each other's runs the wrong code server, and take them for dead. The kernel frees the lock
+    of a killed process.
+
+    Raises:
+        HorrorError: another `horror up` serves this home, or a port is in use; names what to do.
+    """
+    with (settings.dagster_home / "up.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise HorrorError(
+                f"another `horror up` serves {settings.horror_home}; stop it, or set HORROR_HOME to another folder"
+            ) from None
+        for port, name in ((settings.horror_ui_port, "HORROR_UI_PORT"), (settings.horror_web_port, "HORROR_WEB_PORT")):
+            require_free_port(settings.horror_web_host, port, name)
+        yield
 
 
 def children(settings: Settings) -> Sequence[Child]:
@@ -76,7 +102,8 @@ def children(settings: Settings) -> Sequence[Child]:
         ),
         Child(
             "Dagster UI",
-            [str(bin_ / "dagster-webserver"), "-h", host, "-p", str(settings.horror_ui_port), "-w", str(workspace)],
+            [str(bin_ / "dagster-webserver"), "-h", host, "-p", str(settings.horror_ui_port), "-w", str(workspace)]
+            + ["--db-pool-recycle", str(POOL_SECONDS)],
             logs / "webserver.log",
             answers(f"{url(settings, settings.horror_ui_port)}/server_info"),
         ),

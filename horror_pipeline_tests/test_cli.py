@@ -17,6 +17,7 @@ from sqlalchemy import URL, text
 
 from horror_pipeline import cli
 from horror_pipeline.demo.server import serve
+from horror_pipeline.server import free_port
 from horror_pipeline.warehouse import store
 
 V3 = "0123456789abcdef" * 2
@@ -142,13 +143,26 @@ def test_a_read_only_home_is_said(horror: Horror, monkeypatch: pytest.MonkeyPatc
     assert_one_line(horror("run"), "HORROR_HOME", "/proc/horror")
 
 
-def test_a_port_in_use_names_the_setting(horror: Horror, monkeypatch: pytest.MonkeyPatch, database_url: URL) -> None:
-    monkeypatch.setenv("DATABASE_URL", given(database_url))
+def test_waiting_for_a_database_is_told_on_one_line(horror: Horror, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://horror:s3cret@127.0.0.1:{free_port()}/{'long_name_' * 6}")
+    _, _, err = horror("db", "upgrade", "--wait", "0.6")
+    waiting, ended = err.splitlines()
+    assert waiting.startswith("waiting for the database: cannot use database") and ended.startswith("horror: ")
+    assert "s3cret" not in err
+
+
+@pytest.mark.parametrize("name", ["HORROR_UI_PORT", "HORROR_WEB_PORT"])
+def test_a_port_in_use_is_said_before_anything_is_started(
+    horror: Horror, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        monkeypatch.setenv("HORROR_UI_PORT", str(taken.getsockname()[1]))
-        assert_one_line(horror("up"), "HORROR_UI_PORT")
+        monkeypatch.setenv("HORROR_UI_PORT", str(free_port()))
+        monkeypatch.setenv("HORROR_WEB_PORT", str(free_port()))
+        monkeypatch.setenv(name, str(taken.getsockname()[1]))
+        assert_one_line(horror("up"), name)
+    assert not list(tmp_path.rglob("PG_VERSION"))
 
 
 def test_a_backfill_outside_the_partitions_says_which_there_are(horror: Horror) -> None:

@@ -76,6 +76,21 @@ def test_a_free_port_is_fine() -> None:
     server.require_free_port("127.0.0.1", server.free_port(), "HORROR_UI_PORT")
 
 
+def test_a_home_is_served_once_at_a_time(settings: Settings) -> None:
+    first, again = (
+        settings.model_copy(update={"horror_ui_port": server.free_port(), "horror_web_port": server.free_port()})
+        for _ in range(2)
+    )
+    with (
+        server.reserved(first),
+        pytest.raises(HorrorError, match=r"another `horror up` serves .*; stop it, or set HORROR_HOME"),
+        server.reserved(again),
+    ):
+        pass
+    with server.reserved(again):  # what is over holds up nothing
+        pass
+
+
 @pytest.mark.parametrize(("status", "answers"), [(200, True), (503, False)])
 def test_a_page_answers_with_200(answering: Answering, status: int, answers: bool) -> None:
     answering.status = status
