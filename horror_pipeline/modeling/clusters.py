@@ -20,6 +20,8 @@ FEWEST_FILMS = 60
 MOST_FILMS_FITTED = 20_000
 NAMED_PARTS = 3
 """Features at most that a group is named after."""
+HIGH = {"season_sin": "spring", "season_cos": "winter"}
+"""When a place in the year, as sine and cosine, is at its highest."""
 
 MORE_THAN_USUAL = 0.15
 """How much commoner than among all films a flag must be to be worth naming."""
@@ -76,7 +78,7 @@ def _profiles(filled: pd.DataFrame, labels: np.ndarray, inputs: Inputs) -> pd.Da
         surplus = (mean - usual)[list(inputs.flags)].sort_values(ascending=False)
         flags = [str(name) for name, more in surplus.items() if more >= MORE_THAN_USUAL][:NAMED_PARTS]
         high = ((mean - usual) / spread)[list(inputs.numbers)].sort_values(ascending=False)
-        words = [_words(flag) for flag in flags] or [f"higher {_words(str(high.index[0]))}"]
+        words = [_words(flag) for flag in flags] or [HIGH.get(str(high.index[0]), f"higher {_words(str(high.index[0]))}")]
         rows.append(
             {"cluster": label, "name": ", ".join(words), "films": int((labels == label).sum()), **mean.to_dict()}
         )

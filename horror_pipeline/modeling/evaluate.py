@@ -4,11 +4,12 @@ What belongs here: the rolling origins, the walk along them, and metrics. What d
 
 The films, sorted by release date, are cut at every tenth from half of them on. Each block, `o0` to `o4`, is predicted
 by models fitted on all earlier films, so every prediction is of a film later than its training. Blocks before the half
-(`o-1`, `o-2`) are not scored: they calibrate the intervals of `o0` where those are to be measured too.
+(`o-1`, `o-2`) are not scored: they calibrate the intervals of the first scored ones.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,9 @@ from horror_pipeline.modeling.threads import one_thread
 BLOCKS_SCORED = 5
 FEWEST_ROWS = 30
 """Films needed before a block, to be worth fitting."""
+
+MOST_BLOCKS_BEFORE = 2
+"""Blocks at most that are walked only to calibrate: before them there is little to learn from."""
 
 MOST_FILMS_SHUFFLED = 300
 """Films the importance of features is measured on."""
@@ -120,6 +124,31 @@ def walk_forward(
             prepare, fitted, frame = _step(spec, inputs, films, votes, recipes, seed, block)
             frames.append(frame)
     return Walk(pd.concat(frames, ignore_index=True), prepare, fitted, blocks[-1])
+
+
+def calibration(
+    spec: ModelSpec, inputs: Inputs, films: pd.DataFrame, seed: int, algorithms: Sequence[str], wanted: int
+) -> list[pd.DataFrame]:
+    """Predict films released before the scored blocks, so that intervals of the first of those can be measured.
+
+    Args:
+        spec: the model.
+        inputs: the columns it may use.
+        films: as in `walk_forward`.
+        seed: of everything random.
+        algorithms: candidates to predict with.
+        wanted: films to calibrate on; as few blocks are walked as hold so many.
+
+    Returns:
+        A frame per block, as that of a `Walk` but of these candidates alone; none where too few films come before.
+    """
+    votes = films["vote_count"].fillna(0).to_numpy(dtype="float64")
+    scored = votes >= MIN_VOTES_SCORED
+    before = min(MOST_BLOCKS_BEFORE, math.ceil(wanted / max(1.0, scored.sum() / 10)))
+    recipes = {name: recipe for name, recipe in candidates(spec).items() if name in algorithms}
+    blocks = [one for one in rolling_origins(films["release_date"], scored, -before) if not one.is_scored]
+    with one_thread():
+        return [_step(spec, inputs, films, votes, recipes, seed, block)[2] for block in blocks]
 
 
 def _step(

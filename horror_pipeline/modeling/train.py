@@ -90,7 +90,7 @@ class Training:
         outcome: what happened to the champion.
         reason: why, in words.
         version: the new champion; None where the old one stays, or there is none.
-        forward: the walk forward of all candidates; None where nothing was fitted.
+        forward: the walk forward of all candidates, with earlier films that calibrate; None where nothing was fitted.
         best: the best candidate of the walk.
         scores: metrics by candidate.
     """
@@ -179,15 +179,18 @@ def _train(
         return Training("skipped", "there are too few films before the newest ones to learn from")
     scores = {name: evaluate.score(spec, walk.frame, name) for name in candidates(spec)}
     decision = _decide(spec, walk.frame, scores, usable, learnt, now)
-    for name in {decision.algorithm, *BASELINES}:
-        scores[name]["interval"] = intervals.coverage(spec, walk.frame, name)
+    shown = (decision.algorithm, *BASELINES)
+    earlier = evaluate.calibration(spec, inputs, learnt, seed, shown, intervals.WINDOW)
+    forward = pd.concat([*earlier, walk.frame], ignore_index=True)
+    for name in shown:
+        scores[name]["interval"] = intervals.coverage(spec, forward, name)
     reason = decision.reason
     if champion is not None and champion.refusal:
         reason = f"{champion.refusal}; {reason}"
     version = None
     if decision.outcome in ("promoted", "renewed"):
         version = _fit(spec, inputs, learnt, walk, scores, decision.algorithm, data, seed)
-    return Training(decision.outcome, reason, version, walk.frame, decision.algorithm, scores)
+    return Training(decision.outcome, reason, version, forward, decision.algorithm, scores)
 
 
 def _fit(

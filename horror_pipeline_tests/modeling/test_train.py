@@ -49,6 +49,7 @@ def test_every_model_beats_the_constant_where_there_is_something_to_learn(
     assert result.version.metrics["mean"]["mae"] < result.version.baseline_metrics["constant"]["mean"]["mae"]
     assert set(result.version.metrics["mean"]) >= {"mae", "rmse", "r2", "spearman"}
     assert 0.5 < result.version.metrics["interval"]["coverage"] <= 1
+    assert set(result.version.metrics["interval"]["origins"]) == {"o0", "o1", "o2", "o3", "o4"}
     assert set(result.version.baseline_metrics) == {"constant", "linear"}
 
 

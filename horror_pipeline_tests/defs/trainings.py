@@ -1,0 +1,63 @@
+"""Running the assets of learning over films of a test's own, against an empty warehouse."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from sqlalchemy import Engine, text
+
+from horror_pipeline.defs import features, models, predictions
+from horror_pipeline.defs.automation import range_tags
+from horror_pipeline.modeling.specs import MODELS
+from horror_pipeline.settings import Settings
+from horror_pipeline.warehouse import store, tables
+from horror_pipeline_tests.modeling.films import AS_OF
+
+TRAINING = (
+    features.movie_features,
+    *(getattr(models, name) for name in MODELS),
+    predictions.model_predictions,
+    predictions.rating_class,
+    predictions.movie_clusters,
+)
+LEARNT = ("movie_features", "model_versions", "model_predictions", "rating_class", "movie_clusters")
+
+
+class Learning:
+    """Runs the assets against one warehouse; `now` is the clock."""
+
+    def __init__(self, engine: Engine, instance: dg.DagsterInstance) -> None:
+        self.engine, self.instance, self.now = engine, instance, AS_OF
+
+    def run(self, *assets: dg.AssetsDefinition, days: tuple[str, str] | None = None) -> dict[str, dict[str, Any]]:
+        self.last = dg.materialize(
+            assets or TRAINING,
+            instance=self.instance,
+            tags=range_tags(*days) if days else {},
+            resources={"warehouse": self.engine, "settings": Settings(_env_file=None), "clock": lambda: self.now},
+        )
+        return {
+            event.asset_key.to_user_string(): {
+                name: entry.value for name, entry in event.materialization.metadata.items()
+            }
+            for event in self.last.get_asset_materialization_events()
+            if event.asset_key is not None
+        }
+
+    def store(self, films: pd.DataFrame, observed_at: dt.datetime = AS_OF) -> None:
+        rest = {"is_adult": False, "first_seen_at": AS_OF, "observed_at": observed_at, "details_fetched_at": AS_OF}
+        with self.engine.begin() as connection:
+            store.copy_upsert(connection, tables.movies, ({**row, **rest} for row in films.to_dict("records")))
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+
+    def value(self, query: str) -> Any:
+        return self.rows(query)[0][0]
+
+    def stored(self) -> dict[str, list[tuple[Any, ...]]]:
+        return {table: self.rows(f"SELECT xmin::text, * FROM {table} ORDER BY 2, 3") for table in LEARNT}
