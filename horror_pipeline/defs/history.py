@@ -6,7 +6,7 @@ file is read, which value wins, SQL.
 
 import datetime as dt
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -88,18 +88,22 @@ def movie_snapshots(
     of the listing read on that very day, where there was one. A day is replaced as a whole. Films found since gain
     their past when their days are taken again. Days whose export cannot be had fail the run; the others stay.
     """
-    taken = _take_days(context, warehouse, tmdb, clock)
-    if taken.awaited and not taken.failed:
-        context.log.warning("; ".join(taken.awaited.values()) + "; skipped, the next scheduled run takes it")
+    taken = _Taken()
+    try:
+        _take_days(context, warehouse, tmdb, clock, taken)
+    except BaseException:
+        _record(context, taken.done)  # what is stored is stored, whatever ended the run
+        raise
     if taken.failed or taken.awaited:
         # Without an output Dagster records none of the run's partitions by itself: neither those that failed.
-        for day, figures in taken.done.items():
-            context.log_event(dg.AssetMaterialization(context.asset_key, metadata=figures, partition=str(day)))
+        _record(context, taken.done)
+    for day, reason in taken.awaited.items():
+        context.log.warning(f"{reason}; skipped, the next scheduled run takes it")
+        context.log_event(dg.AssetObservation(context.asset_key, partition=str(day), metadata={"skipped": reason}))
     if taken.failed:
-        told = "; ".join((taken.failed | taken.awaited).values())
-        asked = len(context.partition_keys)
-        short = f"{asked - len(taken.done)} of {asked} days could not be taken, the others are stored: "
-        raise ExportUnavailable(f"{short if asked > 1 else ''}{told}")
+        if taken.done:
+            yield from _judge(warehouse, sorted(taken.done), clock().date())
+        raise ExportUnavailable(_why_failed(taken, len(context.partition_keys)))
     judged = _judge(warehouse, sorted(taken.done), clock().date())
     if taken.awaited:
         yield from judged
@@ -107,6 +111,12 @@ def movie_snapshots(
         for day, figures in taken.done.items():
             context.add_asset_metadata(figures, partition_key=str(day))
         yield dg.MaterializeResult(check_results=judged)
+
+
+def _record(context: dg.AssetExecutionContext, done: Mapping[dt.date, Figures]) -> None:
+    """Mark days as materialised without an output of the run."""
+    for day, figures in done.items():
+        context.log_event(dg.AssetMaterialization(context.asset_key, metadata=figures, partition=str(day)))
 
 
 @dataclass
@@ -118,7 +128,19 @@ class _Taken:
     awaited: dict[dt.date, str] = field(default_factory=dict)
 
 
-def _take_days(context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClient, clock: Clock) -> _Taken:
+def _why_failed(taken: _Taken, asked: int) -> str:
+    told = "; ".join((taken.failed | taken.awaited).values())
+    if asked == 1:
+        return told
+    if not taken.done:
+        return f"none of the {asked} days could be taken: {told}"
+    return f"{asked - len(taken.done)} of {asked} days could not be taken, the others are stored: {told}"
+
+
+def _take_days(
+    context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClient, clock: Clock, taken: _Taken
+) -> None:
+    """Take the days of the run one after the other, telling in `taken` what became of each."""
     wanted = days_of(context)
     with warehouse.begin() as connection:
         known = history.known_ids(connection)
@@ -130,11 +152,10 @@ def _take_days(context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbC
         least = int(LEAST_LINES_PER_FILM * len(known))
         return read_export(tmdb, day, known, now=clock(), least_lines=least)
 
-    taken = _Taken()
     progress = Progress(context.log, "days of history", len(wanted))
     for day, reading in _in_flight(wanted, read):
         try:
-            taken.done[day] = _store(warehouse, day, reading.result())
+            taken.done[day] = _store(warehouse, day, reading.result(), len(known))
         except ExportUnavailable as error:
             kind = taken.awaited if is_awaited(day, clock()) else taken.failed
             kind[day] = str(error)
@@ -144,7 +165,6 @@ def _take_days(context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbC
             break
         progress.advance()
     progress.finish()
-    return taken
 
 
 def _in_flight(
@@ -165,7 +185,7 @@ def _in_flight(
                 waiting.cancel()
 
 
-def _store(warehouse: Engine, day: dt.date, export: Export) -> Figures:
+def _store(warehouse: Engine, day: dt.date, export: Export, films: int) -> Figures:
     """Make the day's rows what the export and that day's listing say, in one transaction."""
     import pandas as pd
 
@@ -176,6 +196,7 @@ def _store(warehouse: Engine, day: dt.date, export: Export) -> Figures:
         history.lock_day(connection, day)
         listed = pd.DataFrame(history.listed_on(connection, day), columns=columns)
         stored = pd.DataFrame(history.stored_day(connection, day), columns=[*columns, "source"])
+        history.ensure_months(connection, [day])  # dropped since the run began? now that it was read, it stays
         rows = snapshot_of_day(day, export.popularity, listed, stored)
         counts = history.replace_day(connection, day, {name: rows[name].tolist() for name in COLUMNS})
     return {
@@ -186,6 +207,7 @@ def _store(warehouse: Engine, day: dt.date, export: Export) -> Figures:
         "from_listing": int((rows["source"] == LISTING).sum()),
         "with_votes": int(rows["vote_count"].notna().sum()),
         "without_popularity": export.without_popularity,
+        "films_without_row": films - counts.rows,
         "export_lines": export.lines,
         "export_bytes": export.received_bytes,
         "export_malformed": export.malformed,

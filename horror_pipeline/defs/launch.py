@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import dagster as dg
 from sqlalchemy import Engine
@@ -34,7 +35,7 @@ class JobResult:
         run_id: Dagster's id of the run.
         success: whether every step succeeded.
         failures: one line per failed step, without traceback.
-        metadata: the last materialisation's figures by asset key, numbers and texts only.
+        metadata: the last materialisation's (or observation's) figures by asset key, numbers and texts only.
     """
 
     job_name: str
@@ -85,16 +86,22 @@ ADDED_UP = {"dagster/partition_row_count", "new", "changed", "unchanged", "rejec
 def _figures(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, int | float | str]]:
     figures: dict[str, dict[str, int | float | str]] = {}
     for event in result.all_events:
-        if not event.is_step_materialization or event.asset_key is None:
+        if event.asset_key is None or not (event.is_step_materialization or event.is_asset_observation):
             continue
         told = figures.setdefault(event.asset_key.to_user_string(), {})
-        for key, entry in event.step_materialization_data.materialization.metadata.items():
+        for key, entry in _told_by(event).items():
             value, before = entry.value, told.get(key)
             if key in ADDED_UP and isinstance(value, int) and isinstance(before, int):
                 told[key] = before + value
             elif isinstance(value, int | float | str):
                 told[key] = value
     return figures
+
+
+def _told_by(event: dg.DagsterEvent) -> Mapping[str, dg.MetadataValue[Any]]:
+    if event.is_step_materialization:
+        return event.step_materialization_data.materialization.metadata
+    return event.asset_observation_data.asset_observation.metadata
 
 
 def pending_change_days(warehouse: Engine, today: dt.date) -> tuple[str, str] | None:

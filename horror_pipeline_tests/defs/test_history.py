@@ -11,12 +11,12 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from sqlalchemy import Engine, insert, text
+from sqlalchemy import Connection, Engine, insert, text
 
 from horror_pipeline.defs.automation import range_tags
 from horror_pipeline.defs.history import movie_snapshots
 from horror_pipeline.errors import ExportUnavailable, Unavailable
-from horror_pipeline.warehouse import store
+from horror_pipeline.warehouse import history, store
 from horror_pipeline.warehouse.tables import discover_pages, movies
 from horror_pipeline_tests.defs.runs import checks, figures
 
@@ -132,6 +132,7 @@ def test_a_range_of_days_is_one_run_with_every_day_materialised(runs: Runs) -> N
         "from_listing": 0,
         "with_votes": 0,
         "without_popularity": 0,
+        "films_without_row": 0,
         "export_lines": 100,
         "export_bytes": len(runs.exports.bodies[TODAY]),
         "export_malformed": 0,
@@ -159,6 +160,47 @@ def test_days_that_cannot_be_had_fail_the_run_and_the_others_land(runs: Runs) ->
     assert runs.materialised == {str(day_before(4)), str(day_before(2)), str(TODAY)}
 
 
+def test_days_that_land_are_checked_though_others_of_the_run_fail(runs: Runs) -> None:
+    del runs.exports.bodies[day_before(2)]
+    runs.exports.put(TODAY, {tmdb_id: (1.0 + tmdb_id / 10) / 20 for tmdb_id in range(1, 101)})
+    found = checks(runs.run(day_before(4), TODAY, succeeds=False))
+    assert not found["scale_holds"].passed
+    assert found["no_future_dates"].passed
+
+
+def test_of_days_that_all_fail_nothing_is_said_to_be_stored(runs: Runs) -> None:
+    runs.exports.bodies.clear()
+    result = runs.run(day_before(2), day_before(1), succeeds=False)
+    assert f"none of the 2 days could be taken: the id export of {day_before(2)}" in failure(result)
+    assert not checks(result)
+
+
+def test_days_stored_before_an_error_of_ours_are_marked(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def replace_day(connection: Connection, day: dt.date, values: Mapping[str, Any]) -> history.DayCounts:
+        if day == day_before(2):
+            raise RuntimeError("the disk is full")
+        return replaced(connection, day, values)
+
+    replaced = history.replace_day
+    monkeypatch.setattr(history, "replace_day", replace_day)
+    assert "the disk is full" in failure(runs.run(day_before(4), TODAY, succeeds=False))
+    assert runs.materialised == {str(day_before(4)), str(day_before(3))}
+
+
+def test_a_month_dropped_while_its_days_are_taken_is_made_again(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def known_ids(connection: Connection) -> set[int]:
+        with runs.engine.begin() as other:  # as retention does, after the run looked and before it stores
+            other.execute(text("DROP TABLE IF EXISTS movie_snapshots_2026_11"))
+        return known(connection)
+
+    known, made = history.known_ids, history.ensure_months
+    runs.run(TODAY)
+    monkeypatch.setattr(history, "known_ids", known_ids)
+    monkeypatch.setattr(history, "ensure_months", lambda connection, days: len(days) > 1 or made(connection, days))
+    runs.run(day_before(1), TODAY)
+    assert {day for (day,) in runs.rows("snapshot_date")} == {day_before(1), TODAY}
+
+
 def test_a_file_that_cannot_be_trusted_leaves_the_days_rows_as_they_were(runs: Runs) -> None:
     runs.run(TODAY)
     before = runs.rows()
@@ -184,6 +226,10 @@ def test_today_before_its_hour_is_skipped_with_the_reason_and_the_others_land(ru
     logs = [record.message for record in runs.instance.all_logs(runs.instance.get_runs()[0].run_id)]
     reason = f"the id export of {TODAY} is not out yet; TMDB publishes it by {TODAY} 08:00 UTC"
     assert any(reason in message and "skipped" in message for message in logs)
+    (skipped,) = runs.instance.fetch_observations(KEY, limit=5).records
+    assert skipped.partition_key == str(TODAY)
+    assert skipped.asset_observation is not None
+    assert skipped.asset_observation.metadata["skipped"].value == reason
 
 
 def test_a_skipped_day_is_neither_done_nor_failed(runs: Runs) -> None:
