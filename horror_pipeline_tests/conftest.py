@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -46,13 +47,19 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
         yield admin
 
 
-@pytest.fixture
-def database_url(postgres: URL) -> Iterator[URL]:
-    """The URL of an empty, migrated database of the test's own."""
+@contextmanager
+def _database(postgres: URL) -> Iterator[URL]:
     name = f"test_{next(_numbers)}"
     _administer(postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     yield postgres.set(database=name)
     _administer(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database_url(postgres: URL) -> Iterator[URL]:
+    """The URL of an empty, migrated database of the test's own."""
+    with _database(postgres) as url:
+        yield url
 
 
 @pytest.fixture
@@ -61,6 +68,15 @@ def engine(database_url: URL) -> Iterator[Engine]:
     engine = store.connect(database_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def module_engine(postgres: URL) -> Iterator[Engine]:
+    """An engine on a database that the tests of a module share: for those that only read what was dear to fill in."""
+    with _database(postgres) as url:
+        engine = store.connect(url)
+        yield engine
+        engine.dispose()
 
 
 def _administer(url: URL, *statements: str) -> None:

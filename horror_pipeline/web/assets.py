@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import resources
 
 from starlette.requests import Request
@@ -47,7 +47,7 @@ class Assets:
         self._own = {
             entry.name: _read(entry) for entry in sorted(own.iterdir(), key=lambda entry: entry.name) if entry.is_file()
         }
-        self._plotly = _read(resources.files("plotly") / "package_data" / PLOTLY)
+        self._plotly = _plotly()
         together = "".join(file.digest for file in self._own.values())
         self._version = hashlib.sha256(together.encode()).hexdigest()[:12]
 
@@ -59,10 +59,10 @@ class Assets:
             raise KeyError(name)
         return f"/static/{self._version}/{name}"
 
-    @cached_property
+    @property
     def plotly_style_ids(self) -> list[str]:
         """Ids of the elements plotly.js would fill with inline CSS, which our policy forbids, unless they exist."""
-        return [match.decode() for match in INLINE_STYLE_ID.findall(self._plotly.content)]
+        return _inline_style_ids()
 
     def respond(self, request: Request, version: str, name: str) -> Response:
         """The file as a response; 404 for an unknown name or another version."""
@@ -74,6 +74,17 @@ class Assets:
         if "gzip" in request.headers.get("accept-encoding", ""):
             body, headers["content-encoding"] = file.zipped, "gzip"
         return Response(body, media_type=file.content_type, headers=headers)
+
+
+@cache
+def _plotly() -> StaticFile:
+    """Four megabytes, read and zipped once however many applications a process makes."""
+    return _read(resources.files("plotly") / "package_data" / PLOTLY)
+
+
+@cache
+def _inline_style_ids() -> list[str]:
+    return [match.decode() for match in INLINE_STYLE_ID.findall(_plotly().content)]
 
 
 def _read(entry: resources.abc.Traversable) -> StaticFile:

@@ -191,6 +191,14 @@ class MovieDetail(MovieSummary):
     collection_name: str | None
     observed_at: datetime
     gone_at: datetime | None = Field(description="When TMDB first said it no longer exists; null: it exists.")
+    high_rated_probability: float | None = Field(
+        description="Chance, 0 to 1, that it is among the better rated half, from what is known before release."
+    )
+    is_high_rated: bool | None = Field(description="Whether it is among the better rated half; null: too few votes.")
+    cluster_name: str | None = Field(
+        description="What stands out in the group of films it is nearest to, by genres, language, season and title.",
+        examples=["october"],
+    )
 
 
 class Snapshot(BaseModel):

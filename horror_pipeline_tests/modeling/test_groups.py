@@ -54,6 +54,7 @@ def test_similar_films_are_in_one_group() -> None:
     assert list(sizes.index) == list(range(CLUSTERS))
     assert found.profiles["films"].tolist() == sizes.tolist()
     assert found.films["cluster_name"].str.len().min() > 0
+    assert not found.films["cluster_name"].str.contains(" sin| cos").any()  # a season has a name
     assert np.isfinite(found.films["distance"]).all()
     pd.testing.assert_frame_equal(found.films, cluster(BEFORE, films(300, upcoming=10)).films)  # type: ignore[union-attr]
 

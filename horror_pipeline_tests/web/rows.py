@@ -111,6 +111,27 @@ def add_model(engine: Engine, model_name: str = "rating_after_release", **values
         connection.execute(insert(tables.model_versions), row)
 
 
+def add_groups(
+    engine: Engine, tmdb_id: int, *, is_high_rated: bool | None = True, cluster_name: str = "october"
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            insert(tables.rating_class),
+            {
+                "tmdb_id": tmdb_id,
+                "predicted_at": NOW,
+                "is_high_rated": is_high_rated,
+                "predicted_is_high_rated": True,
+                "high_rated_probability": 0.81,
+                "model_version": "c1",
+            },
+        )
+        connection.execute(
+            insert(tables.movie_clusters),
+            {"tmdb_id": tmdb_id, "clustered_at": NOW, "cluster": 1, "cluster_name": cluster_name, "distance": 1.0},
+        )
+
+
 def add_outcome(engine: Engine, tmdb_id: int, outcome_date: date = TODAY, **values: Any) -> None:
     row = {
         "predicted_at": NOW - timedelta(days=1),

@@ -170,6 +170,17 @@ def test_a_film_has_its_history_and_the_last_prediction_of_each_day(client: Test
     assert [row["predicted_popularity"] for row in found["predictions"]] == [13.0, 0.0]
 
 
+def test_a_film_has_its_class_and_group_where_there_are_any(client: TestClient, engine: Engine) -> None:
+    rows.add_film(engine, 7)
+    rows.add_film(engine, 8)
+    rows.add_groups(engine, 7)
+
+    films = [client.get(f"/api/movies/{tmdb_id}").json()["movie"] for tmdb_id in (7, 8)]
+
+    fields = ("high_rated_probability", "is_high_rated", "cluster_name")
+    assert [[film[field] for field in fields] for film in films] == [[0.81, True, "october"], [None, None, None]]
+
+
 def test_an_unknown_film_is_404_with_a_reason(client: TestClient) -> None:
     answer = client.get("/api/movies/12345")
 

@@ -98,6 +98,21 @@ def test_every_section_shows_its_data_without_a_complaint(open_page: Open) -> No
     assert watched.elsewhere == []
 
 
+@pytest.mark.usefixtures("filled")
+def test_a_film_tells_its_prediction_its_class_and_its_group(open_page: Open, engine: Engine) -> None:
+    rows.add_groups(engine, 1, is_high_rated=False)
+    watched = open_page("/?film=1")
+    film = watched.page.locator("#film")
+
+    expect(film).to_contain_text("6.0 from 100 votes")
+    expect(film).to_contain_text("predicted 6.5 (5.5 – 7.5)")
+    expect(film).to_contain_text("81 % likely among the better rated half, told before release; it is not")
+    expect(film).to_contain_text("films that stand out by: october.")
+    expect(film.locator(".main-svg").first).to_be_visible()
+    expect(film.locator("a")).to_have_count(0)  # made-up films have no page at TMDB
+    assert watched.complaints == []
+
+
 def test_an_empty_database_says_what_to_run_and_fills_by_itself(open_page: Open, engine: Engine) -> None:
     watched = open_page()
     expect(watched.page.locator("#empty")).to_contain_text("make run")
@@ -113,6 +128,7 @@ def test_an_empty_database_says_what_to_run_and_fills_by_itself(open_page: Open,
 def test_titles_are_text_and_never_html(open_page: Open, engine: Engine) -> None:
     rows.add_source(engine)
     rows.add_film(engine, 1, HOSTILE, overview=HOSTILE, tagline=HOSTILE, directors=[HOSTILE], original_title=HOSTILE)
+    rows.add_groups(engine, 1, cluster_name=HOSTILE)
     rows.add_prediction(engine, 1, actual_vote_average=2.0)
     rows.add_snapshots(engine, 1, {rows.TODAY: 3.0})
     watched = open_page("/?film=1")
@@ -233,6 +249,8 @@ def test_pictures_that_cannot_be_loaded_leave_no_trace(open_page: Open, engine: 
 
     expect(page.locator("#popular-body img")).to_have_count(1)
     assert page.evaluate("document.querySelector('#popular-body img').naturalWidth") > 0
+    page.locator("#popular-body .film", has_text="Seen").click()
+    expect(page.locator("#film a")).to_have_attribute("href", "https://www.themoviedb.org/movie/1")
 
 
 @pytest.mark.skipif(not AXE, reason="set AXE_CORE to the path of axe.min.js")

@@ -16,8 +16,9 @@ from horror_pipeline_tests.web.rows import NOW, TODAY
 FILMS, BATCHES = 6_000, 8
 
 
-@pytest.fixture
-def full(engine: Engine) -> Iterator[Connection]:
+@pytest.fixture(scope="module")
+def full(module_engine: Engine) -> Iterator[Connection]:
+    engine = module_engine
     rows.add_source(engine)
     rows.add_snapshots(engine, 10_000_000, {TODAY - timedelta(days=back): 1.0 for back in range(30)})
     with engine.begin() as connection:
@@ -34,6 +35,10 @@ def full(engine: Engine) -> Iterator[Connection]:
             "INSERT INTO prediction_outcomes (predicted_at, tmdb_id, outcome_date, horizon, stage) "
             f"SELECT '{NOW}', n, date '{TODAY}' - d, '1d', 'after_release' FROM generate_series(1, {FILMS}) n, "
             "generate_series(0, 9) d",
+            "INSERT INTO rating_class (tmdb_id, predicted_at, predicted_is_high_rated, high_rated_probability, "
+            f"model_version) SELECT n, '{NOW}', true, 0.5, 'c1' FROM generate_series(1, {FILMS}) n",
+            "INSERT INTO movie_clusters (tmdb_id, clustered_at, cluster, cluster_name, distance) "
+            f"SELECT n, '{NOW}', 1, 'october', 1 FROM generate_series(1, {FILMS}) n",
         ):
             connection.execute(text(statement))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

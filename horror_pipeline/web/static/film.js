@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { draw, hideTip } from "./charts.js";
-import { asTable, byId, day, h, popularity, rating, show, votes, year } from "./dom.js";
+import { asTable, byId, day, h, percent, popularity, rating, show, votes, year } from "./dom.js";
 import { interval, popularityScale, ratingScale } from "./marks.js";
 
 const POSTERS = "https://image.tmdb.org/t/p/w342";
@@ -75,7 +75,9 @@ function showFilm(data) {
       people("Directed by", movie.directors), people("With", movie.cast_names))),
     h("div", { class: "facts" },
       figure("Popularity", popularity(movie.popularity), newest && forecast(newest, "popularity", popularity, movie.popularity)),
-      figure("Rating", movie.vote_average === null ? "no votes" : `${rating(movie.vote_average)} from ${votes(movie.vote_count)}`, newest && forecast(newest, "vote_average", rating, movie.vote_average))),
+      figure("Rating", movie.vote_average === null ? "no votes" : `${rating(movie.vote_average)} from ${votes(movie.vote_count)}`, newest && forecast(newest, "vote_average", rating, movie.vote_average), betterHalf(movie))),
+    movie.cluster_name && h("p", { class: "small muted" }, "Grouped, by genres, language, season and title, with films that stand out by: ", h("strong", {}, movie.cluster_name), "."),
+    onTmdb(movie),
     h("h3", {}, "Popularity day by day"),
     predictions.length > 0 && h("p", { class: "key", "aria-hidden": "true" }, h("span", { class: "key-real" }), " real ", h("span", { class: "key-predicted" }), " predicted that day, with its interval"),
     data.history.length || predictions.length ? chart : h("p", { class: "none-yet" }, "No snapshot of it has been taken yet."),
@@ -89,8 +91,18 @@ function facts(movie) {
   return [movie.release_date ? day(movie.release_date) : "no date yet", minutes, movie.genres.join(", "), original, movie.status !== "Released" && movie.status, movie.gone_at && "no longer on TMDB"].filter(Boolean).join(" · ");
 }
 
+// Made-up films have no page there.
+const onTmdb = (movie) => document.body.dataset.posters === "yes" && h("p", { class: "small" }, h("a", { href: `https://www.themoviedb.org/movie/${movie.tmdb_id}`, rel: "noreferrer", target: "_blank" }, "This film at TMDB"));
+
 const people = (label, names) => names?.length ? h("p", { class: "small muted" }, `${label} ${names.join(", ")}`) : null;
-const figure = (name, value, rest) => h("div", {}, h("span", { class: "muted small" }, name), h("strong", { class: "number" }, value), rest);
+const figure = (name, value, ...rest) => h("div", {}, h("span", { class: "muted small" }, name), h("strong", { class: "number" }, value), ...rest.flat());
+
+// The classifier's word beside the prediction: it knows only what is known before release.
+function betterHalf({ high_rated_probability: chance, is_high_rated: is }) {
+  if (chance === null) return null;
+  const truth = is === null ? "" : is ? "; it is" : "; it is not";
+  return h("p", { class: "small muted" }, `${percent(chance)} likely among the better rated half, told before release${truth}`);
+}
 
 function forecast(row, target, write, real) {
   const [predicted, lower, upper] = [row[`predicted_${target}`], row[`${target}_lower`], row[`${target}_upper`]];

@@ -26,8 +26,8 @@ function since(film) {
   const parts = [year(film.release_date)];
   const known = film.popularity_by_day.filter((value) => value !== null).length;
   if (film.popular_since && known > 1) {
-    const days = span(1 - daysUntil(film.popular_since));
-    parts.push(film.is_popular_since_earlier ? `top 1 % for ${days} or more` : `top 1 % since ${day(film.popular_since)}, ${days}`);
+    const days = 1 - daysUntil(film.popular_since);
+    parts.push(film.is_popular_since_earlier ? `top 1 % for ${days}+ days` : `top 1 % since ${day(film.popular_since)}, ${span(days)}`);
   }
   return h("span", { class: "sub" }, parts.filter(Boolean).join(" · "));
 }
