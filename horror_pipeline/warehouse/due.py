@@ -19,6 +19,13 @@ LONGEST_GAP_DAYS = 14
 NEAR_RELEASE_DAYS = 14
 GONE_ASKED_AGAIN_DAYS = 7
 
+EARLIEST_SHARE, LATEST_SHARE = 1 / 3, 2 / 3
+"""Of the retention, when a document is old enough to be read again. In between each film has its own time, fixed by its
+id: those of a first collection, read on one day, do not all come due on one day again."""
+
+PLACES = 97
+"""Times a film may have between the two: prime, for ids are handed out in order."""
+
 
 @dataclass(frozen=True)
 class Due:
@@ -57,7 +64,7 @@ reasons AS (
         WHEN changed.change_date >= known.read_date THEN 'changed'
         WHEN known.is_incomplete AND known.read_date < :today THEN 'incomplete'
         WHEN known.release_date BETWEEN :near_from AND :near_to AND known.read_date < :today THEN 'near release'
-        WHEN known.fetched_at < :old_before THEN 'old'
+        WHEN known.fetched_at < :old_first - known.tmdb_id % :places * (:old_step)::interval THEN 'old'
         WHEN known.read_date <= :gap_until THEN 'gap'
     END
     FROM known LEFT JOIN listed USING (release_year, tmdb_id) LEFT JOIN changed USING (tmdb_id)
@@ -73,8 +80,8 @@ def due_details(
     """Which films' details are to be read now; each film once.
 
     A film is due when it is `new`, `changed` on or after the day it was last read, `incomplete` or `near release` and
-    not read today, `old` (half the retention), or last read before a `gap` in the collected changes. A gone film is
-    asked for again only when it is `listed again`.
+    not read today, `old` (its own time between a third and two thirds of the retention), or last read before a `gap`
+    in the collected changes. A gone film is asked for again only when it is `listed again`.
 
     Args:
         connection: to read with.
@@ -84,6 +91,7 @@ def due_details(
     """
     today = now.astimezone(dt.UTC).date()
     near = dt.timedelta(days=NEAR_RELEASE_DAYS)
+    retention = dt.timedelta(days=retention_days)
     found = connection.execute(
         text(_DUE),
         {
@@ -91,7 +99,9 @@ def due_details(
             "today": today,
             "near_from": (today - near).isoformat(),
             "near_to": (today + near).isoformat(),
-            "old_before": now - dt.timedelta(days=retention_days / 2),
+            "old_first": now - EARLIEST_SHARE * retention,
+            "old_step": (LATEST_SHARE - EARLIEST_SHARE) * retention / PLACES,
+            "places": PLACES,
             "gone_before": now - dt.timedelta(days=GONE_ASKED_AGAIN_DAYS),
             "gap_until": gap_reaches(collected_change_days(connection), today) or dt.date.min,
         },

@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -96,11 +97,17 @@ def test_a_film_near_its_release_is_read_daily(engine: Engine, days_off: int, is
     assert due(engine) == ({1: "near release"} if is_due else {})
 
 
-def test_a_document_half_a_retention_old_is_read_again(engine: Engine) -> None:
-    read(engine, 1, NOW - 91 * DAY)
-    read(engine, 2, NOW - 89 * DAY)
-    collect_every_day(engine, NOW - 91 * DAY)
-    assert due(engine) == {1: "old"}
+def test_documents_of_one_day_are_read_again_on_many_days_well_within_the_retention(engine: Engine) -> None:
+    films, read_on = range(1, 1201), NOW - 121 * DAY
+    body = json.dumps({"release_date": "2020-05-05"})
+    with engine.begin() as connection:
+        rows = [DetailsRow(2020, film, read_on, digest=f"digest {film}", text=body) for film in films]
+        catalogue.write_details(connection, rows)
+    collect_every_day(engine, read_on)
+    by_age = [len(due(engine, read_on + age * DAY)) for age in range(60, 122, 4)]
+    assert by_age[0] == 0
+    assert max(after - before for before, after in pairwise(by_age)) <= 1.5 * len(films) * 4 / 60
+    assert due(engine, read_on + 121 * DAY) == dict.fromkeys(films, "old")
 
 
 def test_after_a_long_gap_in_the_changes_everything_read_before_it_is_due(engine: Engine) -> None:
