@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
 SEED = 0
 
+CHARTS = (
+    "predicted_against_real",
+    "residuals_over_time",
+    "coverage_by_decile_of_the_prediction",
+    "importance",
+    "error_over_versions",
+)
+"""Metadata that holds a picture."""
+
 DESCRIPTIONS = {
     "popularity_before_release": "How popular an upcoming film will be once it is out, from what is known before: "
     "date, genres, language, title, length, credits. Little of popularity can be known then: read the interval and "
@@ -77,8 +86,9 @@ def _asset(name: str) -> dg.AssetsDefinition:
             fingerprint, row = news(connection, name), learning.champion(connection, name)
         if fingerprint is None and (row is None or row["library_versions"] == library_versions()):
             context.log.info("nothing it learns from has changed since it was last trained")
-            return dg.MaterializeResult(metadata={"outcome": "unchanged", "reason": "nothing it learns from changed"})
-        return _train(context, warehouse, clock, name, row, fingerprint)
+            return dg.MaterializeResult(metadata=_shown(context, warehouse, name, None))
+        training = _train(context, warehouse, clock, name, row, fingerprint)
+        return dg.MaterializeResult(metadata=_shown(context, warehouse, name, training))
 
     return model
 
@@ -90,7 +100,7 @@ def _train(
     name: str,
     row: dict[str, Any] | None,
     fingerprint: str | None,
-) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster does not know the parametrised one
+) -> "Training":
     from horror_pipeline.modeling.specs import MODELS
     from horror_pipeline.modeling.train import train
 
@@ -103,11 +113,9 @@ def _train(
             finish(connection, name, fingerprint, now)
     if training.version is not None:
         learning.vacuum_versions(warehouse)
-    with warehouse.connect() as connection:
-        history = learning.version_history(connection, name)
     tell = context.log.warning if training.outcome == "skipped" else context.log.info
     tell(f"{training.outcome}: {training.reason}")
-    return dg.MaterializeResult(metadata=_metadata(training) | _charts(name, training, history))
+    return training
 
 
 def _row(name: str, training: "Training", now: Any) -> dict[str, Any]:
@@ -130,27 +138,38 @@ def _row(name: str, training: "Training", now: Any) -> dict[str, Any]:
     }
 
 
-def _metadata(training: "Training") -> dict[str, Any]:
-    told: dict[str, Any] = {"outcome": training.outcome, "reason": training.reason}
-    if training.scores is None or training.best is None:
-        return told
-    best = training.scores[training.best]
-    told |= {f"{measure}": value for measure, value in rounded(best["mean"]).items()}
-    told |= {f"mae_{algorithm}": round(scores["mean"]["mae"], 4) for algorithm, scores in training.scores.items()}
-    if best["interval"]:
-        told |= {"coverage": round(best["interval"]["coverage"], 3), "width": round(best["interval"]["width"], 3)}
-    if training.version is not None:
-        told |= {
-            "model_version": training.version.model_version,
-            "algorithm": training.version.algorithm,
-            "training_rows": training.version.training_rows,
-            "importance": rounded(training.version.importance, 4),
-        }
+def _shown(
+    context: dg.AssetExecutionContext, warehouse: Engine, name: str, training: "Training | None"
+) -> dict[str, Any]:
+    """What the UI shows: how the training ended, and the champion in figures and pictures, whether it is new or not."""
+    with warehouse.connect() as connection:
+        row = learning.champion(connection, name)
+    told: dict[str, Any] = {"outcome": "unchanged", "reason": "nothing it learns from changed"}
+    if training is not None:
+        told = {"outcome": training.outcome, "reason": training.reason}
+    if training is not None and training.scores is not None and training.best is not None:
+        told |= _figures(training.scores, training.best)
+    elif row is not None:
+        told |= _figures({**row["baseline_metrics"], row["algorithm"]: row["metrics"]}, row["algorithm"])
+    if row is not None:
+        told |= {key: row[key] for key in ("model_version", "algorithm", "training_rows")}
+        told["trained_at"] = dg.MetadataValue.timestamp(row["trained_at"])
+    if training is None or training.forward is None:
+        return told | _charts_before(context)
+    return told | _charts(warehouse, name, training, row)
+
+
+def _figures(scores: dict[str, dict[str, Any]], algorithm: str) -> dict[str, Any]:
+    """A candidate's metrics, and every candidate's error beside them."""
+    told: dict[str, Any] = {**rounded(scores[algorithm]["mean"])}
+    told |= {f"mae_{other}": round(found["mean"]["mae"], 4) for other, found in scores.items()}
+    if interval := scores[algorithm].get("interval"):
+        told |= {"coverage": round(interval["coverage"], 3), "width": round(interval["width"], 3)}
     return told
 
 
-def _charts(name: str, training: "Training", history: list[dict[str, Any]]) -> dict[str, Any]:
-    """The model in pictures: of the best candidate's walk, and of the versions so far."""
+def _charts(warehouse: Engine, name: str, training: "Training", row: dict[str, Any] | None) -> dict[str, Any]:
+    """The best candidate on later films, what matters to the champion, and the versions so far."""
     from horror_pipeline.modeling import intervals, plots
     from horror_pipeline.modeling.specs import MODELS
 
@@ -158,11 +177,20 @@ def _charts(name: str, training: "Training", history: list[dict[str, Any]]) -> d
         return {}
     spec = MODELS[name]
     charts = plots.of_walk(spec, intervals.with_bounds(spec, training.forward, training.best))
-    if training.version is not None:
-        charts["importance"] = plots.importance(training.version.importance)
-    if (versions := plots.versions(history)) is not None:
-        charts["error over versions"] = versions
+    if row is not None:
+        charts["importance"] = plots.importance(row["importance"])
+        with warehouse.connect() as connection:
+            versions = plots.versions(learning.version_history(connection, name))
+        charts |= {"error over versions": versions} if versions is not None else {}
     return {title.replace(" ", "_"): dg.MetadataValue.md(plots.markdown({title: svg})) for title, svg in charts.items()}
+
+
+def _charts_before(context: dg.AssetExecutionContext) -> dict[str, Any]:
+    """The pictures of the time before: where nothing was fitted they are still true, and the page is not left bare."""
+    before = context.instance.get_latest_materialization_event(context.asset_key)
+    if before is None or before.asset_materialization is None:
+        return {}
+    return {key: value for key, value in before.asset_materialization.metadata.items() if key in CHARTS}
 
 
 popularity_before_release = _asset("popularity_before_release")
