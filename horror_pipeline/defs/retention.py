@@ -5,10 +5,11 @@ What belongs here: the job `enforce_retention` and its schedule. What does not: 
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from typing import Any, cast
 
 import dagster as dg
-from sqlalchemy import Engine
+from sqlalchemy import Engine, String, bindparam, text
 
 from horror_pipeline.defs.automation import INITIAL
 from horror_pipeline.defs.resources import Clock
@@ -42,7 +43,7 @@ def delete_old_data(
 def delete_old_runs(
     context: dg.OpExecutionContext, settings: dg.ResourceParam[Settings], clock: dg.ResourceParam[Clock]
 ) -> None:
-    """Delete Dagster's finished runs, their events and logs, and ticks, older than HORROR_RUN_HISTORY_DAYS.
+    """Delete Dagster's finished runs, their events, logs and check results, and ticks, past HORROR_RUN_HISTORY_DAYS.
 
     The newest run of each partition stays as long as the data it made, or the partition would look never made.
     """
@@ -54,10 +55,17 @@ def delete_old_runs(
     for run_id in old:
         instance.delete_run(run_id)
         instance.compute_log_manager.delete_logs(prefix=[run_id])
+    results = _delete_check_results(instance, before, needed & set(finished))
     for state in instance.all_instigator_state():
         instance.purge_ticks(state.instigator_origin_id, state.selector_id, before.timestamp())
     context.log.info(f"{len(old):,} runs from before {before:%Y-%m-%d} deleted, and the ticks from before it")
-    context.add_output_metadata({"runs_deleted": len(old), "runs_kept_for_their_data": len(needed & set(finished))})
+    context.add_output_metadata(
+        {
+            "runs_deleted": len(old),
+            "runs_kept_for_their_data": len(needed & set(finished)),
+            "check_results_deleted": results,
+        }
+    )
 
 
 def _runs_behind_data(instance: dg.DagsterInstance, since: dt.datetime) -> Iterator[str]:
@@ -72,6 +80,28 @@ def _runs_behind_data(instance: dg.DagsterInstance, since: dt.datetime) -> Itera
             wanted = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids[start : start + RECORDS_A_QUERY])
             found = instance.fetch_materializations(wanted, limit=RECORDS_A_QUERY)
             yield from (record.run_id for record in found.records if record.timestamp >= since.timestamp())
+
+
+_OLD_CHECK_RESULTS = text(
+    """
+    DELETE FROM asset_check_executions
+    WHERE create_timestamp < :before AND run_id NOT IN :kept
+      AND id NOT IN (SELECT max(id) FROM asset_check_executions GROUP BY asset_key, check_name)
+    """
+).bindparams(bindparam("kept", type_=String, expanding=True))
+
+
+def _delete_check_results(instance: dg.DagsterInstance, before: dt.datetime, kept: Set[str]) -> int:
+    """Delete results of asset checks but the newest of each, and those of runs that stay; returns how many.
+
+    Dagster deletes them neither with their run nor otherwise, and they take as much room as the events.
+    """
+    storage = cast(
+        Any, instance.event_log_storage
+    )  # what is in SQL has connections; the base class knows nothing of it
+    with storage.index_connection() as connection:
+        values = {"before": before.replace(tzinfo=None), "kept": sorted(kept)}
+        return int(connection.execute(_OLD_CHECK_RESULTS, values).rowcount)
 
 
 @dg.job(tags={"dagster/max_retries": "1"})

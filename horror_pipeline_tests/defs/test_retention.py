@@ -3,13 +3,18 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import URL, Engine, func, select, text
 
-from horror_pipeline.defs.retention import daily_retention, delete_old_data, enforce_retention
+from horror_pipeline.defs.retention import (
+    _delete_check_results,
+    daily_retention,
+    delete_old_data,
+    enforce_retention,
+)
 from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import store
 from horror_pipeline.warehouse.tables import movies
@@ -27,9 +32,23 @@ def whole() -> None:
     """An asset without partitions."""
 
 
+@dg.asset(partitions_def=DAYS, check_specs=[dg.AssetCheckSpec("holds", asset="checked")])
+def checked() -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster does not know the parametrised one
+    """A partitioned asset with a check."""
+    return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True, check_name="holds")])
+
+
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        yield instance
+
+
+@pytest.fixture
+def instance_on_postgres(tmp_path: Path, database_url: URL) -> Iterator[dg.DagsterInstance]:
+    """An instance that keeps its records where the real one does; slower than a file."""
+    storage = {"postgres": {"postgres_url": database_url.render_as_string(hide_password=False)}}
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides={"storage": storage}) as instance:
         yield instance
 
 
@@ -60,6 +79,26 @@ def test_old_runs_go_but_those_behind_the_newest_data_stay(engine: Engine, insta
 
     retain(engine, instance, days_from_now=181)  # the data of all has gone by then; an asset's last run always stays
     assert instance.get_materialized_partitions(by_day.key) == {"2026-01-02"}
+
+
+def runs_with_results(instance: dg.DagsterInstance) -> set[str]:
+    """The runs of which results of asset checks are stored."""
+    with cast(Any, instance.event_log_storage).index_connection() as connection:
+        return set(connection.execute(text("SELECT run_id FROM asset_check_executions")).scalars())
+
+
+def test_check_results_go_but_those_of_runs_that_stay_and_the_newest_of_each_check(
+    instance_on_postgres: dg.DagsterInstance,
+) -> None:
+    instance, now = instance_on_postgres, dt.datetime.now(dt.UTC)
+    first, second, third = (make(instance, checked, f"2026-01-0{day}") for day in (1, 2, 3))
+    tomorrow = now + dt.timedelta(days=1)
+    _delete_check_results(instance, now - dt.timedelta(days=1), set())
+    assert runs_with_results(instance) == {first, second, third}
+    assert _delete_check_results(instance, tomorrow, {second}) > 0
+    assert runs_with_results(instance) == {second, third}
+    _delete_check_results(instance, tomorrow, set())
+    assert runs_with_results(instance) == {third}
 
 
 def test_tmdb_data_older_than_the_setting_goes(engine: Engine) -> None:
