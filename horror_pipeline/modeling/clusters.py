@@ -20,6 +20,12 @@ FEWEST_FILMS = 60
 MOST_FILMS_FITTED = 20_000
 NAMED_PARTS = 3
 """Features at most that a group is named after."""
+NAMES = {
+    "is_october": "October",
+    "is_new_years_day": "New Year's Day",
+    "is_tv_movie": "TV movie",
+    "is_english": "English",
+}
 HIGH = {"season_sin": "spring", "season_cos": "winter"}
 """When a place in the year, as sine and cosine, is at its highest."""
 
@@ -78,7 +84,9 @@ def _profiles(filled: pd.DataFrame, labels: np.ndarray, inputs: Inputs) -> pd.Da
         surplus = (mean - usual)[list(inputs.flags)].sort_values(ascending=False)
         flags = [str(name) for name, more in surplus.items() if more >= MORE_THAN_USUAL][:NAMED_PARTS]
         high = ((mean - usual) / spread)[list(inputs.numbers)].sort_values(ascending=False)
-        words = [_words(flag) for flag in flags] or [HIGH.get(str(high.index[0]), f"higher {_words(str(high.index[0]))}")]
+        words = [_words(flag) for flag in flags] or [
+            HIGH.get(str(high.index[0]), f"higher {_words(str(high.index[0]))}")
+        ]
         rows.append(
             {"cluster": label, "name": ", ".join(words), "films": int((labels == label).sum()), **mean.to_dict()}
         )
@@ -86,4 +94,4 @@ def _profiles(filled: pd.DataFrame, labels: np.ndarray, inputs: Inputs) -> pd.Da
 
 
 def _words(name: str) -> str:
-    return name.removeprefix("is_").removeprefix("has_").replace("_", " ")
+    return NAMES.get(name, name.removeprefix("is_").removeprefix("has_").replace("_", " "))

@@ -197,7 +197,7 @@ class MovieDetail(MovieSummary):
     is_high_rated: bool | None = Field(description="Whether it is among the better rated half; null: too few votes.")
     cluster_name: str | None = Field(
         description="What stands out in the group of films it is nearest to, by genres, language, season and title.",
-        examples=["october"],
+        examples=["October"],
     )
 
 

@@ -106,7 +106,7 @@ def test_a_film_tells_its_prediction_its_class_and_its_group(open_page: Open, en
 
     expect(film).to_contain_text("6.0 from 100 votes")
     expect(film).to_contain_text("predicted 6.5 (5.5 – 7.5)")
-    expect(film).to_contain_text("81 % likely among the better rated half, told before release; it is not")
+    expect(film).to_contain_text("81 % chance of the better rated half, from what is known before release. It is not.")
     expect(film).to_contain_text("films that stand out by: october.")
     expect(film.locator(".main-svg").first).to_be_visible()
     expect(film.locator("a")).to_have_count(0)  # made-up films have no page at TMDB

@@ -100,8 +100,8 @@ const figure = (name, value, ...rest) => h("div", {}, h("span", { class: "muted 
 // The classifier's word beside the prediction: it knows only what is known before release.
 function betterHalf({ high_rated_probability: chance, is_high_rated: is }) {
   if (chance === null) return null;
-  const truth = is === null ? "" : is ? "; it is" : "; it is not";
-  return h("p", { class: "small muted" }, `${percent(chance)} likely among the better rated half, told before release${truth}`);
+  const truth = is === null ? "." : is ? ". It is." : ". It is not.";
+  return h("p", { class: "small muted" }, `${percent(chance)} chance of the better rated half, from what is known before release${truth}`);
 }
 
 function forecast(row, target, write, real) {
