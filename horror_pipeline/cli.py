@@ -255,6 +255,7 @@ def purge(
             with engine.begin() as connection:
                 if all_:
                     rows = history.purge_all(connection)
+                    _forget_materialisations()  # within: where it fails, nothing was deleted
                 else:
                     assert older_than is not None  # noqa: S101 - for the type checker: exactly one is given
                     rows = history.purge(connection, dt.datetime.now(dt.UTC).date() - dt.timedelta(days=older_than))
@@ -262,6 +263,15 @@ def purge(
             engine.dispose()
     for table, count in rows.items():
         out.print(f"{table:<28}{count:>12,} rows deleted")
+    if all_:
+        out.print("Dagster shows every asset as not materialised; its runs and their logs stay until they are old")
+
+
+def _forget_materialisations() -> None:
+    from horror_pipeline.defs.retention import forget_materialisations
+
+    with _instance() as instance:
+        forget_materialisations(instance)
 
 
 @backfill_app.command("catalogue")

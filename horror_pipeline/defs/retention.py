@@ -1,7 +1,7 @@
 """Nothing is kept for ever: TMDB's data by its terms, Dagster's runs, events and ticks by the setting.
 
-What belongs here: the job `enforce_retention` and its schedule. What does not: which rows are too old, which is in
-`warehouse.history`.
+What belongs here: the job `enforce_retention` and its schedule, and what Dagster is to forget. What does not: which
+rows are too old, which is in `warehouse.history`.
 """
 
 import datetime as dt
@@ -102,6 +102,14 @@ def _delete_check_results(instance: dg.DagsterInstance, before: dt.datetime, kep
     with storage.index_connection() as connection:
         values = {"before": before.replace(tzinfo=None), "kept": sorted(kept)}
         return int(connection.execute(_OLD_CHECK_RESULTS, values).rowcount)
+
+
+def forget_materialisations(instance: dg.DagsterInstance) -> None:
+    """Have Dagster show every asset and partition as never made: their data is gone, all of it.
+
+    Of parts of an asset Dagster can forget nothing on Postgres: they go with their runs, in `delete_old_runs`.
+    """
+    instance.wipe_assets(instance.get_asset_keys())
 
 
 @dg.job(tags={"dagster/max_retries": "1"})

@@ -14,6 +14,7 @@ from horror_pipeline.defs.retention import (
     daily_retention,
     delete_old_data,
     enforce_retention,
+    forget_materialisations,
 )
 from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import store
@@ -99,6 +100,17 @@ def test_check_results_go_but_those_of_runs_that_stay_and_the_newest_of_each_che
     assert runs_with_results(instance) == {second, third}
     _delete_check_results(instance, tomorrow, set())
     assert runs_with_results(instance) == {third}
+
+
+def test_where_all_data_went_no_asset_counts_as_made(instance: dg.DagsterInstance) -> None:
+    make(instance, checked, "2026-01-01")
+    run_id = make(instance, whole)
+    forget_materialisations(instance)
+    assert instance.get_materialized_partitions(checked.key) == set()
+    assert instance.get_latest_materialization_event(whole.key) is None
+    assert instance.get_run_by_id(run_id) is not None
+    make(instance, checked, "2026-01-02")
+    assert instance.get_materialized_partitions(checked.key) == {"2026-01-02"}
 
 
 def test_tmdb_data_older_than_the_setting_goes(engine: Engine) -> None:
