@@ -25,8 +25,8 @@ from horror_pipeline.warehouse.history_checks import DayFigures
 
 FILES_IN_FLIGHT = 2
 
-LEAST_LINES_PER_FILM = 0.5
-"""An export lists every film of TMDB, horror or not: with fewer lines than half the films known, it is not whole."""
+LEAST_OF_FILMS = 0.5
+"""An export lists every film of TMDB, horror or not: one with less than half of the films known is not whole."""
 
 LOWEST_ROW_RATIO = 0.9
 LOWEST_COVERAGE = 0.9
@@ -149,8 +149,8 @@ def _take_days(
         raise dg.Failure("no film is known yet, so there is nothing to take the popularity of; run: horror run")
 
     def read(day: dt.date) -> Export:
-        least = int(LEAST_LINES_PER_FILM * len(known))
-        return read_export(tmdb, day, known, now=clock(), least_lines=least)
+        least = int(LEAST_OF_FILMS * len(known))
+        return read_export(tmdb, day, known, now=clock(), least_lines=least, least_known=least)
 
     progress = Progress(context.log, "days of history", len(wanted))
     for day, reading in _in_flight(wanted, read):

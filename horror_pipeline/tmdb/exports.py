@@ -5,7 +5,8 @@ days to read, percentiles, storage. The file is inflated, split and filtered in 
 130 MB only the known films' popularities stay.
 
 A file is trusted when it starts like gzip, has as many bytes as the server said, ends where its own checksum says,
-holds JSON objects line by line, and at least as many of them as `least_lines`.
+holds JSON objects line by line, at least as many of them as `least_lines`, and at least `least_known` of the known
+films.
 """
 
 from __future__ import annotations
@@ -96,7 +97,15 @@ def export_url(exports_url: str, day: dt.date) -> str:
     return f"{exports_url}/movie_ids_{day:%m_%d_%Y}.json.gz"
 
 
-def read_export(source: Source, day: dt.date, known_ids: Set[int], *, now: dt.datetime, least_lines: int = 1) -> Export:
+def read_export(
+    source: Source,
+    day: dt.date,
+    known_ids: Set[int],
+    *,
+    now: dt.datetime,
+    least_lines: int = 1,
+    least_known: int = 0,
+) -> Export:
     """Read a day's file.
 
     Args:
@@ -105,6 +114,7 @@ def read_export(source: Source, day: dt.date, known_ids: Set[int], *, now: dt.da
         known_ids: films to keep.
         now: the present moment, UTC; only words an error.
         least_lines: fewer lines than this are not trusted.
+        least_known: fewer known films than this are not trusted.
 
     Raises:
         ExportUnavailable: it is not out yet, has expired, or cannot be trusted; one sentence naming the day.
@@ -117,7 +127,7 @@ def read_export(source: Source, day: dt.date, known_ids: Set[int], *, now: dt.da
                     stream = stack.enter_context(source.open_export(export_url(source.exports_url, day)))
                 except ExportUnavailable:
                     raise ExportUnavailable(why_missing(day, now)) from None
-                return _read(stream, day, known_ids, least_lines)
+                return _read(stream, day, known_ids, least_lines, least_known)
         except _BrokenOff as broken:
             if attempt == ATTEMPTS - 1:
                 raise ExportUnavailable(f"{broken}; nothing of it was stored, run again later") from None
@@ -241,7 +251,7 @@ class _BrokenOff(Exception):
     """The transfer ended too early: worth another attempt."""
 
 
-def _read(stream: Stream, day: dt.date, known_ids: Set[int], least_lines: int) -> Export:
+def _read(stream: Stream, day: dt.date, known_ids: Set[int], least_lines: int, least_known: int) -> Export:
     received = _Received(stream, day)
     export = parse_lines(received.blocks(), known_ids)
     export.received_bytes = received.bytes
@@ -253,6 +263,9 @@ def _read(stream: Stream, day: dt.date, known_ids: Set[int], least_lines: int) -
         raise ExportUnavailable(
             f"{what}: it has {export.lines:,} lines, where at least {least_lines:,} are expected; {advice}"
         )
+    listed = len(export.popularity) + export.without_popularity
+    if listed < least_known:
+        raise ExportUnavailable(f"{what}: it lists only {listed:,} of the {len(known_ids):,} films known; {advice}")
     return export
 
 

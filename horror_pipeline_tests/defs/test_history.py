@@ -204,7 +204,13 @@ def test_a_month_dropped_while_its_days_are_taken_is_made_again(runs: Runs, monk
 def test_a_file_that_cannot_be_trusted_leaves_the_days_rows_as_they_were(runs: Runs) -> None:
     runs.run(TODAY)
     before = runs.rows()
-    for body in (b"<Error/>", b"", gzip.compress(b"")[:-1], gzip.compress(b'{"id":1}\n' * 3)):
+    for body in (
+        b"<Error/>",
+        b"",
+        gzip.compress(b"")[:-1],
+        gzip.compress(b'{"id":1}\n' * 3),
+        gzip.compress(b'{"id":99}\n' * 99),
+    ):
         runs.exports.bodies[TODAY] = body
         runs.run(TODAY, succeeds=False)
         assert runs.rows() == before

@@ -184,6 +184,13 @@ def test_a_file_with_too_few_lines_is_not_trusted() -> None:
         read(File(packed(line(1), line(2))), least_lines=1_000)
 
 
+def test_a_file_without_most_of_the_known_films_is_not_trusted() -> None:
+    others = [line(number) for number in range(100, 200)]
+    assert read(File(packed(line(1), line(2), *others)), least_known=2).popularity.keys() == {1, 2}
+    with pytest.raises(ExportUnavailable, match=r"cannot be trusted: it lists only 1 of the \d+ films known"):
+        read(File(packed(line(1), *others)), least_known=2)
+
+
 def test_a_transfer_that_broke_off_is_tried_again() -> None:
     assert sorted(read(File(packed(line(1)), breaks_after=14), File(packed(line(1), line(2)))).popularity) == [1, 2]
 
