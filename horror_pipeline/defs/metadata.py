@@ -1,9 +1,12 @@
 """What an asset tells of its table in the Dagster UI, taken from the table's one declaration.
 
-What belongs here: translating `warehouse.tables` into Dagster's metadata. What does not: metadata of a single run.
+What belongs here: translating `warehouse.tables` into Dagster's metadata, and what was told last. What does not: making
+the metadata of a single run.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import dagster as dg
 from sqlalchemy import Dialect, Table
@@ -39,3 +42,18 @@ def column_schema(table: Table) -> dict[str, object]:
         ),
         "dagster/table_name": table.fullname if table.schema else f"public.{table.name}",
     }
+
+
+def told_before(context: dg.AssetExecutionContext) -> dict[str, Any]:
+    """The metadata of the asset's last materialisation: still true where nothing was done anew, and a page not bare.
+
+    Args:
+        context: of the asset that is materialised.
+
+    Returns:
+        Values by key; empty before the first.
+    """
+    before = context.instance.get_latest_materialization_event(context.asset_key)
+    if before is None or before.asset_materialization is None:
+        return {}
+    return dict(before.asset_materialization.metadata)

@@ -9,7 +9,7 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from horror_pipeline.defs.learning import finish, inputs_of, news, read_features, rounded
-from horror_pipeline.defs.metadata import OWNERS, column_schema
+from horror_pipeline.defs.metadata import OWNERS, column_schema, told_before
 from horror_pipeline.defs.resources import Clock
 from horror_pipeline.modeling.versions import library_versions
 from horror_pipeline.warehouse import learning, tables
@@ -23,7 +23,7 @@ SEED = 0
 CHARTS = (
     "predicted_against_real",
     "residuals_over_time",
-    "coverage_by_decile_of_the_prediction",
+    "coverage_by_decile",
     "importance",
     "error_over_versions",
 )
@@ -155,7 +155,7 @@ def _shown(
         told |= {key: row[key] for key in ("model_version", "algorithm", "training_rows")}
         told["trained_at"] = dg.MetadataValue.timestamp(row["trained_at"])
     if training is None or training.forward is None:
-        return told | _charts_before(context)
+        return told | {key: value for key, value in told_before(context).items() if key in CHARTS}
     return told | _charts(warehouse, name, training, row)
 
 
@@ -183,14 +183,6 @@ def _charts(warehouse: Engine, name: str, training: "Training", row: dict[str, A
             versions = plots.versions(learning.version_history(connection, name))
         charts |= {"error over versions": versions} if versions is not None else {}
     return {title.replace(" ", "_"): dg.MetadataValue.md(plots.markdown({title: svg})) for title, svg in charts.items()}
-
-
-def _charts_before(context: dg.AssetExecutionContext) -> dict[str, Any]:
-    """The pictures of the time before: where nothing was fitted they are still true, and the page is not left bare."""
-    before = context.instance.get_latest_materialization_event(context.asset_key)
-    if before is None or before.asset_materialization is None:
-        return {}
-    return {key: value for key, value in before.asset_materialization.metadata.items() if key in CHARTS}
 
 
 popularity_before_release = _asset("popularity_before_release")

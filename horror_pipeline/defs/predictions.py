@@ -10,7 +10,7 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from horror_pipeline.defs.learning import finish, inputs_of, news, read_features, records, rounded
-from horror_pipeline.defs.metadata import OWNERS, column_schema
+from horror_pipeline.defs.metadata import OWNERS, column_schema, told_before
 from horror_pipeline.defs.models import SEED, load_champion
 from horror_pipeline.defs.partitions import days, days_of
 from horror_pipeline.defs.resources import Clock
@@ -235,7 +235,8 @@ def rating_class(
     with warehouse.connect() as connection:
         fingerprint = news(connection, "rating_class")
     if fingerprint is None:
-        return dg.MaterializeResult(metadata={"rows_written": 0})
+        context.log.info("the features have not changed since the last time")
+        return dg.MaterializeResult(metadata={**told_before(context), "rows_written": 0})
     from horror_pipeline.modeling.classify import Classification, classify
 
     now, films = clock(), read_features(warehouse)
@@ -249,7 +250,23 @@ def rating_class(
         context.log.warning(found)
         return dg.MaterializeResult(metadata={"reason": found})
     return dg.MaterializeResult(
-        metadata={"dagster/row_count": len(found.films), "threshold": found.threshold, **rounded(found.metrics)}
+        metadata={
+            "dagster/row_count": len(found.films),
+            "rows_written": len(found.films),
+            "threshold": found.threshold,
+            **rounded(found.metrics),
+            "confusion": dg.MetadataValue.md(_confusion(found.metrics)),
+        }
+    )
+
+
+def _confusion(metrics: dict[str, float]) -> str:
+    """The confusion counts as a table."""
+    count = {name: int(metrics[name]) for name in ("true_high", "false_high", "true_low", "false_low")}
+    return (
+        "| | said high | said low |\n|---|---|---|\n"
+        f"| is high | {count['true_high']} | {count['false_low']} |\n"
+        f"| is low | {count['false_high']} | {count['true_low']} |"
     )
 
 
@@ -269,7 +286,8 @@ def movie_clusters(
     with warehouse.connect() as connection:
         fingerprint = news(connection, "movie_clusters")
     if fingerprint is None:
-        return dg.MaterializeResult(metadata={"rows_written": 0})
+        context.log.info("the features have not changed since the last time")
+        return dg.MaterializeResult(metadata={**told_before(context), "rows_written": 0})
     from horror_pipeline.modeling.clusters import Clustering, cluster
 
     now = clock()
@@ -284,5 +302,9 @@ def movie_clusters(
     profiles = [f"| {row['cluster']} | {row['name']} | {row['films']} |" for row in records(found.profiles)]
     table = "\n".join(["| group | what stands out | films |", "|---|---|---|", *profiles])
     return dg.MaterializeResult(
-        metadata={"dagster/row_count": len(found.films), "profiles": dg.MetadataValue.md(table)}
+        metadata={
+            "dagster/row_count": len(found.films),
+            "rows_written": len(found.films),
+            "profiles": dg.MetadataValue.md(table),
+        }
     )

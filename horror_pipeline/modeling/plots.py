@@ -21,7 +21,7 @@ from horror_pipeline.modeling.specs import Floats, ModelSpec
 WIDTH, HEIGHT = 520, 300
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 26, 34
 MOST_POINTS = 300
-MOST_BARS = 12
+MOST_BARS, MOST_TICKS = 12, 7
 BLUE, GREY, RED = "#4c6ef5", "#adb5bd", "#e03131"
 
 
@@ -59,7 +59,7 @@ def of_walk(spec: ModelSpec, bounded: pd.DataFrame) -> dict[str, str]:
     return {
         "predicted against real": against(predicted, actual, is_log),
         "residuals over time": over_time(dates, residual, unit),
-        "coverage by decile of the prediction": bars([f"{n + 1}" for n in range(len(shares))], shares, LEVEL),
+        "coverage by decile": bars([f"{n + 1}" for n in range(len(shares))], shares, LEVEL),
     }
 
 
@@ -74,7 +74,7 @@ def against(predicted: Floats, actual: Floats, is_log: bool) -> str:
 
 def over_time(dates: Floats, residual: Floats, unit: str) -> str:
     """Residuals by release date, with their running median: a drift shows as a slope."""
-    days = _Axis.of(dates.min(), dates.max(), False, lambda day: str(np.datetime64(int(day), "D"))[:7])
+    days = _Axis.of_dates(dates.min(), dates.max(), 7)
     reach = float(np.quantile(np.abs(residual), 0.98)) or 1.0
     frame = _Frame(f"residuals over time ({unit})", days, _Axis.of(-reach, reach, False), "released", "")
     order = np.argsort(dates, kind="stable")
@@ -88,7 +88,7 @@ def bars(names: Sequence[str], shares: Floats, wanted: float) -> str:
     """Shares as upright bars, with the level they should have."""
     frame = _Frame(
         "coverage by decile of the prediction",
-        _Axis.of(0, len(names), False, lambda _: ""),
+        _Axis(0.0, float(len(names)), False, lambda _: ""),
         _Axis.of(0, 1, False),
         "decile",
         "inside the interval",
@@ -101,7 +101,8 @@ def bars(names: Sequence[str], shares: Floats, wanted: float) -> str:
 
 def importance(found: Mapping[str, float]) -> str:
     """The features that matter most, as lying bars."""
-    shown = [(name, max(value, 0.0)) for name, value in found.items()][:MOST_BARS]
+    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    shown = [(name, max(value, 0.0)) for name, value in ordered][:MOST_BARS]
     most = max((value for _, value in shown), default=0.0) or 1.0
     rows = []
     for place, (name, value) in enumerate(shown):
@@ -131,7 +132,7 @@ def versions(history: Sequence[Mapping[str, Any]]) -> str | None:
     every = [value for values in series.values() for value in values]
     frame = _Frame(
         "error over versions (blue: model, grey: constant, red: linear)",
-        _Axis.of(times.min(), times.max(), False, lambda day: str(np.datetime64(int(day), "D"))),
+        _Axis.of_dates(times.min(), times.max(), 10),
         _Axis.of(0, max(every), False),
         "trained",
         "MAE",
@@ -149,12 +150,19 @@ class _Axis:
     high: float
     is_log: bool
     write: Callable[[float], str]
+    is_dates: bool = False
 
     @classmethod
-    def of(cls, low: float, high: float, is_log: bool, write: Callable[[float], str] | None = None) -> _Axis:
+    def of(cls, low: float, high: float, is_log: bool) -> _Axis:
         if high <= low:
             low, high = (low / 2, low * 2) if is_log else (low - 0.5, low + 0.5)
-        return cls(float(low), float(high), is_log, write or (lambda value: f"{value:.3g}"))
+        return cls(float(low), float(high), is_log, lambda value: f"{value:.3g}")
+
+    @classmethod
+    def of_dates(cls, low: float, high: float, letters: int) -> _Axis:
+        """Days since 1970, written as dates of so many letters."""
+        axis = cls.of(low, high, False)
+        return cls(axis.low, axis.high, False, lambda day: str(np.datetime64(int(day), "D"))[:letters], True)
 
     def share(self, value: float) -> float:
         """Where a value lies, from 0 to 1."""
@@ -163,9 +171,23 @@ class _Axis:
         return float((value - self.low) / (self.high - self.low))
 
     def ticks(self) -> list[float]:
+        """Round numbers within the range; a range of dates is cut in four."""
+        if self.is_dates:
+            return [float(tick) for tick in np.linspace(self.low, self.high, 5)]
         if self.is_log:
-            return [float(tick) for tick in np.geomspace(self.low, self.high, 4)]
-        return [float(tick) for tick in np.linspace(self.low, self.high, 5)]
+            decades = range(int(np.floor(np.log10(self.low))), int(np.ceil(np.log10(self.high))) + 1)
+            for steps in ((1, 2, 5), (1,)):
+                found = [step * 10.0**decade for decade in decades for step in steps]
+                found = [tick for tick in found if self.low <= tick <= self.high]
+                if len(found) <= MOST_TICKS:
+                    break
+            return found if len(found) > 1 else [self.low, self.high]
+        rough = (self.high - self.low) / 4
+        decade = 10.0 ** np.floor(np.log10(rough))
+        step = decade * next(size for size in (1, 2, 5, 10) if size * decade >= rough * 0.999)
+        return [
+            float(tick) * step for tick in range(int(np.ceil(self.low / step)), int(np.floor(self.high / step)) + 1)
+        ]
 
 
 @dataclass(frozen=True)
@@ -198,6 +220,10 @@ class _Frame:
             f'<text x="{_n((left + right) / 2)}" y="{HEIGHT - BOTTOM + 14}" text-anchor="middle">{escape(name)}</text>'
         )
 
+    def _anchor(self, x: float) -> str:
+        """How a mark of the lower axis is set, so that a date at the right edge is not cut."""
+        return "end" if self.x.is_dates and x > WIDTH - 2 * RIGHT else "middle"
+
     def svg(self, marks: str) -> str:
         """The whole chart."""
         grid = []
@@ -210,7 +236,8 @@ class _Frame:
         for tick in self.x.ticks():
             x, _ = self.at(tick, self.y.low)
             grid.append(
-                f'<text x="{_n(x)}" y="{HEIGHT - BOTTOM + 14}" text-anchor="middle">{escape(self.x.write(tick))}</text>'
+                f'<text x="{_n(x)}" y="{HEIGHT - BOTTOM + 14}" text-anchor="{self._anchor(x)}">'
+                f"{escape(self.x.write(tick))}</text>"
             )
         names = (
             f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{escape(self.x_name)}</text>'

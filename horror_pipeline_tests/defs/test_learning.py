@@ -60,7 +60,7 @@ def test_a_training_predicts_every_film_and_a_second_on_the_same_data_writes_not
         assert set(charts_of(told[name])) == {
             "predicted_against_real",
             "residuals_over_time",
-            "coverage_by_decile_of_the_prediction",
+            "coverage_by_decile",
             "importance",
         }
         assert all(len(chart) < 30_000 for chart in charts_of(told[name]).values())
@@ -72,6 +72,9 @@ def test_a_training_predicts_every_film_and_a_second_on_the_same_data_writes_not
     assert {name: again[name]["outcome"] for name in MODELS} == dict.fromkeys(MODELS, "unchanged")
     assert again["model_predictions"]["rows_written"] == 0
     assert runs.stored() == before
+    assert again["rating_class"]["auc"] == told["rating_class"]["auc"]
+    assert "said high" in again["rating_class"]["confusion"]
+    assert again["movie_clusters"]["profiles"] == told["movie_clusters"]["profiles"]
     for name in MODELS:  # the page of a model is not left bare
         assert charts_of(again[name]) == charts_of(told[name])
         assert {key: again[name][key] for key in ("mae", "mae_linear", "coverage", "model_version")} == {
