@@ -36,7 +36,7 @@ def main() -> None:
         print(json.dumps(_training_of(options._size, options._predecessor)))
         return
     movies = _films(options)
-    as_of = options.as_of or _moment(movies)
+    as_of = _moment(movies, options.as_of)
     result: dict[str, Any] = {"films": len(movies), "as_of": as_of.isoformat()}
     result["models"] = {name: _score(name, movies, as_of) for name in _names()}
     result["speed"] = _speed(options.sizes)
@@ -47,7 +47,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database-url", default=os.environ.get("DATABASE_URL"), help="warehouse to read films from")
-    parser.add_argument("--as-of", type=dt.date.fromisoformat, help="the day popularity and votes are of; see README")
+    parser.add_argument("--as-of", type=dt.date.fromisoformat, help="the day the films were observed; see README")
     parser.add_argument(
         "--sizes", type=_sizes, default=SIZES, help="films to time training with, comma separated; 0: none"
     )
@@ -98,9 +98,13 @@ def _demo_films() -> pd.DataFrame:
     return pd.DataFrame([film.row for film in found if isinstance(film, CleanMovie)])
 
 
-def _moment(movies: pd.DataFrame) -> dt.date:
-    """The newest release among the films: a recording is as old as its newest film, whenever it was read."""
-    return movies["release_date"].max().date()
+def _moment(movies: pd.DataFrame, observed: dt.date | None) -> dt.date:
+    """The day popularity and votes are of, as the pipeline takes it."""
+    from horror_pipeline.transform.features import moment_of
+
+    if observed is None:
+        observed = movies["observed_at"].max().date() if "observed_at" in movies else TODAY
+    return moment_of(movies, dt.datetime.combine(observed, dt.time(), dt.UTC)).date()
 
 
 def _features(movies: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
