@@ -19,7 +19,7 @@ from horror_pipeline.modeling.intervals import LEVEL
 from horror_pipeline.modeling.specs import Floats, ModelSpec
 
 WIDTH, HEIGHT = 520, 300
-LEFT, RIGHT, TOP, BOTTOM = 56, 14, 26, 34
+LEFT, RIGHT, TOP, BOTTOM = 56, 14, 36, 34
 MOST_POINTS = 300
 MOST_BARS, MOST_TICKS = 12, 7
 BLUE, GREY, RED = "#4c6ef5", "#adb5bd", "#e03131"
@@ -106,7 +106,7 @@ def importance(found: Mapping[str, float]) -> str:
     most = max((value for _, value in shown), default=0.0) or 1.0
     rows = []
     for place, (name, value) in enumerate(shown):
-        y = TOP + 6 + place * 20
+        y = TOP - 4 + place * 20
         rows.append(
             f'<text x="170" y="{y + 11}" text-anchor="end">{escape(name)}</text>'
             f'<rect x="176" y="{y}" width="{_n(280 * value / most)}" height="14" fill="{BLUE}"/>'
@@ -241,7 +241,7 @@ class _Frame:
             )
         names = (
             f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{escape(self.x_name)}</text>'
-            f'<text x="4" y="{TOP - 4}">{escape(self.y_name)}</text>'
+            f'<text x="4" y="{TOP - 12}">{escape(self.y_name)}</text>'
         )
         return _document(self.title, "".join(grid) + names + marks)
 
