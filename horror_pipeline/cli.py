@@ -365,7 +365,7 @@ def db_stop() -> None:
     """Stop the embedded Postgres that `horror env` left running."""
     from horror_pipeline import embedded
 
-    settings = get_settings()
-    embedded.unpin(settings.horror_home)
-    embedded.stop(settings.horror_home)
-    out.print("the embedded Postgres is stopped")
+    if embedded.release(get_settings().horror_home):
+        out.print("the embedded Postgres is stopped")
+    else:
+        out.print("the embedded Postgres is still in use, by `horror up` or a run, and stops with the last of them")

@@ -22,7 +22,7 @@ from sqlalchemy.engine import URL
 from horror_pipeline.embedded_server import Cluster, binary
 from horror_pipeline.errors import WarehouseError
 
-__all__ = ["binary", "ensure_running", "is_running", "is_url_of", "pin", "session", "stop", "unpin"]
+__all__ = ["binary", "ensure_running", "is_running", "is_url_of", "pin", "release", "session", "stop"]
 
 
 @contextmanager
@@ -86,6 +86,23 @@ def stop(home: Path) -> bool:
         return cluster.stop()
 
 
+def release(home: Path) -> bool:
+    """Unpin the server, and stop it unless a `session` lasts: then its end stops it.
+
+    Returns:
+        Whether nothing runs any more.
+    """
+    cluster = Cluster(home.absolute())
+    if not cluster.run.exists():
+        return True
+    with _clear_errors(cluster), _starting(cluster):
+        cluster.pinned.unlink(missing_ok=True)
+        if _has_users(cluster):
+            return False
+        cluster.stop()
+        return True
+
+
 def is_url_of(home: Path, url: URL) -> bool:
     """Whether a URL is that of this home's server, running or not: one that `horror env` once exported."""
     return url in Cluster(home.absolute()).urls()
@@ -97,15 +114,10 @@ def is_running(home: Path) -> bool:
 
 
 def pin(home: Path) -> None:
-    """Let the server stay when its last user leaves, until `stop` or `unpin`."""
+    """Let the server stay when its last user leaves, until `stop` or `release`."""
     cluster = Cluster(home.absolute())
     with _clear_errors(cluster), _starting(cluster):
         cluster.pinned.touch()
-
-
-def unpin(home: Path) -> None:
-    """Let the server stop again when its last user leaves."""
-    Cluster(home.absolute()).pinned.unlink(missing_ok=True)
 
 
 # -- locks -------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
+import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -160,12 +163,18 @@ class _Lines(logging.Handler):
 
 
 def print_next_steps(environment: Environment, out: Console) -> None:
-    """Say where to look next."""
+    """Say where to look next, with commands as this shell finds them."""
     settings = environment.settings
+    horror = "horror" if shutil.which("horror") else os.path.relpath(sys.argv[0])
+    steps = (
+        ("make up", f"Dagster UI http://{settings.horror_web_host}:{settings.horror_ui_port}"),
+        ("", f"dashboard  http://{settings.horror_web_host}:{settings.horror_web_port}"),
+        (f"{horror} predictions", "print more of them: --upcoming, --undervalued, --format csv"),
+        (f"{horror} db psql", "query them: SELECT * FROM latest_predictions LIMIT 10"),
+        (f"{horror} doctor", "what is configured, reachable and wrong"),
+    )
+    width = max(len(command) for command, _ in steps)
     out.print()
     out.print("Next:")
-    out.print(f"  make up                  Dagster UI http://{settings.horror_web_host}:{settings.horror_ui_port}")
-    out.print(f"                           dashboard  http://{settings.horror_web_host}:{settings.horror_web_port}")
-    out.print("  horror predictions       print more of them: --upcoming, --undervalued, --format csv")
-    out.print("  horror db psql           query them: SELECT * FROM latest_predictions LIMIT 10")
-    out.print("  horror doctor            what is configured, reachable and wrong")
+    for command, says in steps:
+        out.print(f"  {command:<{width}}  {says}", soft_wrap=True)

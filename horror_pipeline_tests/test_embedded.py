@@ -110,6 +110,15 @@ def test_the_last_user_to_leave_stops_it(home: Path) -> None:
     assert not embedded.is_running(home)
 
 
+def test_released_it_stays_for_whoever_still_uses_it(home: Path) -> None:
+    embedded.pin(home)
+    with embedded.session(home) as url:
+        assert not embedded.release(home)
+        assert ask(url, "SELECT 1") == 1
+    assert not embedded.is_running(home)
+    assert embedded.release(home)
+
+
 def test_an_interrupted_command_stops_it(home: Path) -> None:
     with another_user(home) as user:
         os.killpg(user.pid, signal.SIGINT)
