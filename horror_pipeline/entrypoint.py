@@ -81,7 +81,14 @@ def become(command: Sequence[str], settings: Settings, wait_seconds: float, say:
 
 def _run_child(command: Sequence[str]) -> int:
     """Run to its end; signals meant for us are the child's. Returns its exit code, 128 + n for signal n."""
-    with subprocess.Popen(list(command)) as child:  # noqa: S603 - what the caller asked for
+    # Held back until there is somebody to pass them on to: one that came between would end us and leave the child.
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+
+    def unhold() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+    try:
+        child = subprocess.Popen(list(command), preexec_fn=unhold)  # noqa: S603 - what the caller asked for
 
         def pass_on(number: int, _: FrameType | None) -> None:
             child.send_signal(number)
@@ -90,5 +97,8 @@ def _run_child(command: Sequence[str]) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, pass_on)
+    finally:
+        unhold()
+    with child:
         code = child.wait()
     return code if code >= 0 else 128 - code

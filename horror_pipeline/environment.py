@@ -120,11 +120,23 @@ def make_home(settings: Settings) -> None:
 
 
 def uses_embedded(settings: Settings) -> bool:
-    """Whether the warehouse is the embedded Postgres: no DATABASE_URL, or the one `horror env` exported for it."""
+    """Whether the warehouse is the embedded Postgres: no DATABASE_URL, or the one `horror env` exported for it.
+
+    Raises:
+        SettingsError: `horror env` exported it for another home: a restore here would overwrite what is there.
+    """
     if settings.database_url is None:
         return True
     given = postgres_url(settings.database_url.get_secret_value())
-    return embedded.is_url_of(settings.horror_home, given)
+    if embedded.is_url_of(settings.horror_home, given):
+        return True
+    socket = Path(str(given.query.get("host", "")))
+    if socket.name and embedded.is_url_of(home := socket.parent.parent, given):
+        raise SettingsError(
+            f"DATABASE_URL is that of the embedded Postgres in {home}, exported by `horror env`, and HORROR_HOME is "
+            f"{settings.horror_home}; run: unset DATABASE_URL, or open a new shell"
+        )
+    return False
 
 
 @contextmanager

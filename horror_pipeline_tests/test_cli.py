@@ -17,6 +17,7 @@ from sqlalchemy import URL, text
 
 from horror_pipeline import cli
 from horror_pipeline.demo.server import serve
+from horror_pipeline.embedded_server import Cluster
 from horror_pipeline.server import free_port
 from horror_pipeline.warehouse import store
 
@@ -141,6 +142,16 @@ def test_a_read_only_home_is_said(horror: Horror, monkeypatch: pytest.MonkeyPatc
     # /proc takes no folder of ours, not even from root.
     monkeypatch.setenv("HORROR_HOME", "/proc/horror")
     assert_one_line(horror("run"), "HORROR_HOME", "/proc/horror")
+
+
+@pytest.mark.parametrize("arguments", [("db", "upgrade"), ("run",), ("exec", "--", "true")], ids=" ".join)
+def test_the_database_of_another_home_is_not_taken_for_this_one_s(
+    horror: Horror, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    # What `horror env` exported for one home stays in the shell when HORROR_HOME is set to another.
+    other = tmp_path / "other"
+    monkeypatch.setenv("DATABASE_URL", given(Cluster(other).urls()[0]))
+    assert_one_line(horror(*arguments), str(other), str(tmp_path / "home"), "unset DATABASE_URL")
 
 
 def test_waiting_for_a_database_is_told_on_one_line(horror: Horror, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,13 @@ def test_exec_hands_on_signals_and_stops_the_database_after_its_command(home: Pa
     assert is_stopped(home)
 
 
+def test_exec_hands_on_a_signal_that_comes_as_soon_as_its_command_runs(home: Path) -> None:
+    script = "trap 'echo told; exit 3' TERM; kill -TERM $PPID; while :; do sleep 0.05; done"
+    with horror_exec(home, "sh", "-c", script) as running:
+        assert running.communicate(timeout=30)[0] == "told\n"
+        assert running.returncode == 3
+
+
 def test_exec_s_command_hears_ctrl_c_although_a_script_started_it_in_the_background(home: Path) -> None:
     ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
