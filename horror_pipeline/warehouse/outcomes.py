@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import Connection, Date, Integer, bindparam, delete, text
 
 from horror_pipeline.warehouse.learning import batches, start_of
 from horror_pipeline.warehouse.tables import prediction_outcomes
@@ -73,6 +73,17 @@ def replace_outcomes(connection: Connection, day: dt.date) -> int:
             chosen = {**given, "horizon": horizon, "predicted_at": batch_of_day}
             rows += connection.execute(text(_OUTCOMES.format(held=_HELD)), chosen).rowcount
     return int(rows)
+
+
+def days_left_out(connection: Connection, before: dt.date, reach_days: int) -> list[dt.date]:
+    """Days shortly before another that have a snapshot and not one outcome, oldest first."""
+    query = text("""
+        SELECT day::date FROM generate_series(:before - :reach, :before - 1, '1 day'::interval) AS day
+        WHERE EXISTS (SELECT FROM movie_snapshots WHERE snapshot_date = day::date)
+          AND NOT EXISTS (SELECT FROM prediction_outcomes WHERE outcome_date = day::date)
+        ORDER BY day
+    """).bindparams(bindparam("before", type_=Date), bindparam("reach", type_=Integer))
+    return list(connection.execute(query, {"before": before, "reach": reach_days}).scalars())
 
 
 _ACCURACY = text("""

@@ -190,3 +190,11 @@ def test_the_checks_of_a_day_say_whether_predictions_held(
         [figures] = outcomes.accuracy(connection, DAY, 10)
     assert figures["films"] == 40
     assert (figures["mae"] > 0.75) is not is_as_promised
+
+
+def test_outcomes_of_a_day_whose_run_failed_for_another_day_are_made_up_for(runs: Learning) -> None:
+    predict_and_see(runs, 1.0, 0.2)
+    key, later = predictions.prediction_outcomes.key, (DAY + dt.timedelta(days=1)).isoformat()
+    runs.run(predictions.prediction_outcomes, days=(later, later))
+    assert runs.rows("SELECT outcome_date, count(*) FROM prediction_outcomes GROUP BY 1") == [(DAY, 40)]
+    assert DAY.isoformat() in runs.instance.get_materialized_partitions(key)
