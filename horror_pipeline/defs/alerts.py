@@ -240,7 +240,7 @@ def failure_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     cursor, stuck = look.tell_since(Cursor.parse(context.cursor))
     if stuck:
         context.log.warning(f"messages wait: {stuck}")
-    said = f"{look.told} told" if look.told else "nothing new has failed"
+    said = f"{look.told} told" if look.told or stuck else "nothing new has failed"
     return dg.SensorResult(skip_reason=f"{said}; {stuck}" if stuck else said, cursor=str(cursor))
 
 

@@ -148,7 +148,7 @@ def test_a_webhook_that_is_down_loses_nothing_and_is_told_in_order(
     webhook.status = 503
     runs = [take_films(instance, broken="yes") for _ in range(3)]
     said = sensor.look()
-    assert said == "nothing new has failed; the webhook at 127.0.0.1 answered 503"
+    assert said == "0 told; the webhook at 127.0.0.1 answered 503"
     webhook.status = 200
     assert sensor.look() == "3 told"
     assert [told["run"] for told in webhook.received] == runs
