@@ -219,8 +219,20 @@ def _allow_connections(postgres: URL, database_url: URL, allowed: str) -> None:
 
 
 @pytest.mark.usefixtures("filled")
-def test_a_phone_never_scrolls_sideways(open_page: Open) -> None:
-    page = open_page("/?film=1", width=360).page
+def test_a_phone_never_scrolls_sideways(open_page: Open, engine: Engine) -> None:
+    endless = "x" * 5_000
+    rows.add_film(engine, 60, endless, popularity=99.0, observed_at=STARTED, directors=[endless], tagline=endless)
+    rows.add_prediction(engine, 60, STARTED, actual_vote_average=1.0)
+    page = open_page("/?film=60", width=360).page
+    expect(page.locator("#film-title")).to_have_text(endless)
+    assert page.evaluate("document.querySelector('#film').scrollWidth") <= 360
+    page.keyboard.press("Escape")
+    page.fill("#query", "x")
+    expect(page.locator("#results [role=option]")).to_have_count(1)
+    assert page.evaluate("document.querySelector('#results').scrollWidth") <= 360
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+    page.goto(page.url.split("?")[0] + "?film=1")
     page.wait_for_selector("#film .main-svg")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.evaluate("document.querySelector('#film').scrollWidth") <= 360
