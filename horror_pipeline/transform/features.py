@@ -147,7 +147,7 @@ def moment_of(movies: pd.DataFrame, observed_at: dt.datetime) -> dt.datetime:
     newest = dates[dates <= pd.Timestamp(observed_at.astimezone(dt.UTC).date())].max()
     if pd.isna(newest):
         return observed_at
-    moment = dt.datetime.combine(newest.date(), dt.time(), dt.UTC)
+    moment = dt.datetime.combine(newest.date(), dt.time.min, dt.UTC)
     return moment if observed_at - moment > STANDS_STILL else observed_at
 
 
