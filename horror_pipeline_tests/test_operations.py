@@ -106,6 +106,17 @@ def test_dagster_s_commands_name_jobs_and_assets_that_exist() -> None:
         assert set(words[words.index("--select") + 1].split(",")) <= keys
 
 
+@pytest.mark.parametrize("name", ["README.md", "docs/README.pt.md"])
+def test_the_first_page_s_commands_exist(name: str) -> None:
+    page = (ROOT / name).read_text(encoding="utf-8")
+    shell = "\n".join(re.findall(r"```sh\n(.*?)```", page, re.DOTALL))
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"^make (\w+)", shell, re.MULTILINE)) <= targets
+    assert set(re.findall(r" -j (\w+)", shell)) <= {"train_and_predict", "ingest_catalogue"}
+    command: Any = typer.main.get_command(app)
+    assert set(re.findall(r"^\| `horror (\w+)`", page, re.MULTILINE)) == set(command.commands) - {"exec"}
+
+
 def test_ranges_are_written_as_partitions_are() -> None:
     from horror_pipeline.defs.partitions import days, release_years
 
