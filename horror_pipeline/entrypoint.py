@@ -69,8 +69,9 @@ def become(command: Sequence[str], settings: Settings, wait_seconds: float, say:
     with ExitStack() as stack:
         environment = retried(lambda: stack.enter_context(prepared(settings)), wait_seconds, say)
         # A script that starts us in the background has SIGINT ignored; Dagster's processes would then be deaf to
-        # SIGTERM as well, which they treat alike.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        # SIGTERM as well, which they treat alike. A command has to end when it is told to, whoever started us.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
         try:
             if environment.is_embedded:
                 raise SystemExit(_run_child(command))

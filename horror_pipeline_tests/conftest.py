@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,10 @@ OURS = ("HORROR_", "TMDB_", "DATABASE_URL", "DAGSTER_", "POLL_INTERVAL_MS", "PG"
 TEMPLATE = "template_horror"
 
 _numbers = itertools.count()
+
+# A script that starts the tests in the background has SIGINT ignored; Dagster, run in this process, would then ignore
+# SIGTERM as well, which it treats alike, and every process a test starts would inherit both.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
