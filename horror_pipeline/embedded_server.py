@@ -144,7 +144,7 @@ class Cluster:
         except ProcessLookupError:
             return None
         except PermissionError:
-            pass
+            pass  # it lives, as another user's: whose it is, its folder tells
         try:
             return pid if Path(f"/proc/{pid}/cwd").samefile(self.data) else None
         except FileNotFoundError:
