@@ -204,7 +204,7 @@ def _write_export(folder: Path, lines: int) -> None:
 @contextlib.contextmanager
 def _database(folder: Path, options: argparse.Namespace) -> Iterator[str]:
     """An embedded Postgres with a catalogue of every so many films, and the month of the measured day."""
-    from horror_pipeline import embedded
+    from horror_pipeline.runtime import postgres
     from horror_pipeline.warehouse import history, store, tables
 
     step = options.lines // options.films
@@ -220,7 +220,7 @@ def _database(folder: Path, options: argparse.Namespace) -> Iterator[str]:
         }
         for number in range(options.films)
     )
-    with embedded.session(folder / "home") as url:
+    with postgres.session(folder / "home") as url:
         engine = store.connect(url)
         store.upgrade(engine)
         with engine.begin() as connection:

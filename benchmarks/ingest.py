@@ -77,9 +77,9 @@ def _given(name: str) -> dict[str, str]:
 
 def _repeat(home: Path, environment: dict[str, str], options: argparse.Namespace) -> Figures:
     """Both contenders once, over a new database."""
-    from horror_pipeline import embedded
+    from horror_pipeline.runtime import postgres
 
-    with embedded.session(home) as url:
+    with postgres.session(home) as url:
         database = url.render_as_string(hide_password=False)
         found = _run("pipeline", database, environment, options)
         loader = _run("sequential", database, environment, options)

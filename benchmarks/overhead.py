@@ -83,7 +83,7 @@ def _options() -> argparse.Namespace:
 def _measure(scratch: Path, repeats: int) -> dict[str, float | int]:
     import dagster as dg
 
-    from horror_pipeline.environment import prepared
+    from horror_pipeline.runtime.environment import prepared
     from horror_pipeline.settings import get_settings
 
     subprocess.run([BIN / "horror", "run"], check=True, stdout=subprocess.DEVNULL)

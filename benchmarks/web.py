@@ -66,10 +66,10 @@ def _options() -> argparse.Namespace:
 def _database(folder: Path, options: argparse.Namespace) -> Iterator[str]:
     from sqlalchemy import create_engine, text
 
-    from horror_pipeline import embedded
+    from horror_pipeline.runtime import postgres
     from horror_pipeline.warehouse import store
 
-    with embedded.session(folder / "home") as url:
+    with postgres.session(folder / "home") as url:
         engine = create_engine(url)
         store.upgrade(engine)
         with engine.begin() as connection:

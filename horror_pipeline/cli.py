@@ -27,7 +27,7 @@ from horror_pipeline.settings import Settings, get_settings
 if TYPE_CHECKING:
     import dagster as dg
 
-    from horror_pipeline.environment import Environment
+    from horror_pipeline.runtime.environment import Environment
 
 app = typer.Typer(
     name="horror",
@@ -94,7 +94,7 @@ def _say_source(settings: Settings) -> None:
 
 @contextmanager
 def _ready(settings: Settings) -> Iterator[Environment]:
-    from horror_pipeline.environment import prepared
+    from horror_pipeline.runtime.environment import prepared
 
     with prepared(settings) as environment:
         yield environment
@@ -134,7 +134,7 @@ def run() -> None:
 @app.command()
 def up() -> None:
     """Serve until Ctrl-C: Dagster's UI and daemon, dashboard and API."""
-    from horror_pipeline.environment import make_home
+    from horror_pipeline.runtime.environment import make_home
     from horror_pipeline.server import reserved, serve
 
     settings = get_settings()
@@ -148,12 +148,12 @@ def up() -> None:
 @app.command()
 def env() -> None:
     """Print `export` lines: after eval "$(horror env)", Dagster's own commands and psql work in this shell."""
-    from horror_pipeline import embedded
+    from horror_pipeline.runtime import postgres
 
     settings = get_settings()
     with _ready(settings) as environment:
         if environment.is_embedded:
-            embedded.pin(settings.horror_home)
+            postgres.pin(settings.horror_home)
             err.print("The embedded Postgres stays up for this shell; end it with: horror db stop")
         if sys.stdout.isatty():
             err.print('Passwords may follow. To use these lines: eval "$(horror env)"')
@@ -326,7 +326,7 @@ def _backfill(job_name: str, first: str, last: str, keys: Sequence[str]) -> None
 def db_upgrade(wait: Annotated[float, typer.Option(min=0, help=WAIT_HELP)] = 0) -> None:
     """Bring the database, and Dagster's, to this version's schema."""
     from horror_pipeline.entrypoint import retried
-    from horror_pipeline.environment import make_home, uses_embedded
+    from horror_pipeline.runtime.environment import make_home, uses_embedded
     from horror_pipeline.settings import postgres_url
     from horror_pipeline.warehouse import store
 
@@ -363,9 +363,9 @@ def db_psql(context: typer.Context) -> None:
 @db_app.command("stop")
 def db_stop() -> None:
     """Stop the embedded Postgres that `horror env` left running."""
-    from horror_pipeline import embedded
+    from horror_pipeline.runtime import postgres
 
-    if embedded.release(get_settings().horror_home):
+    if postgres.release(get_settings().horror_home):
         out.print("the embedded Postgres is stopped")
     else:
         out.print("the embedded Postgres is still in use, by `horror up` or a run, and stops with the last of them")

@@ -16,9 +16,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from horror_pipeline.doctor_databases import examine_databases
-from horror_pipeline.environment import free_disk_bytes
 from horror_pipeline.errors import CredentialError, HorrorError, SettingsError, TmdbError
 from horror_pipeline.findings import Finding, State, whatever_happens
+from horror_pipeline.runtime.environment import free_disk_bytes
 from horror_pipeline.settings import Settings, credential_form, load_settings
 
 MEGABYTE = 1_000_000

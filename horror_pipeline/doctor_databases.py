@@ -13,10 +13,10 @@ from contextlib import contextmanager
 
 from sqlalchemy import URL, Engine, text
 
-from horror_pipeline import embedded
-from horror_pipeline.environment import uses_embedded
 from horror_pipeline.errors import SchemaError, WarehouseError
 from horror_pipeline.findings import Finding, State, whatever_happens
+from horror_pipeline.runtime import postgres
+from horror_pipeline.runtime.environment import uses_embedded
 from horror_pipeline.settings import Settings, postgres_url
 from horror_pipeline.warehouse import store
 
@@ -58,7 +58,7 @@ def _warehouse_url(settings: Settings) -> Iterator[URL | None]:
         assert settings.database_url is not None  # noqa: S101 - for the type checker: uses_embedded saw it
         yield postgres_url(settings.database_url.get_secret_value())
     elif (settings.horror_home / "postgres").exists():
-        with embedded.session(settings.horror_home) as url:
+        with postgres.session(settings.horror_home) as url:
             yield url
     else:
         yield None

@@ -15,8 +15,8 @@ from contextlib import ExitStack
 from types import FrameType
 from typing import NoReturn, TypeVar
 
-from horror_pipeline.environment import prepared
 from horror_pipeline.errors import HorrorError, WarehouseError
+from horror_pipeline.runtime.environment import prepared
 from horror_pipeline.settings import Settings
 
 Result = TypeVar("Result")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from horror_pipeline.defs.launch import JobResult
-    from horror_pipeline.environment import Environment
+    from horror_pipeline.runtime.environment import Environment
 
 SECONDS_BETWEEN_PLAIN_LINES = 5.0
 

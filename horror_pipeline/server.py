@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from horror_pipeline import embedded
-from horror_pipeline.environment import MODULE, PROJECT_ROOT, Environment
 from horror_pipeline.errors import HorrorError
+from horror_pipeline.runtime import postgres
+from horror_pipeline.runtime.environment import MODULE, PROJECT_ROOT, Environment
+from horror_pipeline.runtime.processes import Child, Supervisor
 from horror_pipeline.settings import Settings
-from horror_pipeline.supervisor import Child, Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,9 +127,9 @@ def _keep_embedded(settings: Settings, say: Callable[[str], None]) -> Callable[[
     """What starts the embedded Postgres again when it was killed; it recovers by itself."""
 
     def tend() -> None:
-        if not embedded.is_running(settings.horror_home):
+        if not postgres.is_running(settings.horror_home):
             say(f"the embedded Postgres is gone; starting it again (log: {settings.log_dir / 'postgres.log'})")
-            embedded.ensure_running(settings.horror_home)
+            postgres.ensure_running(settings.horror_home)
 
     return tend
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, Engine, create_engine, text
 
-from horror_pipeline import embedded
+from horror_pipeline.runtime import postgres as embedded
 from horror_pipeline.settings import get_settings
 from horror_pipeline.warehouse import store
 

@@ -17,7 +17,7 @@ from sqlalchemy import URL, text
 
 from horror_pipeline import cli
 from horror_pipeline.demo.server import serve
-from horror_pipeline.embedded_server import Cluster
+from horror_pipeline.runtime.postgres.cluster import Cluster
 from horror_pipeline.server import free_port
 from horror_pipeline.warehouse import store
 

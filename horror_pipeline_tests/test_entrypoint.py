@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import URL
 
 from horror_pipeline.entrypoint import retried
-from horror_pipeline.environment import _ensure_database
 from horror_pipeline.errors import WarehouseError
+from horror_pipeline.runtime.environment import _ensure_database
 from horror_pipeline.warehouse import store
 
 EXEC = """

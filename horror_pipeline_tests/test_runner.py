@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 from sqlalchemy import make_url
 
-from horror_pipeline.environment import Environment
 from horror_pipeline.runner import print_next_steps
+from horror_pipeline.runtime.environment import Environment
 from horror_pipeline.settings import get_settings
 
 

@@ -17,8 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from horror_pipeline import guardian
 from horror_pipeline.errors import HorrorError
+from horror_pipeline.runtime import guardian
 
 PR_SET_PDEATHSIG = 1
 MOST_RESTARTS, RESTART_WINDOW_SECONDS = 5, 60.0

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from sqlalchemy.engine import URL
 
-from horror_pipeline.embedded_server import Cluster, binary
 from horror_pipeline.errors import WarehouseError
+from horror_pipeline.runtime.postgres.cluster import Cluster, binary
 
 __all__ = ["binary", "ensure_running", "is_running", "is_url_of", "pin", "release", "session", "stop"]
 

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from sqlalchemy.engine import URL
 
-from horror_pipeline.embedded_account import Account
 from horror_pipeline.errors import WarehouseError
+from horror_pipeline.runtime.postgres.account import Account
 
 DATABASES = ("horror", "dagster")
 """The databases made with it: the warehouse, and Dagster's storage."""

@@ -18,8 +18,8 @@ from pathlib import Path
 from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError
 
-from horror_pipeline import embedded
 from horror_pipeline.errors import HorrorError, SettingsError, WarehouseError
+from horror_pipeline.runtime import postgres
 from horror_pipeline.settings import Settings, get_settings, postgres_url
 from horror_pipeline.warehouse import store
 
@@ -53,7 +53,7 @@ class Environment:
         settings, url = self.settings, self.database_url
         path = [str(Path(sys.executable).parent)]
         if self.is_embedded:
-            path.append(str(embedded.binary("psql").parent))
+            path.append(str(postgres.binary("psql").parent))
         libpq = {
             "PGHOST": url.query.get("host") or url.host,
             "PGPORT": url.query.get("port") or url.port,
@@ -128,10 +128,10 @@ def uses_embedded(settings: Settings) -> bool:
     if settings.database_url is None:
         return True
     given = postgres_url(settings.database_url.get_secret_value())
-    if embedded.is_url_of(settings.horror_home, given):
+    if postgres.is_url_of(settings.horror_home, given):
         return True
     socket = Path(str(given.query.get("host", "")))
-    if socket.name and embedded.is_url_of(home := socket.parent.parent, given):
+    if socket.name and postgres.is_url_of(home := socket.parent.parent, given):
         raise SettingsError(
             f"DATABASE_URL is that of the embedded Postgres in {home}, exported by `horror env`, and HORROR_HOME is "
             f"{settings.horror_home}; run: unset DATABASE_URL, or open a new shell"
@@ -142,7 +142,7 @@ def uses_embedded(settings: Settings) -> bool:
 @contextmanager
 def _database(settings: Settings) -> Iterator[URL]:
     if uses_embedded(settings):
-        with embedded.session(settings.horror_home) as url:
+        with postgres.session(settings.horror_home) as url:
             yield url
     else:
         assert settings.database_url is not None  # noqa: S101 - for the type checker: uses_embedded saw it

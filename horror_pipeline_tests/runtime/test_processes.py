@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from horror_pipeline.errors import HorrorError
-from horror_pipeline.supervisor import MOST_RESTARTS, Child, Supervisor
+from horror_pipeline.runtime.processes import MOST_RESTARTS, Child, Supervisor
 
 SLEEP = ["/bin/sh", "-c", "echo started; exec sleep 60"]
 
@@ -110,7 +110,7 @@ def test_a_killed_child_is_said_and_started_again(tmp_path: Path, supervisor: Su
 def test_a_child_that_keeps_dying_ends_it_all(
     tmp_path: Path, supervisor: Supervisor, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("horror_pipeline.supervisor.FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("horror_pipeline.runtime.processes.FIRST_PAUSE_SECONDS", 0.01)
     steady = child(tmp_path, SLEEP, name="steady")
     one = child(tmp_path, ["/bin/sh", "-c", "echo disk is full; exit 2"])
     supervisor.start(steady)
@@ -141,7 +141,7 @@ def test_what_a_dead_child_had_started_lives_on_and_ends_with_the_rest(tmp_path:
 def test_a_child_deaf_to_sigterm_is_ended_by_force(
     tmp_path: Path, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("horror_pipeline.guardian.end_groups.__defaults__", (0.3, lambda: None))
+    monkeypatch.setattr("horror_pipeline.runtime.guardian.end_groups.__defaults__", (0.3, lambda: None))
     deaf = child(tmp_path, ["/bin/sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.1; done"])
     supervisor.start(deaf)
     assert eventually(lambda: "deaf" in deaf.log.read_text())
@@ -152,7 +152,7 @@ def test_a_child_deaf_to_sigterm_is_ended_by_force(
 def test_a_long_log_is_set_aside_at_the_next_start(
     tmp_path: Path, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("horror_pipeline.supervisor.LOG_BYTES", 10)
+    monkeypatch.setattr("horror_pipeline.runtime.processes.LOG_BYTES", 10)
     one = child(tmp_path, SLEEP)
     one.log.write_text("a long story\n")
     supervisor.start(one)
@@ -163,7 +163,7 @@ def test_a_long_log_is_set_aside_at_the_next_start(
 
 SUPERVISE = """
 import sys, pathlib
-from horror_pipeline.supervisor import Child, Supervisor
+from horror_pipeline.runtime.processes import Child, Supervisor
 folder = pathlib.Path(sys.argv[1])
 supervisor = Supervisor({}, folder, print, ["/bin/sh", "-c", "echo left > last_word", "-"])
 supervisor.start(Child("one", ["/bin/sh", "-c", "sleep 60 & echo $! $$ > pids; exec sleep 60"], folder / "one.log"))
