@@ -14,8 +14,8 @@ import pytest
 from rich.console import Console
 from sqlalchemy import URL, Engine, text
 
-from horror_pipeline.doctor import examine
-from horror_pipeline.findings import Finding, State, print_findings, whatever_happens
+from horror_pipeline.cli.doctor.diagnosis import Finding, State, print_findings, whatever_happens
+from horror_pipeline.cli.doctor.machine import examine
 from horror_pipeline.settings import get_settings
 from horror_pipeline.warehouse import store
 
@@ -150,7 +150,7 @@ def test_a_home_below_a_file_is_fatal(given: Set, tmp_path: Path) -> None:
     ("free", "state"), [(100_000_000, State.FATAL), (1_000_000_000, State.WARNING), (9_000_000_000, State.GOOD)]
 )
 def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, free: int, state: State) -> None:
-    monkeypatch.setattr("horror_pipeline.doctor.free_disk_bytes", lambda _: free)
+    monkeypatch.setattr("horror_pipeline.cli.doctor.machine.free_disk_bytes", lambda _: free)
     assert found("disk")[0].state is state
 
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from sqlalchemy import make_url
 
-from horror_pipeline.runner import print_next_steps
+from horror_pipeline.cli.run import print_next_steps
 from horror_pipeline.runtime.environment import Environment
 from horror_pipeline.settings import get_settings
 

@@ -119,7 +119,7 @@ def _check_credential(settings: Settings) -> None:
 @app.command()
 def run() -> None:
     """Bring everything up to date once: database, films, today's snapshot, models, predictions."""
-    from horror_pipeline.runner import bring_up_to_date, print_next_steps
+    from horror_pipeline.cli.run import bring_up_to_date, print_next_steps
 
     settings = get_settings()
     _say_source(settings)
@@ -134,8 +134,8 @@ def run() -> None:
 @app.command()
 def up() -> None:
     """Serve until Ctrl-C: Dagster's UI and daemon, dashboard and API."""
+    from horror_pipeline.cli.up import reserved, serve
     from horror_pipeline.runtime.environment import make_home
-    from horror_pipeline.server import reserved, serve
 
     settings = get_settings()
     make_home(settings)
@@ -166,7 +166,7 @@ def exec_(
     wait: Annotated[float, typer.Option(min=0, help=WAIT_HELP)] = 0,
 ) -> None:
     """Run another command, like one of Dagster's, with everything it needs ready and exported."""
-    from horror_pipeline.entrypoint import become
+    from horror_pipeline.cli.exec import become
 
     become(command, get_settings(), wait, _say_beside)
 
@@ -174,8 +174,8 @@ def exec_(
 @app.command()
 def doctor() -> None:
     """Say what is configured, reachable and wrong, and what to do about each; exit 1 if it cannot run."""
-    from horror_pipeline.doctor import examine
-    from horror_pipeline.findings import print_findings
+    from horror_pipeline.cli.doctor.diagnosis import print_findings
+    from horror_pipeline.cli.doctor.machine import examine
 
     findings = examine()
     print_findings(findings, out)
@@ -206,7 +206,7 @@ def _print_predictions(
     limit: int,
     output: OutputFormat = OutputFormat.TABLE,
 ) -> None:
-    from horror_pipeline.printing import print_predictions
+    from horror_pipeline.cli.predictions import print_predictions
     from horror_pipeline.warehouse import learning, store
 
     engine = store.connect(environment.database_url)
@@ -308,7 +308,7 @@ def backfill_changes(
 
 
 def _backfill(job_name: str, first: str, last: str, keys: Sequence[str]) -> None:
-    from horror_pipeline.runner import run_step
+    from horror_pipeline.cli.run import run_step
 
     if first > last:
         raise HorrorError(f"--from {first} is after --to {last}")
@@ -325,7 +325,7 @@ def _backfill(job_name: str, first: str, last: str, keys: Sequence[str]) -> None
 @db_app.command("upgrade")
 def db_upgrade(wait: Annotated[float, typer.Option(min=0, help=WAIT_HELP)] = 0) -> None:
     """Bring the database, and Dagster's, to this version's schema."""
-    from horror_pipeline.entrypoint import retried
+    from horror_pipeline.cli.exec import retried
     from horror_pipeline.runtime.environment import make_home, uses_embedded
     from horror_pipeline.settings import postgres_url
     from horror_pipeline.warehouse import store

@@ -15,9 +15,9 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from horror_pipeline.doctor_databases import examine_databases
+from horror_pipeline.cli.doctor.databases import examine_databases
+from horror_pipeline.cli.doctor.diagnosis import Finding, State, whatever_happens
 from horror_pipeline.errors import CredentialError, HorrorError, SettingsError, TmdbError
-from horror_pipeline.findings import Finding, State, whatever_happens
 from horror_pipeline.runtime.environment import free_disk_bytes
 from horror_pipeline.settings import Settings, credential_form, load_settings
 
@@ -105,7 +105,7 @@ def _home(settings: Settings) -> Iterator[Finding]:
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:
-    from horror_pipeline.server import answers, require_free_port, url
+    from horror_pipeline.cli.up import answers, require_free_port, url
 
     ours = (
         ("Dagster UI", settings.horror_ui_port, "HORROR_UI_PORT", "/server_info"),

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 from sqlalchemy import URL, Engine, text
 
+from horror_pipeline.cli.doctor.diagnosis import Finding, State, whatever_happens
 from horror_pipeline.errors import SchemaError, WarehouseError
-from horror_pipeline.findings import Finding, State, whatever_happens
 from horror_pipeline.runtime import postgres
 from horror_pipeline.runtime.environment import uses_embedded
 from horror_pipeline.settings import Settings, postgres_url

@@ -7,7 +7,7 @@ import json
 import pytest
 from rich.console import Console
 
-from horror_pipeline.printing import print_predictions
+from horror_pipeline.cli.predictions import print_predictions
 
 ROW = {
     "tmdb_id": 1,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from horror_pipeline.entrypoint import retried
+from horror_pipeline.cli.exec import retried
 from horror_pipeline.errors import WarehouseError
 from horror_pipeline.runtime.environment import _ensure_database
 from horror_pipeline.warehouse import store

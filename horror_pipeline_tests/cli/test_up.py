@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from horror_pipeline import server
+from horror_pipeline.cli import up
 from horror_pipeline.errors import HorrorError
 from horror_pipeline.settings import Settings
 
@@ -69,36 +69,36 @@ def test_a_port_in_use_names_the_setting_to_change() -> None:
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(HorrorError, match=rf"port {port} .* set HORROR_UI_PORT to another"):
-            server.require_free_port("127.0.0.1", port, "HORROR_UI_PORT")
+            up.require_free_port("127.0.0.1", port, "HORROR_UI_PORT")
 
 
 def test_a_free_port_is_fine() -> None:
-    server.require_free_port("127.0.0.1", server.free_port(), "HORROR_UI_PORT")
+    up.require_free_port("127.0.0.1", up.free_port(), "HORROR_UI_PORT")
 
 
 def test_a_home_is_served_once_at_a_time(settings: Settings) -> None:
     first, again = (
-        settings.model_copy(update={"horror_ui_port": server.free_port(), "horror_web_port": server.free_port()})
+        settings.model_copy(update={"horror_ui_port": up.free_port(), "horror_web_port": up.free_port()})
         for _ in range(2)
     )
     with (
-        server.reserved(first),
+        up.reserved(first),
         pytest.raises(HorrorError, match=r"another `horror up` serves .*; stop it, or set HORROR_HOME"),
-        server.reserved(again),
+        up.reserved(again),
     ):
         pass
-    with server.reserved(again):  # what is over holds up nothing
+    with up.reserved(again):  # what is over holds up nothing
         pass
 
 
 @pytest.mark.parametrize(("status", "answers"), [(200, True), (503, False)])
 def test_a_page_answers_with_200(answering: Answering, status: int, answers: bool) -> None:
     answering.status = status
-    assert server.answers(answering.url)() is answers
+    assert up.answers(answering.url)() is answers
 
 
 def test_nobody_there_is_no_answer() -> None:
-    assert server.answers(f"http://127.0.0.1:{server.free_port()}")() is False
+    assert up.answers(f"http://127.0.0.1:{up.free_port()}")() is False
 
 
 @pytest.mark.parametrize(
@@ -111,11 +111,11 @@ def test_nobody_there_is_no_answer() -> None:
 )
 def test_the_daemon_is_well_when_all_that_is_needed_of_it_is(answering: Answering, told: bytes, healthy: bool) -> None:
     answering.body = told
-    assert server.daemon_is_healthy(answering.url)() is healthy
+    assert up.daemon_is_healthy(answering.url)() is healthy
 
 
 def test_the_ui_and_the_daemon_find_the_code_server_where_it_listens(settings: Settings) -> None:
-    code, ui, daemon, web = server.children(settings)
+    code, ui, daemon, web = up.children(settings)
     workspace = settings.dagster_home / "workspace.yaml"
     (entry,) = yaml.safe_load(workspace.read_text())["load_from"]
     assert entry["grpc_server"]["host"] == "127.0.0.1"
@@ -128,6 +128,6 @@ def test_the_ui_and_the_daemon_find_the_code_server_where_it_listens(settings: S
 def test_only_the_ui_and_the_dashboard_listen_beyond_loopback_when_asked_to(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, horror_home=tmp_path, horror_web_host="0.0.0.0")  # noqa: S104
     settings.dagster_home.mkdir()
-    commands = [" ".join(child.command) for child in server.children(settings)]
+    commands = [" ".join(child.command) for child in up.children(settings)]
     assert [("0.0.0.0" in command) for command in commands[:3]] == [False, True, False]  # noqa: S104
-    assert server.url(settings, 3000) == "http://127.0.0.1:3000"
+    assert up.url(settings, 3000) == "http://127.0.0.1:3000"
