@@ -114,7 +114,7 @@ def _features(movies: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
 
 
 def _inputs(stage: str) -> Any:
-    from horror_pipeline.defs.learning import inputs_of
+    from horror_pipeline.orchestration.learning import inputs_of
 
     return inputs_of(stage)  # type: ignore[arg-type]
 

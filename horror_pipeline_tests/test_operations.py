@@ -17,7 +17,7 @@ import typer
 import yaml
 
 from horror_pipeline.cli import app
-from horror_pipeline.defs.messages import Message
+from horror_pipeline.orchestration.messages import Message
 from horror_pipeline.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent

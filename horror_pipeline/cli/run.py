@@ -24,7 +24,7 @@ from horror_pipeline.errors import HorrorError
 if TYPE_CHECKING:
     import dagster as dg
 
-    from horror_pipeline.defs.launch import JobResult
+    from horror_pipeline.orchestration.launch import JobResult
     from horror_pipeline.runtime.environment import Environment
 
 SECONDS_BETWEEN_PLAIN_LINES = 5.0
@@ -55,9 +55,9 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
     Raises:
         HorrorError: a job failed; what was stored before and by the jobs before it is still there.
     """
-    from horror_pipeline.defs.launch import pending_change_days
-    from horror_pipeline.defs.liveness import reap_dead_runs
     from horror_pipeline.defs.partitions import last_release_year
+    from horror_pipeline.orchestration.launch import pending_change_days
+    from horror_pipeline.orchestration.liveness import reap_dead_runs
     from horror_pipeline.warehouse import store
 
     reap_dead_runs(instance)
@@ -83,7 +83,7 @@ def run_step(
     Raises:
         HorrorError: a step failed; the message holds one line for each.
     """
-    from horror_pipeline.defs.launch import run_job
+    from horror_pipeline.orchestration.launch import run_job
 
     span = f" {partitions[0]}…{partitions[1]}" if partitions and partitions[0] != partitions[1] else ""
     span = f" {partitions[0]}" if partitions and not span else span
@@ -110,7 +110,7 @@ def _number(value: float | str) -> str:
 @contextmanager
 def _shown_progress(out: Console, title: str) -> Iterator[None]:
     """Show the records of the progress logger: as bars on a terminal, as a line now and then otherwise."""
-    from horror_pipeline.defs.progress import TERMINAL
+    from horror_pipeline.orchestration.progress import TERMINAL
 
     if out.is_terminal:
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()

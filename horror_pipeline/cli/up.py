@@ -145,7 +145,7 @@ def _stop_embedded(settings: Settings) -> list[str]:
 def _reap() -> None:
     import dagster as dg
 
-    from horror_pipeline.defs.liveness import reap_dead_runs
+    from horror_pipeline.orchestration.liveness import reap_dead_runs
 
     with dg.DagsterInstance.get() as instance:
         reap_dead_runs(instance, also_untagged=True)

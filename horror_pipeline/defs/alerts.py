@@ -18,9 +18,9 @@ from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
-from horror_pipeline.defs.failures import root_message
-from horror_pipeline.defs.liveness import reap_dead_runs
-from horror_pipeline.defs.messages import Message, posted_to, secrets_of, ui_url
+from horror_pipeline.orchestration.failures import root_message
+from horror_pipeline.orchestration.liveness import reap_dead_runs
+from horror_pipeline.orchestration.messages import Message, posted_to, secrets_of, ui_url
 from horror_pipeline.settings import get_settings
 
 SETTLE_SECONDS = 3.0

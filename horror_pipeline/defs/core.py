@@ -12,11 +12,11 @@ from typing import Any
 import dagster as dg
 from sqlalchemy import Engine
 
-from horror_pipeline.defs.fetching import row_count
-from horror_pipeline.defs.metadata import OWNERS, column_schema
 from horror_pipeline.defs.partitions import release_years, years_of
-from horror_pipeline.defs.progress import Progress
 from horror_pipeline.defs.resources import Clock
+from horror_pipeline.orchestration.fetching import row_count
+from horror_pipeline.orchestration.metadata import OWNERS, column_schema
+from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.settings import Settings
 from horror_pipeline.transform.clean import CleanMovie, Rejection, clean_movie
 from horror_pipeline.warehouse import catalogue, tables

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from sqlalchemy import Engine
 
-from horror_pipeline.defs.learning import records
-from horror_pipeline.defs.metadata import OWNERS, column_schema
 from horror_pipeline.defs.resources import Clock
+from horror_pipeline.orchestration.learning import records
+from horror_pipeline.orchestration.metadata import OWNERS, column_schema
 from horror_pipeline.warehouse import history_checks, learning, tables
 
 if TYPE_CHECKING:

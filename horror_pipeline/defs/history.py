@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 import dagster as dg
 from sqlalchemy import Engine
 
-from horror_pipeline.defs.metadata import OWNERS, column_schema
 from horror_pipeline.defs.partitions import days, days_of
-from horror_pipeline.defs.progress import Progress
 from horror_pipeline.defs.resources import Clock
 from horror_pipeline.errors import ExportUnavailable, TmdbError
+from horror_pipeline.orchestration.metadata import OWNERS, column_schema
+from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.exports import Export, is_awaited, read_export
 from horror_pipeline.warehouse import history, history_checks, tables

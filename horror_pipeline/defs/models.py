@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from sqlalchemy import Engine
 
-from horror_pipeline.defs.learning import finish, inputs_of, news, read_features, rounded
-from horror_pipeline.defs.metadata import OWNERS, column_schema, told_before
 from horror_pipeline.defs.resources import Clock
 from horror_pipeline.modeling.versions import library_versions
+from horror_pipeline.orchestration.learning import finish, inputs_of, news, read_features, rounded
+from horror_pipeline.orchestration.metadata import OWNERS, column_schema, told_before
 from horror_pipeline.warehouse import learning, tables
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from sqlalchemy import Engine
 
-from horror_pipeline.defs.learning import finish, inputs_of, news, read_features, records, rounded
-from horror_pipeline.defs.metadata import OWNERS, column_schema, told_before
 from horror_pipeline.defs.models import SEED, load_champion
 from horror_pipeline.defs.partitions import days, days_of
 from horror_pipeline.defs.resources import Clock
+from horror_pipeline.orchestration.learning import finish, inputs_of, news, read_features, records, rounded
+from horror_pipeline.orchestration.metadata import OWNERS, column_schema, told_before
 from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import learning, outcomes, tables
 

@@ -16,11 +16,11 @@ from dataclasses import asdict
 import dagster as dg
 from sqlalchemy import Engine
 
-from horror_pipeline.defs.fetching import Figures, each_partition, request_figures, row_count
-from horror_pipeline.defs.metadata import OWNERS, column_schema
 from horror_pipeline.defs.partitions import closed_days, days_of, last_release_year, release_years, years_of
-from horror_pipeline.defs.progress import Progress
 from horror_pipeline.defs.resources import Clock
+from horror_pipeline.orchestration.fetching import Figures, each_partition, request_figures, row_count
+from horror_pipeline.orchestration.metadata import OWNERS, column_schema
+from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.settings import Settings
 from horror_pipeline.tmdb.changes import changes_of
 from horror_pipeline.tmdb.client import TmdbClient

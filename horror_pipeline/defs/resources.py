@@ -17,9 +17,9 @@ from contextlib import ExitStack, contextmanager
 import dagster as dg
 from sqlalchemy import Engine
 
-from horror_pipeline.defs.liveness import process_tags
 from horror_pipeline.demo.process import spawn
 from horror_pipeline.errors import SettingsError
+from horror_pipeline.orchestration.liveness import process_tags
 from horror_pipeline.settings import TMDB_API_URL, Settings, get_settings, postgres_url
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.warehouse import store

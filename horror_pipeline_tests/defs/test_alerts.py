@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from horror_pipeline.defs import alerts
 from horror_pipeline.defs.alerts import Cursor, Look, failure_alerts
-from horror_pipeline.defs.messages import Message, posted_to, redacted
+from horror_pipeline.orchestration.messages import Message, posted_to, redacted
 from horror_pipeline.settings import get_settings
 
 SECRET = "0123456789abcdef0123456789abcdef"  # the form of a v3 key

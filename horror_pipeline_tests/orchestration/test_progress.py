@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from horror_pipeline.defs.progress import TERMINAL, Progress
+from horror_pipeline.orchestration.progress import TERMINAL, Progress
 
 
 class Clock:

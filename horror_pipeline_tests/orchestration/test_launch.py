@@ -1,6 +1,6 @@
 import dagster as dg
 
-from horror_pipeline.defs.launch import _figures
+from horror_pipeline.orchestration.launch import _figures
 
 REASON = "the id export of 2026-11-22 is not out yet"
 
