@@ -146,7 +146,7 @@ def _pipeline(url: str, exports_url: str, day: dt.date) -> tuple[float, int]:
     import pandas  # noqa: F401  # both contenders import before the clock starts
     from sqlalchemy import make_url
 
-    from horror_pipeline.defs.history import movie_snapshots
+    from horror_pipeline.defs.snapshots import movie_snapshots
     from horror_pipeline.tmdb.client import TmdbClient
     from horror_pipeline.warehouse import store
 

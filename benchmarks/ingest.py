@@ -107,9 +107,10 @@ def _pipeline(options: argparse.Namespace) -> Figures:
     import dagster as dg
     from sqlalchemy import make_url
 
-    from horror_pipeline.defs import core, raw
-    from horror_pipeline.defs.automation import range_tags
+    from horror_pipeline.defs import movies as core
+    from horror_pipeline.defs import raw
     from horror_pipeline.defs.partitions import last_release_year
+    from horror_pipeline.defs.schedules import range_tags
     from horror_pipeline.settings import load_settings
     from horror_pipeline.tmdb.client import TmdbClient
     from horror_pipeline.warehouse import store

@@ -336,7 +336,7 @@ def test_a_heavy_library_is_found_behind_another_module() -> None:
         module("transform.clean", "import pandas as pd"),
     ]
     assert heavy_at_import(modules, "defs") == [
-        "horror_pipeline.defs.core → horror_pipeline.transform.clean → pandas",
+        "horror_pipeline.defs.movies → horror_pipeline.transform.clean → pandas",
     ]
 
 

@@ -11,8 +11,8 @@ from typing import Any, cast
 import dagster as dg
 from sqlalchemy import Engine, String, bindparam, text
 
-from horror_pipeline.defs.automation import INITIAL
 from horror_pipeline.defs.resources import Clock
+from horror_pipeline.defs.schedules import INITIAL
 from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import history
 

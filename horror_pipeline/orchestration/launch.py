@@ -17,7 +17,7 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from horror_pipeline import definitions
-from horror_pipeline.defs.automation import change_days_wanted, missing_days, range_tags
+from horror_pipeline.defs.schedules import change_days_wanted, missing_days, range_tags
 from horror_pipeline.orchestration.failures import root_message
 from horror_pipeline.orchestration.liveness import process_tags
 from horror_pipeline.warehouse import catalogue

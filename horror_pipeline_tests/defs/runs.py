@@ -8,13 +8,13 @@ from typing import Any
 import dagster as dg
 from sqlalchemy import Engine, text
 
-from horror_pipeline.defs import core, raw
-from horror_pipeline.defs.automation import range_tags
+from horror_pipeline.defs import movies, raw
+from horror_pipeline.defs.schedules import range_tags
 from horror_pipeline.settings import Settings
 from horror_pipeline_tests.tmdb.fake import FakeTmdb, make_client
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
-CATALOGUE = (raw.discover_pages, raw.movie_details, core.movies)
+CATALOGUE = (raw.discover_pages, raw.movie_details, movies.movies)
 
 
 class Ingest:

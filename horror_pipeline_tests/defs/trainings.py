@@ -10,7 +10,7 @@ import pandas as pd
 from sqlalchemy import Engine, text
 
 from horror_pipeline.defs import features, models, predictions
-from horror_pipeline.defs.automation import range_tags
+from horror_pipeline.defs.schedules import range_tags
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import store, tables

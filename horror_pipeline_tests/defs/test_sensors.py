@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
-from horror_pipeline.defs import alerts
-from horror_pipeline.defs.alerts import Cursor, Look, failure_alerts
+from horror_pipeline.defs import sensors
+from horror_pipeline.defs.sensors import Cursor, Look, failure_alerts
 from horror_pipeline.orchestration.messages import Message, posted_to, redacted
 from horror_pipeline.settings import get_settings
 
@@ -52,7 +52,7 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
     server = Webhook()
     monkeypatch.setenv("HORROR_ALERT_WEBHOOK", server.url)
     monkeypatch.setenv("TMDB_API_KEY", SECRET)
-    monkeypatch.setattr(alerts, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(sensors, "SETTLE_SECONDS", 0.0)
     yield server
     server.stop()
 
@@ -168,8 +168,8 @@ def test_a_webhook_that_does_not_exist_is_said_without_its_url(
 def test_a_burst_is_told_over_several_looks(
     instance: dg.DagsterInstance, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alerts, "MESSAGES_A_LOOK", 2)
-    monkeypatch.setattr(alerts, "EVENTS_A_LOOK", 2)  # and more events than one query returns
+    monkeypatch.setattr(sensors, "MESSAGES_A_LOOK", 2)
+    monkeypatch.setattr(sensors, "EVENTS_A_LOOK", 2)  # and more events than one query returns
     sensor = Sensor(instance)
     runs = [take_films(instance, broken="yes") for _ in range(3)]
     while "told" in sensor.look():
@@ -181,11 +181,11 @@ def test_what_has_just_happened_waits_for_the_next_look(
     instance: dg.DagsterInstance, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # An event with a lower number may be committed after one with a higher: it would be passed by.
-    monkeypatch.setattr(alerts, "SETTLE_SECONDS", 3600.0)
+    monkeypatch.setattr(sensors, "SETTLE_SECONDS", 3600.0)
     sensor = Sensor(instance)
     take_films(instance, broken="yes")
     assert sensor.look() == "nothing new has failed"
-    monkeypatch.setattr(alerts, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(sensors, "SETTLE_SECONDS", 0.0)
     assert sensor.look() == "1 told"
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, create_engine, insert
 
-from horror_pipeline.defs.automation import (
+from horror_pipeline.defs.schedules import (
     ACTIVE,
     daily_catalogue,
     daily_changes,
@@ -182,14 +182,14 @@ def test_summer_time_neither_doubles_nor_drops_a_tick() -> None:
 def test_schedules_start_as_the_setting_says(monkeypatch: pytest.MonkeyPatch, given: str, status: str) -> None:
     import importlib
 
-    from horror_pipeline.defs import automation
+    from horror_pipeline.defs import schedules
     from horror_pipeline.settings import get_settings
 
     monkeypatch.setenv("HORROR_SCHEDULES", given)
     get_settings.cache_clear()
     try:
-        assert importlib.reload(automation).daily_catalogue.default_status.value == status
+        assert importlib.reload(schedules).daily_catalogue.default_status.value == status
     finally:
         monkeypatch.delenv("HORROR_SCHEDULES")
         get_settings.cache_clear()
-        importlib.reload(automation)
+        importlib.reload(schedules)

@@ -5,7 +5,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, insert
 
-from horror_pipeline.defs.checks import CHECKED, Checked, table_checks
+from horror_pipeline.defs.asset_checks import CHECKED, Checked, table_checks
 from horror_pipeline.warehouse import tables
 from horror_pipeline.warehouse.violations import Violations, find_violations
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import dagster as dg
 from sqlalchemy import Engine
 
-from horror_pipeline.defs.checks import AS_DECLARED
+from horror_pipeline.defs.asset_checks import AS_DECLARED
 from horror_pipeline.defs.partitions import last_release_year
 from horror_pipeline.settings import get_settings
 from horror_pipeline.warehouse import catalogue, history, learning

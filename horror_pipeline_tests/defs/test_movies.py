@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine
 
-from horror_pipeline.defs import core, raw
+from horror_pipeline.defs import movies, raw
 from horror_pipeline_tests.defs.runs import NOW, Ingest, checks, figures
 from horror_pipeline_tests.tmdb.fake import FakeTmdb, document, film
 
@@ -49,7 +49,7 @@ def test_a_second_run_over_the_same_input_changes_no_row(ingest: Ingest) -> None
     ingest.run()
     before = ingest.rows("SELECT xmin::text, movies.* FROM movies ORDER BY tmdb_id")
     ingest.now += dt.timedelta(hours=1)
-    told = figures(ingest.run(core.movies), "movies", "2020")
+    told = figures(ingest.run(movies.movies), "movies", "2020")
     assert (told["new"], told["changed"], told["unchanged"]) == (0, 0, 5)
     assert figures(ingest.run(), "movies", "2020")["unchanged"] == 5  # nor does a second sweep of the day
     assert ingest.rows("SELECT xmin::text, movies.* FROM movies ORDER BY tmdb_id") == before
@@ -60,7 +60,7 @@ def test_the_day_s_listing_gives_popularity_and_when_it_was_seen(ingest: Ingest,
     ingest.now += dt.timedelta(days=1)
     for one in tmdb.films:
         one["popularity"] = 7.5
-    told = figures(ingest.run(raw.discover_pages, core.movies), "movies", "2020")
+    told = figures(ingest.run(raw.discover_pages, movies.movies), "movies", "2020")
     assert told["changed"] == 5
     query = "SELECT DISTINCT popularity, observed_at, first_seen_at, details_fetched_at FROM movies"
     assert ingest.rows(query) == [(7.5, NOW + dt.timedelta(days=1), NOW, NOW)]
@@ -69,7 +69,7 @@ def test_the_day_s_listing_gives_popularity_and_when_it_was_seen(ingest: Ingest,
 def test_observed_at_moves_once_a_day_even_where_nothing_else_does(ingest: Ingest) -> None:
     ingest.run()
     ingest.now += dt.timedelta(days=1)
-    ingest.run(raw.discover_pages, core.movies)
+    ingest.run(raw.discover_pages, movies.movies)
     assert ingest.rows("SELECT DISTINCT observed_at FROM movies") == [(NOW + dt.timedelta(days=1),)]
 
 

@@ -13,8 +13,8 @@ import dagster as dg
 import pytest
 from sqlalchemy import Connection, Engine, insert, text
 
-from horror_pipeline.defs.automation import range_tags
-from horror_pipeline.defs.history import movie_snapshots
+from horror_pipeline.defs.schedules import range_tags
+from horror_pipeline.defs.snapshots import movie_snapshots
 from horror_pipeline.errors import ExportUnavailable, Unavailable
 from horror_pipeline.warehouse import history, store
 from horror_pipeline.warehouse.tables import discover_pages, movies
