@@ -26,7 +26,7 @@ from horror_pipeline.tmdb.changes import changes_of
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.details import Details, details_of
 from horror_pipeline.tmdb.discover import Sweep, Sweeper, listings_of
-from horror_pipeline.tmdb.documents import APPENDED, as_text, payload_hash, with_kept_parts
+from horror_pipeline.tmdb.payloads import APPENDED, as_text, payload_hash, with_kept_parts
 from horror_pipeline.warehouse import catalogue, store, tables
 from horror_pipeline.warehouse.due import LONGEST_GAP_DAYS, Due, due_details
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from horror_pipeline.tmdb.client import TmdbClient
-from horror_pipeline.tmdb.documents import Json, count_of, ids_of, rows_of
 from horror_pipeline.tmdb.parallel import run_parallel
+from horror_pipeline.tmdb.payloads import Json, count_of, ids_of, rows_of
 
 LAST_PAGE = 500
 

@@ -20,9 +20,9 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 from horror_pipeline.errors import CredentialError, TmdbError, Unavailable
-from horror_pipeline.tmdb.answers import Again, judge, judge_export, server_date
-from horror_pipeline.tmdb.documents import Document, Json, Malformed, parse
-from horror_pipeline.tmdb.limiter import Limiter
+from horror_pipeline.tmdb.payloads import Document, Json, Malformed, parse
+from horror_pipeline.tmdb.rate_limiter import Limiter
+from horror_pipeline.tmdb.retry_policy import Again, judge, judge_export, server_date
 from horror_pipeline.tmdb.streams import ExportStream
 from horror_pipeline.tmdb.transport import (
     ConnectionFailed,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from horror_pipeline.errors import BadRequest, Gone, Unavailable
 from horror_pipeline.tmdb.client import TmdbClient
-from horror_pipeline.tmdb.documents import APPENDED, Json, Malformed, missing_parts, movie_id, payload_hash
 from horror_pipeline.tmdb.parallel import run_parallel
+from horror_pipeline.tmdb.payloads import APPENDED, Json, Malformed, missing_parts, movie_id, payload_hash
 
 MOST_FAILURES_IN_A_ROW = 25
 """Films that may fail one after the other before the reading is given up: TMDB is down, not one record broken."""

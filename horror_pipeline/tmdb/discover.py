@@ -21,8 +21,8 @@ from typing import Any
 
 from horror_pipeline.errors import BadRequest
 from horror_pipeline.tmdb.client import TmdbClient
-from horror_pipeline.tmdb.documents import Json, count_of, ids_of, movie_id, rows_of
 from horror_pipeline.tmdb.parallel import run_parallel
+from horror_pipeline.tmdb.payloads import Json, count_of, ids_of, movie_id, rows_of
 
 HORROR = 27
 LAST_PAGE = 500

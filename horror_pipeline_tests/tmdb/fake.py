@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from horror_pipeline.tmdb.client import TmdbClient
-from horror_pipeline.tmdb.limiter import Limiter
+from horror_pipeline.tmdb.rate_limiter import Limiter
 from horror_pipeline.tmdb.transport import ConnectionFailed, Request, Response
 
 API = "http://tmdb.test/3"

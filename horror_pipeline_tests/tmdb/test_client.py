@@ -11,7 +11,7 @@ import pytest
 from horror_pipeline.errors import BadRequest, CredentialError, ExportUnavailable, Gone, TmdbError, Unavailable
 from horror_pipeline.settings import Settings
 from horror_pipeline.tmdb.client import ATTEMPTS, ATTEMPTS_BEFORE_FIRST_ANSWER, TmdbClient
-from horror_pipeline.tmdb.documents import Malformed
+from horror_pipeline.tmdb.payloads import Malformed
 from horror_pipeline.tmdb.transport import ConnectionFailed, Request, Response
 from horror_pipeline_tests.tmdb.fake import API, V3, V4, FakeClock, answer, cut_off, make_client, refusal
 

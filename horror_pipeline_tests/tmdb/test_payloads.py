@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from horror_pipeline.tmdb.documents import (
+from horror_pipeline.tmdb.payloads import (
     Malformed,
     as_text,
     count_of,

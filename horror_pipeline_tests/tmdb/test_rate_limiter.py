@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from horror_pipeline.tmdb.limiter import LOWEST_SHARE, Cancelled, Limiter
+from horror_pipeline.tmdb.rate_limiter import LOWEST_SHARE, Cancelled, Limiter
 from horror_pipeline_tests.tmdb.fake import FakeClock
 
 
