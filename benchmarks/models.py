@@ -124,22 +124,22 @@ def _inputs(stage: str) -> Any:
 
 def _score(name: str, movies: pd.DataFrame, as_of: dt.date) -> dict[str, Any]:
     """Our candidates and the predecessor's models on the same blocks."""
-    from horror_pipeline.modeling import evaluate, intervals
+    from horror_pipeline.modeling import backtest, intervals
     from horror_pipeline.modeling.candidates import candidates
     from horror_pipeline.modeling.specs import MODELS
 
     spec, films = MODELS[name], _features(movies, as_of)
-    walk = evaluate.walk_forward(spec, _inputs(spec.stage), films, SEED, first=-2)
+    walk = backtest.walk_forward(spec, _inputs(spec.stage), films, SEED, first=-2)
     if walk is None:
         raise SystemExit(f"{len(films)} films with {MIN_VOTES} votes or more are too few to score on later ones")
     frame = walk.frame
-    ours = {algorithm: evaluate.score(spec, frame, algorithm) for algorithm in candidates(spec)}
+    ours = {algorithm: backtest.score(spec, frame, algorithm) for algorithm in candidates(spec)}
     best = min((algorithm for algorithm in ours if algorithm != "constant"), key=lambda a: ours[a]["mean"]["mae"])
     theirs = _predecessor(spec, films)
     mae = {algorithm: scores["mean"]["mae"] for algorithm, scores in ours.items()}
     by_origin = {block: figures["mae"] for block, figures in ours[best]["origins"].items()}
-    blanked = evaluate.walk_forward(spec, _inputs(spec.stage), films.assign(runtime_minutes=np.nan), SEED, [best])
-    without = evaluate.score(spec, blanked.frame, best)["mean"]["mae"] if blanked else None
+    blanked = backtest.walk_forward(spec, _inputs(spec.stage), films.assign(runtime_minutes=np.nan), SEED, [best])
+    without = backtest.score(spec, blanked.frame, best)["mean"]["mae"] if blanked else None
     return {
         "champion": best,
         "mae": mae,
@@ -165,7 +165,7 @@ def _predecessor(spec: Any, films: pd.DataFrame) -> dict[str, list[float]]:
     from sklearn.linear_model import LinearRegression
     from sklearn.preprocessing import StandardScaler
 
-    from horror_pipeline.modeling.evaluate import rolling_origins
+    from horror_pipeline.modeling.backtest import rolling_origins
 
     x, y = _predecessor_features(films, votes=spec.stage == "after_release"), films[spec.target].to_numpy()
     found: dict[str, list[float]] = {"linear": [], "forest": [], "coverage": [], "width": []}
@@ -209,9 +209,9 @@ def _speed(sizes: tuple[int, ...]) -> dict[str, Any]:
 
 def _training_of(size: int, with_predecessor: bool) -> dict[str, float]:
     """Seconds and memory of all four models on so many films, drawn anew from the made-up ones."""
-    from horror_pipeline.modeling.predict import predict
+    from horror_pipeline.modeling.prediction import predict
     from horror_pipeline.modeling.specs import MODELS
-    from horror_pipeline.modeling.train import train
+    from horror_pipeline.modeling.training import train
 
     films = _drawn(size)
     started = time.perf_counter()

@@ -16,7 +16,7 @@ from horror_pipeline.warehouse import learning, tables
 
 if TYPE_CHECKING:
     from horror_pipeline.modeling.artifacts import Artifact
-    from horror_pipeline.modeling.train import Champion, Training
+    from horror_pipeline.modeling.training import Champion, Training
 
 SEED = 0
 
@@ -44,7 +44,7 @@ DESCRIPTIONS = {
 def load_champion(row: dict[str, Any] | None) -> "Champion | None":
     """The stored champion of a model, its artefact read back where that is safe; None where there is none."""
     from horror_pipeline.modeling import artifacts
-    from horror_pipeline.modeling.train import Champion
+    from horror_pipeline.modeling.training import Champion
 
     if row is None:
         return None
@@ -102,7 +102,7 @@ def _train(
     fingerprint: str | None,
 ) -> "Training":
     from horror_pipeline.modeling.specs import MODELS
-    from horror_pipeline.modeling.train import train
+    from horror_pipeline.modeling.training import train
 
     spec, now = MODELS[name], clock()
     training = train(spec, inputs_of(spec.stage), read_features(warehouse), load_champion(row), now, SEED)
@@ -170,7 +170,8 @@ def _figures(scores: dict[str, dict[str, Any]], algorithm: str) -> dict[str, Any
 
 def _charts(warehouse: Engine, name: str, training: "Training", row: dict[str, Any] | None) -> dict[str, Any]:
     """The best candidate on later films, what matters to the champion, and the versions so far."""
-    from horror_pipeline.modeling import intervals, plots
+    from horror_pipeline.modeling import charts as plots
+    from horror_pipeline.modeling import intervals
     from horror_pipeline.modeling.specs import MODELS
 
     if training.forward is None or training.best is None:

@@ -20,7 +20,7 @@ from horror_pipeline.warehouse import learning, outcomes, tables
 if TYPE_CHECKING:
     import pandas as pd
 
-    from horror_pipeline.modeling.train import Champion
+    from horror_pipeline.modeling.training import Champion
 
 MODEL_NAMES = ("popularity_before_release", "popularity_after_release", "rating_before_release", "rating_after_release")
 MIN_VOTES_JUDGED = 10
@@ -99,7 +99,7 @@ def _batch(films: "pd.DataFrame", champions: "dict[str, Champion | None]", now: 
     """The rows of `model_predictions` for every film."""
     import pandas as pd
 
-    from horror_pipeline.modeling.predict import predict
+    from horror_pipeline.modeling.prediction import predict
     from horror_pipeline.modeling.specs import MODELS
 
     batch = pd.DataFrame(
@@ -256,7 +256,7 @@ def rating_class(
     if fingerprint is None:
         context.log.info("the features have not changed since the last time")
         return dg.MaterializeResult(metadata={**told_before(context), "rows_written": 0})
-    from horror_pipeline.modeling.classify import Classification, classify
+    from horror_pipeline.modeling.rating_class import Classification, classify
 
     now, films = clock(), read_features(warehouse)
     found = classify(inputs_of("before_release"), films, SEED)

@@ -20,8 +20,8 @@ from sklearn.linear_model import LinearRegression, Ridge, TweedieRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from horror_pipeline.modeling.length import LengthEffect, Marginal
-from horror_pipeline.modeling.preparation import RUNTIME, Inputs, Prepare, Select, Smooth
+from horror_pipeline.modeling.missing_runtime import LengthEffect, Marginal
+from horror_pipeline.modeling.preprocessing import RUNTIME, Inputs, Prepare, Select, Smooth
 from horror_pipeline.modeling.specs import Floats, ModelSpec
 
 CONSTANT, LINEAR = "constant", "linear"

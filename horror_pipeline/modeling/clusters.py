@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
 
-from horror_pipeline.modeling.preparation import Inputs
+from horror_pipeline.modeling.preprocessing import Inputs
 from horror_pipeline.modeling.threads import one_thread
 
 CLUSTERS = 6

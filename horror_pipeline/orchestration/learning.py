@@ -18,7 +18,7 @@ from horror_pipeline.warehouse import learning
 if TYPE_CHECKING:
     import pandas as pd
 
-    from horror_pipeline.modeling.preparation import Inputs
+    from horror_pipeline.modeling.preprocessing import Inputs
     from horror_pipeline.modeling.specs import Stage
 
 
@@ -39,7 +39,7 @@ def read_features(warehouse: Engine) -> pd.DataFrame:
 
 def inputs_of(stage: Stage) -> Inputs:
     """The columns a model of a stage may use."""
-    from horror_pipeline.modeling.preparation import Inputs
+    from horror_pipeline.modeling.preprocessing import Inputs
     from horror_pipeline.transform.features import FEATURES, feature_names
 
     allowed = set(feature_names(stage))

@@ -8,7 +8,7 @@ import pytest
 from horror_pipeline.modeling import candidates
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.modeling.threads import one_thread
-from horror_pipeline.modeling.train import Training, train
+from horror_pipeline.modeling.training import Training, train
 from horror_pipeline_tests.modeling.films import FEW_TREES, NOW, films, inputs
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from horror_pipeline.modeling.candidates import Growth
-from horror_pipeline.modeling.preparation import Inputs
+from horror_pipeline.modeling.preprocessing import Inputs
 from horror_pipeline.modeling.specs import Stage
 from horror_pipeline.transform.features import FEATURES, build_features, feature_names
 

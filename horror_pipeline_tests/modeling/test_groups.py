@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from horror_pipeline.modeling.classify import Classification, classify
 from horror_pipeline.modeling.clusters import CLUSTERS, Clustering, cluster
+from horror_pipeline.modeling.rating_class import Classification, classify
 from horror_pipeline_tests.modeling.films import films, inputs
 
 BEFORE = inputs("before_release")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from horror_pipeline.modeling import evaluate, intervals
+from horror_pipeline.modeling import backtest, intervals
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline_tests.web.rows import METRICS
 
@@ -28,7 +28,7 @@ def test_training_stores_every_metric_the_dashboard_reads() -> None:
     )
     spec = MODELS["rating_after_release"]
 
-    stored = evaluate.score(spec, forward, "blend") | {"interval": intervals.coverage(spec, forward, "blend")}
+    stored = backtest.score(spec, forward, "blend") | {"interval": intervals.coverage(spec, forward, "blend")}
 
     assert _paths(METRICS) <= _paths(stored)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from horror_pipeline.modeling import evaluate
+from horror_pipeline.modeling import backtest
 from horror_pipeline.modeling.candidates import components
-from horror_pipeline.modeling.preparation import LANGUAGES, Prepare
+from horror_pipeline.modeling.preprocessing import LANGUAGES, Prepare
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline_tests.modeling.films import films, inputs
 
@@ -15,7 +15,7 @@ RATING = MODELS["rating_after_release"]
 
 def test_every_block_is_released_after_all_films_it_is_predicted_from() -> None:
     dates = films()["release_date"]
-    blocks = evaluate.rolling_origins(dates, np.ones(len(dates), dtype=bool), first=-2)
+    blocks = backtest.rolling_origins(dates, np.ones(len(dates), dtype=bool), first=-2)
     assert [block.name for block in blocks] == ["o-2", "o-1", "o0", "o1", "o2", "o3", "o4"]
     assert [block.is_scored for block in blocks] == [False, False, True, True, True, True, True]
     for block in blocks:
@@ -27,7 +27,7 @@ def test_every_block_is_released_after_all_films_it_is_predicted_from() -> None:
 
 def test_films_of_one_day_stay_together() -> None:
     dates = pd.Series(pd.to_datetime(["2020-01-01"] * 40 + ["2020-01-02"] * 30 + ["2020-01-03"] * 30))
-    blocks = evaluate.rolling_origins(dates, np.ones(100, dtype=bool))
+    blocks = backtest.rolling_origins(dates, np.ones(100, dtype=bool))
     assert {len(block.train) for block in blocks} <= {40, 70}
     assert {len(block.test) for block in blocks if len(block.test)} <= {30, 60}
 
@@ -35,20 +35,20 @@ def test_films_of_one_day_stay_together() -> None:
 def test_the_blocks_are_tenths_of_the_films_that_are_scored() -> None:
     dates = pd.Series(pd.date_range("2020-01-01", periods=200))
     scored = np.arange(200) % 2 == 0
-    blocks = evaluate.rolling_origins(dates, scored)
+    blocks = backtest.rolling_origins(dates, scored)
     assert [len(block.test) for block in blocks] == [20, 20, 20, 20, 20]
     assert [len(block.train) for block in blocks] == [100, 120, 140, 160, 180]
 
 
 def test_nothing_is_fitted_outside_the_films_before_the_block() -> None:
     known = films()
-    last = evaluate.rolling_origins(known["release_date"], np.ones(len(known), dtype=bool))[-1]
+    last = backtest.rolling_origins(known["release_date"], np.ones(len(known), dtype=bool))[-1]
     spoilt = known.copy()
     numbers = ["title_length", "genre_count", "runtime_minutes"]
     spoilt.loc[spoilt.index[last.test], numbers] = 500.0
     spoilt.loc[spoilt.index[last.test], "original_language"] = "xx"
     names = inputs("after_release")
-    before, after = (evaluate.walk_forward(RATING, names, frame, 0, ["spline"]) for frame in (known, spoilt))
+    before, after = (backtest.walk_forward(RATING, names, frame, 0, ["spline"]) for frame in (known, spoilt))
     assert before is not None
     assert after is not None
     np.testing.assert_array_equal(before.prepare.fill_, after.prepare.fill_)
@@ -61,10 +61,10 @@ def test_nothing_is_fitted_outside_the_films_before_the_block() -> None:
 
 def test_a_walk_does_not_look_at_what_it_predicts() -> None:
     known = films()
-    last = evaluate.rolling_origins(known["release_date"], np.ones(len(known), dtype=bool))[-1]
+    last = backtest.rolling_origins(known["release_date"], np.ones(len(known), dtype=bool))[-1]
     other = known.copy()
     other.loc[other.index[last.test], ["vote_average", "popularity"]] = [1.0, 500.0]
-    walks = [evaluate.walk_forward(RATING, inputs("after_release"), frame, 0, first=4) for frame in (known, other)]
+    walks = [backtest.walk_forward(RATING, inputs("after_release"), frame, 0, first=4) for frame in (known, other)]
     newest = [walk.frame[walk.frame["block"] == "o4"] for walk in walks if walk is not None]
     for algorithm in ("constant", "linear", "spline", "boosting", "blend"):
         np.testing.assert_array_equal(newest[0][algorithm], newest[1][algorithm])
@@ -72,33 +72,33 @@ def test_a_walk_does_not_look_at_what_it_predicts() -> None:
 
 
 def test_a_walk_is_the_same_each_time() -> None:
-    walks = [evaluate.walk_forward(RATING, inputs("after_release"), films(), 3, first=3) for _ in range(2)]
+    walks = [backtest.walk_forward(RATING, inputs("after_release"), films(), 3, first=3) for _ in range(2)]
     assert walks[0] is not None
     assert walks[1] is not None
     pd.testing.assert_frame_equal(walks[0].frame, walks[1].frame)
 
 
 def test_few_films_are_no_walk() -> None:
-    assert evaluate.walk_forward(RATING, inputs("after_release"), films(30), 0) is None
+    assert backtest.walk_forward(RATING, inputs("after_release"), films(30), 0) is None
 
 
 def test_metrics_are_what_they_are_called() -> None:
     actual, predicted = np.array([1.0, 2.0, 4.0]), np.array([2.0, 2.0, 2.0])
-    found = evaluate.metrics(RATING, actual, predicted, np.array([1.0, 1.0, 2.0]))
+    found = backtest.metrics(RATING, actual, predicted, np.array([1.0, 1.0, 2.0]))
     assert found["mae"] == 1
     assert found["vote_weighted_mae"] == pytest.approx(5 / 4)
     assert found["rmse"] == pytest.approx(np.sqrt(5 / 3))
     assert found["spearman"] == 0
-    assert evaluate.metrics(RATING, actual, actual, np.ones(3))["r2"] == 1
-    assert evaluate.metrics(RATING, np.ones(2), np.ones(2), np.zeros(2))["r2"] == 0
+    assert backtest.metrics(RATING, actual, actual, np.ones(3))["r2"] == 1
+    assert backtest.metrics(RATING, np.ones(2), np.ones(2), np.zeros(2))["r2"] == 0
 
 
 def test_films_of_few_votes_are_scored_apart() -> None:
     known = films()
     known.loc[::3, "vote_count"] = 2.0
-    walk = evaluate.walk_forward(RATING, inputs("after_release"), known, 0, ["constant"])
+    walk = backtest.walk_forward(RATING, inputs("after_release"), known, 0, ["constant"])
     assert walk is not None
-    scores = evaluate.score(RATING, walk.frame, "constant")
+    scores = backtest.score(RATING, walk.frame, "constant")
     few = walk.frame["is_scored_block"].sum()
     assert scores["any_votes"]["films"] == few > sum(block["films"] for block in scores["origins"].values())
 
@@ -106,9 +106,9 @@ def test_films_of_few_votes_are_scored_apart() -> None:
 def test_importance_names_what_matters() -> None:
     known, names = films(400), inputs("before_release")
     spec = MODELS["rating_before_release"]
-    walk = evaluate.walk_forward(spec, names, known, 0, first=4)
+    walk = backtest.walk_forward(spec, names, known, 0, first=4)
     assert walk is not None
-    found = evaluate.importance(spec, names, known, walk, "boosting", 0)
+    found = backtest.importance(spec, names, known, walk, "boosting", 0)
     assert next(iter(found)) == "is_drama"
     assert set(found) == set(names.names)
     assert found["is_western"] == 0

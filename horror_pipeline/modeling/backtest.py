@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from horror_pipeline.modeling.candidates import candidates, components
-from horror_pipeline.modeling.preparation import Inputs, Prepare
+from horror_pipeline.modeling.preprocessing import Inputs, Prepare
 from horror_pipeline.modeling.specs import MIN_VOTES_SCORED, Floats, ModelSpec
 from horror_pipeline.modeling.threads import one_thread
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from horror_pipeline.modeling import train as training
-from horror_pipeline.modeling.predict import predict
+from horror_pipeline.modeling import training as training
+from horror_pipeline.modeling.prediction import predict
 from horror_pipeline.modeling.specs import MODELS
-from horror_pipeline.modeling.train import Champion, Training, train
+from horror_pipeline.modeling.training import Champion, Training, train
 from horror_pipeline_tests.modeling.films import NOW, films, inputs
 
 RATING = MODELS["rating_after_release"]

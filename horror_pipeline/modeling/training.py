@@ -18,10 +18,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from horror_pipeline.modeling import evaluate, intervals
+from horror_pipeline.modeling import backtest, intervals
 from horror_pipeline.modeling.artifacts import Artifact
 from horror_pipeline.modeling.candidates import BASELINES, CONSTANT, LINEAR, build, candidates
-from horror_pipeline.modeling.preparation import Inputs
+from horror_pipeline.modeling.preprocessing import Inputs
 from horror_pipeline.modeling.specs import MIN_VOTES_SCORED, Floats, ModelSpec
 from horror_pipeline.modeling.threads import one_thread
 from horror_pipeline.modeling.versions import CODE_VERSION, library_versions
@@ -174,13 +174,13 @@ def _train(
         and version_id(spec, usable.algorithm, data, seed) == usable.model_version
     ):
         return Training("unchanged", f"the films are those {usable.model_version} was fitted on")
-    walk = evaluate.walk_forward(spec, inputs, learnt, seed)
+    walk = backtest.walk_forward(spec, inputs, learnt, seed)
     if walk is None:
         return Training("skipped", "there are too few films before the newest ones to learn from")
-    scores = {name: evaluate.score(spec, walk.frame, name) for name in candidates(spec)}
+    scores = {name: backtest.score(spec, walk.frame, name) for name in candidates(spec)}
     decision = _decide(spec, walk.frame, scores, usable, learnt, now)
     shown = (decision.algorithm, *BASELINES)
-    earlier = evaluate.calibration(spec, inputs, learnt, seed, shown, intervals.WINDOW)
+    earlier = backtest.calibration(spec, inputs, learnt, seed, shown, intervals.WINDOW)
     forward = pd.concat([*earlier, walk.frame], ignore_index=True)
     for name in shown:
         scores[name]["interval"] = intervals.coverage(spec, forward, name)
@@ -197,7 +197,7 @@ def _fit(
     spec: ModelSpec,
     inputs: Inputs,
     learnt: pd.DataFrame,
-    walk: evaluate.Walk,
+    walk: backtest.Walk,
     scores: dict[str, dict[str, Any]],
     algorithm: str,
     data_fingerprint: str,
@@ -217,7 +217,7 @@ def _fit(
         data_fingerprint=data_fingerprint,
         metrics={**scores[algorithm], "target_level": _level(spec, y), "median_age_days": _age(learnt)},
         baseline_metrics={name: scores[name] for name in BASELINES},
-        importance=evaluate.importance(spec, inputs, learnt, walk, algorithm, seed),
+        importance=backtest.importance(spec, inputs, learnt, walk, algorithm, seed),
         artifact=Artifact(estimator, inputs.names, interval.to_dict(), learnt["tmdb_id"].to_numpy(dtype="int64")),
     )
 

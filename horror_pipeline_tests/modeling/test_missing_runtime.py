@@ -7,8 +7,8 @@ import pytest
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 
 from horror_pipeline.modeling.candidates import Seen, candidates, components
-from horror_pipeline.modeling.length import LengthEffect, Marginal
-from horror_pipeline.modeling.preparation import Prepare, Select
+from horror_pipeline.modeling.missing_runtime import LengthEffect, Marginal
+from horror_pipeline.modeling.preprocessing import Prepare, Select
 from horror_pipeline.modeling.specs import MODELS, Floats
 from horror_pipeline_tests.modeling.films import films, inputs
 

@@ -15,8 +15,8 @@ from scipy.stats import rankdata
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
-from horror_pipeline.modeling.length import Marginal
-from horror_pipeline.modeling.preparation import RUNTIME, Inputs, Prepare
+from horror_pipeline.modeling.missing_runtime import Marginal
+from horror_pipeline.modeling.preprocessing import RUNTIME, Inputs, Prepare
 from horror_pipeline.modeling.specs import MIN_VOTES_SCORED, Floats
 from horror_pipeline.modeling.threads import one_thread
 from horror_pipeline.modeling.versions import CODE_VERSION, library_versions

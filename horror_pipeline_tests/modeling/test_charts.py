@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from horror_pipeline.modeling import plots
+from horror_pipeline.modeling import charts
 
 
 def written(svg: str) -> list[str]:
@@ -14,7 +14,7 @@ def written(svg: str) -> list[str]:
 
 
 def test_what_matters_most_stands_first_however_it_was_stored() -> None:
-    svg = plots.importance({"is_war": 0.01, "log_vote_count": 2.0, "is_noise": -0.1})
+    svg = charts.importance({"is_war": 0.01, "log_vote_count": 2.0, "is_noise": -0.1})
     assert written(svg)[1:] == ["log_vote_count", "2", "is_war", "0.01", "is_noise", "0"]
 
 
@@ -30,7 +30,7 @@ def test_what_matters_most_stands_first_however_it_was_stored() -> None:
     ],
 )
 def test_axes_are_marked_at_round_numbers(low: float, high: float, is_log: bool, ticks: list[str]) -> None:
-    svg = plots.against(np.array([low, high]), np.array([high, low]), is_log)
+    svg = charts.against(np.array([low, high]), np.array([high, low]), is_log)
     assert written(svg)[1:-2] == [*ticks, *ticks]
 
 
@@ -40,7 +40,7 @@ def test_the_error_over_versions_needs_two_and_shows_their_days() -> None:
         "baseline_metrics": dict.fromkeys(("linear", "constant"), {"mean": {"mae": 2.0}}),
     }
     history = [row | {"trained_at": dt.datetime(2026, 11, day, tzinfo=dt.UTC)} for day in (1, 9)]
-    assert plots.versions(history[:1]) is None
-    svg = plots.versions(history)
+    assert charts.versions(history[:1]) is None
+    svg = charts.versions(history)
     assert svg is not None
     assert {"2026-11-01", "2026-11-09"} <= set(written(svg))

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from horror_pipeline.modeling.artifacts import Artifact
-from horror_pipeline.modeling.predict import predict
+from horror_pipeline.modeling.prediction import predict
 from horror_pipeline.modeling.specs import MODELS
-from horror_pipeline.modeling.train import Training
+from horror_pipeline.modeling.training import Training
 from horror_pipeline_tests.modeling.films import films
 
 
