@@ -105,7 +105,7 @@ def _simulate(url: str, options: argparse.Namespace) -> int:
     """Daily rows of every film for years, all but the three days to be measured; on the export's popularity scale."""
     from sqlalchemy import create_engine, text
 
-    from horror_pipeline.warehouse import history
+    from horror_pipeline.warehouse import snapshots
 
     days = [DAY - dt.timedelta(days=n) for n in range(3, int(options.years * 365) + 3)]
     engine = create_engine(url)
@@ -115,7 +115,7 @@ def _simulate(url: str, options: argparse.Namespace) -> int:
     )
     for day in sorted(days):
         with engine.begin() as connection:
-            history.ensure_months(connection, [day])
+            snapshots.ensure_months(connection, [day])
             connection.execute(fill, {"day": day})
     engine.dispose()
     _sql(url, "VACUUM ANALYZE movie_snapshots", "CHECKPOINT")
@@ -148,7 +148,7 @@ def _pipeline(url: str, exports_url: str, day: dt.date) -> tuple[float, int]:
 
     from horror_pipeline.defs.snapshots import movie_snapshots
     from horror_pipeline.tmdb.client import TmdbClient
-    from horror_pipeline.warehouse import store
+    from horror_pipeline.warehouse import engine as store
 
     engine = store.connect(make_url(url))
     client = TmdbClient(
@@ -205,7 +205,8 @@ def _write_export(folder: Path, lines: int) -> None:
 def _database(folder: Path, options: argparse.Namespace) -> Iterator[str]:
     """An embedded Postgres with a catalogue of every so many films, and the month of the measured day."""
     from horror_pipeline.runtime import postgres
-    from horror_pipeline.warehouse import history, store, tables
+    from horror_pipeline.warehouse import engine as store
+    from horror_pipeline.warehouse import snapshots, tables
 
     step = options.lines // options.films
     films = (
@@ -225,7 +226,7 @@ def _database(folder: Path, options: argparse.Namespace) -> Iterator[str]:
         store.upgrade(engine)
         with engine.begin() as connection:
             store.copy_rows(connection, tables.movies, films)
-            history.ensure_months(connection, [DAY, DAY.replace(day=1) - dt.timedelta(days=1)])
+            snapshots.ensure_months(connection, [DAY, DAY.replace(day=1) - dt.timedelta(days=1)])
         engine.dispose()
         yield url.render_as_string(hide_password=False)
 

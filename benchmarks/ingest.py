@@ -113,7 +113,7 @@ def _pipeline(options: argparse.Namespace) -> Figures:
     from horror_pipeline.defs.schedules import range_tags
     from horror_pipeline.settings import load_settings
     from horror_pipeline.tmdb.client import TmdbClient
-    from horror_pipeline.warehouse import store
+    from horror_pipeline.warehouse import engine as store
 
     settings = load_settings()
     engine = store.connect(make_url(options._database))

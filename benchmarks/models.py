@@ -78,11 +78,12 @@ def _films(options: argparse.Namespace) -> pd.DataFrame:
 
 def _stored_films(url: str) -> pd.DataFrame:
     from horror_pipeline.settings import postgres_url
-    from horror_pipeline.warehouse import learning, store
+    from horror_pipeline.warehouse import engine as store
+    from horror_pipeline.warehouse import models
 
     engine = store.connect(postgres_url(url))
     with engine.connect() as connection:
-        names, rows = learning.films_to_describe(connection)
+        names, rows = models.films_to_describe(connection)
     engine.dispose()
     return pd.DataFrame(rows, columns=names)
 

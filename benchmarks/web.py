@@ -67,7 +67,7 @@ def _database(folder: Path, options: argparse.Namespace) -> Iterator[str]:
     from sqlalchemy import create_engine, text
 
     from horror_pipeline.runtime import postgres
-    from horror_pipeline.warehouse import store
+    from horror_pipeline.warehouse import engine as store
 
     with postgres.session(folder / "home") as url:
         engine = create_engine(url)

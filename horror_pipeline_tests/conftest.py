@@ -14,7 +14,7 @@ from sqlalchemy import URL, Engine, create_engine, text
 
 from horror_pipeline.runtime import postgres as embedded
 from horror_pipeline.settings import get_settings
-from horror_pipeline.warehouse import store
+from horror_pipeline.warehouse import engine as store
 
 OURS = ("HORROR_", "TMDB_", "DATABASE_URL", "DAGSTER_", "POLL_INTERVAL_MS", "PG")
 TEMPLATE = "template_horror"

@@ -207,12 +207,13 @@ def _print_predictions(
     output: OutputFormat = OutputFormat.TABLE,
 ) -> None:
     from horror_pipeline.cli.predictions import print_predictions
-    from horror_pipeline.warehouse import learning, store
+    from horror_pipeline.warehouse import engine as store
+    from horror_pipeline.warehouse import models
 
     engine = store.connect(environment.database_url)
     try:
         with engine.connect() as connection:
-            rows = learning.top_predictions(
+            rows = models.top_predictions(
                 connection,
                 stage="before_release" if upcoming else None,
                 order="undervalued" if undervalued else "popularity",
@@ -241,7 +242,8 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete TMDB data from the warehouse and report how many rows went."""
-    from horror_pipeline.warehouse import history, store
+    from horror_pipeline.warehouse import engine as store
+    from horror_pipeline.warehouse import snapshots
 
     if (older_than is None) == (not all_):
         raise HorrorError("say what to delete: horror purge --older-than DAYS, or horror purge --all")
@@ -254,11 +256,11 @@ def purge(
         try:
             with engine.begin() as connection:
                 if all_:
-                    rows = history.purge_all(connection)
+                    rows = snapshots.purge_all(connection)
                     _forget_materialisations()  # within: where it fails, nothing was deleted
                 else:
                     assert older_than is not None  # noqa: S101 - for the type checker: exactly one is given
-                    rows = history.purge(connection, dt.datetime.now(dt.UTC).date() - dt.timedelta(days=older_than))
+                    rows = snapshots.purge(connection, dt.datetime.now(dt.UTC).date() - dt.timedelta(days=older_than))
         finally:
             engine.dispose()
     for table, count in rows.items():
@@ -328,7 +330,7 @@ def db_upgrade(wait: Annotated[float, typer.Option(min=0, help=WAIT_HELP)] = 0) 
     from horror_pipeline.cli.exec import retried
     from horror_pipeline.runtime.environment import make_home, uses_embedded
     from horror_pipeline.settings import postgres_url
-    from horror_pipeline.warehouse import store
+    from horror_pipeline.warehouse import engine as store
 
     settings = get_settings()
     make_home(settings)

@@ -58,7 +58,7 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
     from horror_pipeline.defs.partitions import last_release_year
     from horror_pipeline.orchestration.launch import pending_change_days
     from horror_pipeline.orchestration.liveness import reap_dead_runs
-    from horror_pipeline.warehouse import store
+    from horror_pipeline.warehouse import engine as store
 
     reap_dead_runs(instance)
     settings = environment.settings

@@ -15,7 +15,7 @@ import dagster as dg
 from sqlalchemy import ColumnElement, Engine, Table, func, select
 
 from horror_pipeline.warehouse import tables
-from horror_pipeline.warehouse.violations import Violations, find_violations
+from horror_pipeline.warehouse.constraint_checks import Violations, find_violations
 
 Tags = Mapping[str, str]
 Rows = Callable[[Tags], ColumnElement[bool] | None]

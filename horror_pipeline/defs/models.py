@@ -12,7 +12,7 @@ from horror_pipeline.defs.resources import Clock
 from horror_pipeline.modeling.versions import library_versions
 from horror_pipeline.orchestration.learning import finish, inputs_of, news, read_features, rounded
 from horror_pipeline.orchestration.metadata import OWNERS, column_schema, told_before
-from horror_pipeline.warehouse import learning, tables
+from horror_pipeline.warehouse import models, tables
 
 if TYPE_CHECKING:
     from horror_pipeline.modeling.artifacts import Artifact
@@ -83,7 +83,7 @@ def _asset(name: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster does not know the parametrised one
         with warehouse.connect() as connection:
-            fingerprint, row = news(connection, name), learning.champion(connection, name)
+            fingerprint, row = news(connection, name), models.champion(connection, name)
         if fingerprint is None and (row is None or row["library_versions"] == library_versions()):
             context.log.info("nothing it learns from has changed since it was last trained")
             return dg.MaterializeResult(metadata=_shown(context, warehouse, name, None))
@@ -108,11 +108,11 @@ def _train(
     training = train(spec, inputs_of(spec.stage), read_features(warehouse), load_champion(row), now, SEED)
     with warehouse.begin() as connection:
         if training.version is not None:
-            learning.promote(connection, _row(name, training, now))
+            models.promote(connection, _row(name, training, now))
         if fingerprint is not None:
             finish(connection, name, fingerprint, now)
     if training.version is not None:
-        learning.vacuum_versions(warehouse)
+        models.vacuum_versions(warehouse)
     tell = context.log.warning if training.outcome == "skipped" else context.log.info
     tell(f"{training.outcome}: {training.reason}")
     return training
@@ -143,7 +143,7 @@ def _shown(
 ) -> dict[str, Any]:
     """What the UI shows: how the training ended, and the champion in figures and pictures, whether it is new or not."""
     with warehouse.connect() as connection:
-        row = learning.champion(connection, name)
+        row = models.champion(connection, name)
     told: dict[str, Any] = {"outcome": "unchanged", "reason": "nothing it learns from changed"}
     if training is not None:
         told = {"outcome": training.outcome, "reason": training.reason}
@@ -181,7 +181,7 @@ def _charts(warehouse: Engine, name: str, training: "Training", row: dict[str, A
     if row is not None:
         charts["importance"] = plots.importance(row["importance"])
         with warehouse.connect() as connection:
-            versions = plots.versions(learning.version_history(connection, name))
+            versions = plots.versions(models.version_history(connection, name))
         charts |= {"error over versions": versions} if versions is not None else {}
     return {title.replace(" ", "_"): dg.MetadataValue.md(plots.markdown({title: svg})) for title, svg in charts.items()}
 

@@ -19,9 +19,9 @@ from horror_pipeline.orchestration.metadata import OWNERS, column_schema
 from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.settings import Settings
 from horror_pipeline.transform.clean import CleanMovie, Rejection, clean_movie
-from horror_pipeline.warehouse import catalogue, tables
-from horror_pipeline.warehouse.catalogue import StoredDetails
-from horror_pipeline.warehouse.store import WriteCounts
+from horror_pipeline.warehouse import raw, tables
+from horror_pipeline.warehouse.engine import WriteCounts
+from horror_pipeline.warehouse.raw import StoredDetails
 
 MOST_REJECTED_SHARE = 0.02
 """Share of the documents that may be rejected before it looks like TMDB, or we, changed something."""
@@ -149,8 +149,8 @@ def movies(
 def _clean_year(warehouse: Engine, year: int, cleaning: Cleaning) -> WriteCounts:
     """Clean a partition into `movies` and its rejections, in one transaction."""
     with warehouse.begin() as connection:
-        written = catalogue.write_movies(connection, cleaning.rows(catalogue.stream_details(warehouse, year)))
-        catalogue.replace_rejected(connection, tables.movie_details.fullname, year, cleaning.rejected)
+        written = raw.write_movies(connection, cleaning.rows(raw.stream_details(warehouse, year)))
+        raw.replace_rejected(connection, tables.movie_details.fullname, year, cleaning.rejected)
     return written
 
 

@@ -15,7 +15,7 @@ from horror_pipeline.defs.resources import Clock
 from horror_pipeline.orchestration.learning import finish, inputs_of, news, read_features, records, rounded
 from horror_pipeline.orchestration.metadata import OWNERS, column_schema, told_before
 from horror_pipeline.settings import Settings
-from horror_pipeline.warehouse import learning, outcomes, tables
+from horror_pipeline.warehouse import models, outcomes, tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,11 +66,11 @@ def model_predictions(
     moment stands beside each prediction. Of batches older than a week the last of each day is kept.
     """
     with warehouse.connect() as connection:
-        rows = {name: learning.champion(connection, name) for name in MODEL_NAMES}
+        rows = {name: models.champion(connection, name) for name in MODEL_NAMES}
         versions = "|".join(f"{row['model_version']}" if row else "" for row in rows.values())
-        seen = learning.state(connection, learning.FEATURES_STEP)
-        same = seen == learning.last_trained_fingerprint(connection)
-        if same and versions == learning.state(connection, "champions"):
+        seen = models.state(connection, models.FEATURES_STEP)
+        same = seen == models.last_trained_fingerprint(connection)
+        if same and versions == models.state(connection, "champions"):
             context.log.info("neither a champion nor the data changed since the last batch")
             return dg.MaterializeResult(metadata={"rows_written": 0})
     champions = {name: load_champion(row) for name, row in rows.items()}
@@ -80,11 +80,11 @@ def model_predictions(
     now = clock()
     batch = _batch(read_features(warehouse), champions, now)
     with warehouse.begin() as connection:
-        written = learning.write_batch(connection, records(batch)) if versions.strip("|") else 0
-        thinned = learning.thin_batches(connection, now, settings.horror_retention_days)
+        written = models.write_batch(connection, records(batch)) if versions.strip("|") else 0
+        thinned = models.thin_batches(connection, now, settings.horror_retention_days)
         if seen is not None:
-            learning.set_state(connection, learning.PREDICTIONS_STEP, seen, now)
-        learning.set_state(connection, "champions", versions, now)
+            models.set_state(connection, models.PREDICTIONS_STEP, seen, now)
+        models.set_state(connection, "champions", versions, now)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": written,
@@ -162,7 +162,7 @@ def prediction_outcomes(context: dg.AssetExecutionContext, warehouse: dg.Resourc
         )
     with warehouse.connect() as connection:
         promised = {
-            name: row["metrics"]["mean"]["mae"] for name in MODEL_NAMES if (row := learning.champion(connection, name))
+            name: row["metrics"]["mean"]["mae"] for name in MODEL_NAMES if (row := models.champion(connection, name))
         }
     return dg.MaterializeResult(check_results=[live.check(promised), _scale_check(*shift)])
 
@@ -264,7 +264,7 @@ def rating_class(
         finish(connection, "rating_class", fingerprint, now)
         if isinstance(found, Classification):
             rows = ({**row, "model_version": found.version} for row in records(found.films))
-            learning.replace_classes(connection, rows, now)
+            models.replace_classes(connection, rows, now)
     if not isinstance(found, Classification):
         context.log.warning(found)
         return dg.MaterializeResult(metadata={"reason": found})
@@ -314,7 +314,7 @@ def movie_clusters(
     with warehouse.begin() as connection:
         finish(connection, "movie_clusters", fingerprint, now)
         if isinstance(found, Clustering):
-            learning.replace_clusters(connection, records(found.films), now)
+            models.replace_clusters(connection, records(found.films), now)
     if not isinstance(found, Clustering):
         context.log.warning(found)
         return dg.MaterializeResult(metadata={"reason": found})

@@ -27,8 +27,8 @@ from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.details import Details, details_of
 from horror_pipeline.tmdb.discover import Sweep, Sweeper, listings_of
 from horror_pipeline.tmdb.payloads import APPENDED, as_text, payload_hash, with_kept_parts
-from horror_pipeline.warehouse import catalogue, store, tables
-from horror_pipeline.warehouse.due import LONGEST_GAP_DAYS, Due, due_details
+from horror_pipeline.warehouse import engine, raw, tables
+from horror_pipeline.warehouse.stale_details import LONGEST_GAP_DAYS, Due, due_details
 
 DOCUMENTS_A_BATCH = 100
 SECONDS_A_BATCH = 0.25
@@ -65,11 +65,11 @@ def movie_changes(
     def collect(day: dt.date) -> Figures:
         pages = list(changes_of(tmdb, day))
         with warehouse.begin() as connection:
-            rows = catalogue.replace_changes(connection, day, ((page.number, page.text) for page in pages), clock())
+            rows = raw.replace_changes(connection, day, ((page.number, page.text) for page in pages), clock())
         progress.advance()
         return {"dagster/partition_row_count": rows, "films": len({tmdb_id for page in pages for tmdb_id in page.ids})}
 
-    with store.tmdb_lock(warehouse):
+    with engine.tmdb_lock(warehouse):
         each_partition(context, {day.isoformat(): day for day in days}, collect)
     progress.finish()
     figures = {**row_count(warehouse, tables.movie_changes), **request_figures(tmdb.stats - before)}
@@ -123,7 +123,7 @@ def discover_pages(
         short[year] = sum(one.short for one in sweeps)
         return _store_sweep(warehouse, year, sweeps, clock())
 
-    with store.tmdb_lock(warehouse):
+    with engine.tmdb_lock(warehouse):
         years = {str(year): year for year in years_of(context)}
         each_partition(context, years, sweep)
         if sweeper.is_moving and settled:
@@ -156,12 +156,12 @@ def _store_sweep(warehouse: Engine, year: int, sweeps: list[Sweep], now: dt.date
         for key, row in nameless.items()
     ]
     rows = (
-        catalogue.PageRow(page.listing, page.sweep, page.dates.start, page.dates.end, page.number, page.text)
+        raw.PageRow(page.listing, page.sweep, page.dates.start, page.dates.end, page.number, page.text)
         for page in pages
     )
     with warehouse.begin() as connection:
-        stored = catalogue.replace_sweep(connection, year, rows, sorted(films), now)
-        catalogue.replace_rejected(connection, tables.discover_pages.fullname, year, rejected)
+        stored = raw.replace_sweep(connection, year, rows, sorted(films), now)
+        raw.replace_rejected(connection, tables.discover_pages.fullname, year, rejected)
     return {
         "dagster/partition_row_count": stored,
         "films": len(films),
@@ -214,14 +214,14 @@ def movie_details(
     TMDB keeps its last document.
     """
     before = tmdb.stats
-    with store.tmdb_lock(warehouse):
+    with engine.tmdb_lock(warehouse):
         with warehouse.connect() as connection:
             due = due_details(connection, years_of(context), clock(), retention_days=settings.horror_retention_days)
         reasons = Counter(film.reason for film in due)
         _tell_why(context, reasons)
         counts, failures = _read(context, warehouse, tmdb, clock, due)
     for year in years_of(context):
-        context.add_asset_metadata(asdict(counts.get(year, catalogue.DetailsCounts())), partition_key=str(year))
+        context.add_asset_metadata(asdict(counts.get(year, raw.DetailsCounts())), partition_key=str(year))
     figures = {**row_count(warehouse, tables.movie_details), **request_figures(tmdb.stats - before)}
     check = dg.AssetCheckResult(
         check_name=EVERY_FILM_WAS_READ.name,
@@ -236,9 +236,9 @@ def movie_details(
 
 def _read(
     context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClient, clock: Clock, due: Sequence[Due]
-) -> tuple[dict[int, catalogue.DetailsCounts], dict[int, str]]:
+) -> tuple[dict[int, raw.DetailsCounts], dict[int, str]]:
     """Read and store what is due: what was done by release year, and why by film where it could not be read."""
-    counts: dict[int, catalogue.DetailsCounts] = {}
+    counts: dict[int, raw.DetailsCounts] = {}
     failures: dict[int, str] = {}
     year_of = {film.tmdb_id: film.release_year for film in due}
     progress = Progress(context.log, "details", len(due))
@@ -246,7 +246,7 @@ def _read(
         for batch in _batches(arriving):
             failures |= {one.tmdb_id: one.failure for one in batch if one.failure}
             for year, done in _store_details(warehouse, batch, year_of).items():
-                counts[year] = counts.get(year, catalogue.DetailsCounts()) + done
+                counts[year] = counts.get(year, raw.DetailsCounts()) + done
             progress.advance(len(batch))
     progress.finish()
     for tmdb_id, reason in sorted(failures.items())[:LONGEST_LIST]:
@@ -277,20 +277,18 @@ def _batches(arriving: Iterable[Details]) -> Iterator[list[Details]]:
         yield batch
 
 
-def _store_details(
-    warehouse: Engine, batch: list[Details], year_of: dict[int, int]
-) -> dict[int, catalogue.DetailsCounts]:
+def _store_details(warehouse: Engine, batch: list[Details], year_of: dict[int, int]) -> dict[int, raw.DetailsCounts]:
     """Write a batch in one transaction; a sub-object that TMDB left out keeps what was stored of it."""
     arrived = [one for one in batch if one.failure is None]
     with warehouse.begin() as connection:
-        kept = catalogue.stored_parts(connection, [one.tmdb_id for one in arrived if one.missing], APPENDED)
+        kept = raw.stored_parts(connection, [one.tmdb_id for one in arrived if one.missing], APPENDED)
         rows = [_details_row(one, kept.get(one.tmdb_id, {}), year_of[one.tmdb_id]) for one in arrived]
-        return catalogue.write_details(connection, rows)
+        return raw.write_details(connection, rows)
 
 
-def _details_row(found: Details, kept: dict[str, object], release_year: int) -> catalogue.DetailsRow:
+def _details_row(found: Details, kept: dict[str, object], release_year: int) -> raw.DetailsRow:
     text, digest = found.text, found.digest
     if found.body is not None and kept:
         body = with_kept_parts(found.body, kept)
         text, digest = as_text(body), payload_hash(body)
-    return catalogue.DetailsRow(release_year, found.tmdb_id, found.fetched_at, text, digest, found.missing)
+    return raw.DetailsRow(release_year, found.tmdb_id, found.fetched_at, text, digest, found.missing)

@@ -22,7 +22,7 @@ from horror_pipeline.errors import SettingsError
 from horror_pipeline.orchestration.liveness import process_tags
 from horror_pipeline.settings import TMDB_API_URL, Settings, get_settings, postgres_url
 from horror_pipeline.tmdb.client import TmdbClient
-from horror_pipeline.warehouse import store
+from horror_pipeline.warehouse import engine as store
 
 DEMO_KEY = "demo"
 

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from horror_pipeline.defs.asset_checks import AS_DECLARED
 from horror_pipeline.defs.partitions import last_release_year
 from horror_pipeline.settings import get_settings
-from horror_pipeline.warehouse import catalogue, history, learning
+from horror_pipeline.warehouse import models, raw, snapshots
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -151,8 +151,8 @@ def daily_changes(
     if is_active(context.instance, collect_changes.name):
         return dg.SkipReason("the previous collect_changes is still running")
     with warehouse.connect() as connection:
-        wanted = change_days_wanted(catalogue.first_read_date(connection), _tick(context).date())
-        found = missing_days(wanted, catalogue.collected_change_days(connection))
+        wanted = change_days_wanted(raw.first_read_date(connection), _tick(context).date())
+        found = missing_days(wanted, raw.collected_change_days(connection))
     if found is None:
         return dg.SkipReason("no film was ever read, or every closed day of the last 14 is collected")
     return dg.RunRequest(run_key=_run_key(context), tags=range_tags(*map(str, found)))
@@ -166,7 +166,7 @@ def daily_snapshot(
     if is_active(context.instance, snapshot_popularity.name):
         return dg.SkipReason("the previous snapshot_popularity is still running")
     with warehouse.connect() as connection:
-        have = history.snapshot_days(connection)
+        have = snapshots.snapshot_days(connection)
     # A run of its own for each stretch: a day that cannot be had any more costs the others nothing.
     ranges = missing_ranges(snapshot_days_wanted(have, _tick(context).date()), have)
     if not ranges:
@@ -185,7 +185,7 @@ def hourly_training(
     if is_active(context.instance, train_and_predict.name):
         return dg.SkipReason("the previous train_and_predict is still running")
     with warehouse.connect() as connection:
-        now = learning.training_fingerprint(connection)
-        if now == learning.last_trained_fingerprint(connection):
+        now = models.training_fingerprint(connection)
+        if now == models.last_trained_fingerprint(connection):
             return dg.SkipReason("nothing the models learn from has changed since the last training")
     return dg.RunRequest(run_key=_run_key(context))

@@ -20,8 +20,8 @@ from horror_pipeline.orchestration.metadata import OWNERS, column_schema
 from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.exports import Export, is_awaited, read_export
-from horror_pipeline.warehouse import history, history_checks, tables
-from horror_pipeline.warehouse.history_checks import DayFigures
+from horror_pipeline.warehouse import snapshot_stats, snapshots, tables
+from horror_pipeline.warehouse.snapshot_stats import DayFigures
 
 FILES_IN_FLIGHT = 2
 
@@ -48,7 +48,7 @@ SCALE_HOLDS = dg.AssetCheckSpec(
     asset="movie_snapshots",
     blocking=True,
     description="Popularity is on the scale of the day before: the median of the films' ratios is between "
-    f"{1 / history_checks.HIGHEST_SCALE_RATIO} and {history_checks.HIGHEST_SCALE_RATIO}. TMDB changed the scale in "
+    f"{1 / snapshot_stats.HIGHEST_SCALE_RATIO} and {snapshot_stats.HIGHEST_SCALE_RATIO}. TMDB changed the scale in "
     "March 2025. What is learnt from popularity uses one side of a break only.",
 )
 NO_FUTURE_DATES = dg.AssetCheckSpec(
@@ -143,8 +143,8 @@ def _take_days(
     """Take the days of the run one after the other, telling in `taken` what became of each."""
     wanted = days_of(context)
     with warehouse.begin() as connection:
-        known = history.known_ids(connection)
-        history.ensure_months(connection, wanted)
+        known = snapshots.known_ids(connection)
+        snapshots.ensure_months(connection, wanted)
     if not known:
         raise dg.Failure("no film is known yet, so there is nothing to take the popularity of; run: horror run")
 
@@ -193,12 +193,12 @@ def _store(warehouse: Engine, day: dt.date, export: Export, films: int) -> Figur
 
     columns = ["tmdb_id", "popularity", "vote_count", "vote_average"]
     with warehouse.begin() as connection:
-        history.lock_day(connection, day)
-        listed = pd.DataFrame(history.listed_on(connection, day), columns=columns)
-        stored = pd.DataFrame(history.stored_day(connection, day), columns=[*columns, "source"])
-        history.ensure_months(connection, [day])  # dropped since the run began? now that it was read, it stays
+        snapshots.lock_day(connection, day)
+        listed = pd.DataFrame(snapshots.listed_on(connection, day), columns=columns)
+        stored = pd.DataFrame(snapshots.stored_day(connection, day), columns=[*columns, "source"])
+        snapshots.ensure_months(connection, [day])  # dropped since the run began? now that it was read, it stays
         rows = snapshot_of_day(day, export.popularity, listed, stored)
-        counts = history.replace_day(connection, day, {name: rows[name].tolist() for name in COLUMNS})
+        counts = snapshots.replace_day(connection, day, {name: rows[name].tolist() for name in COLUMNS})
     return {
         "dagster/partition_row_count": counts.rows,
         "new": counts.new,
@@ -222,8 +222,8 @@ def _judge(warehouse: Engine, taken: Sequence[dt.date], today: dt.date) -> list[
         specs = (ROWS_HOLD, CATALOGUE_IS_COVERED, SCALE_HOLDS, NO_FUTURE_DATES)
         return [dg.AssetCheckResult(check_name=one.name, passed=True, description="no day was taken") for one in specs]
     with warehouse.connect() as connection:
-        figures = [history_checks.day_figures(connection, day) for day in taken]
-        future = history_checks.future_rows(connection, today)
+        figures = [snapshot_stats.day_figures(connection, day) for day in taken]
+        future = snapshot_stats.future_rows(connection, today)
     return [
         _rows_hold(figures),
         _catalogue_is_covered(figures[-1]),

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, Table
 
 from horror_pipeline.errors import CredentialError, TmdbError, Unavailable
 from horror_pipeline.tmdb.client import ClientStats
-from horror_pipeline.warehouse import catalogue
+from horror_pipeline.warehouse import raw
 
 P = TypeVar("P")
 UNAVAILABLE_IN_A_ROW = 2
@@ -71,7 +71,7 @@ def _missing(partitions: Mapping[str, object], done: Mapping[str, object]) -> st
 def row_count(warehouse: Engine, table: Table) -> Figures:
     """Rows of the whole table, as metadata of a materialisation."""
     with warehouse.connect() as connection:
-        return {"dagster/row_count": catalogue.count_rows(connection, table)}
+        return {"dagster/row_count": raw.count_rows(connection, table)}
 
 
 def request_figures(stats: ClientStats) -> dict[str, int | float]:

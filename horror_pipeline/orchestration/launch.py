@@ -20,7 +20,7 @@ from horror_pipeline import definitions
 from horror_pipeline.defs.schedules import change_days_wanted, missing_days, range_tags
 from horror_pipeline.orchestration.failures import root_message
 from horror_pipeline.orchestration.liveness import process_tags
-from horror_pipeline.warehouse import catalogue
+from horror_pipeline.warehouse import raw
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The run's log goes to Dagster's event log; the terminal shows progress instead."""
@@ -107,6 +107,6 @@ def _told_by(event: dg.DagsterEvent) -> Mapping[str, dg.MetadataValue[Any]]:
 def pending_change_days(warehouse: Engine, today: dt.date) -> tuple[str, str] | None:
     """First and last closed day whose changes `horror run` has yet to collect; None when there is none."""
     with warehouse.connect() as connection:
-        wanted = change_days_wanted(catalogue.first_read_date(connection), today)
-        found = missing_days(wanted, catalogue.collected_change_days(connection))
+        wanted = change_days_wanted(raw.first_read_date(connection), today)
+        found = missing_days(wanted, raw.collected_change_days(connection))
     return (str(found[0]), str(found[1])) if found else None

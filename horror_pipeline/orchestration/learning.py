@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine
 
 from horror_pipeline.modeling.versions import CODE_VERSION
-from horror_pipeline.warehouse import learning
+from horror_pipeline.warehouse import models
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ def read_features(warehouse: Engine) -> pd.DataFrame:
     from horror_pipeline.transform.features import FEATURES, TARGETS
 
     with warehouse.connect() as connection:
-        names, rows = learning.read_features(connection)
+        names, rows = models.read_features(connection)
     frame = pd.DataFrame(rows, columns=names)
     numeric = [*(feature.name for feature in FEATURES if feature.kind != "category"), *TARGETS]
     frame[numeric] = frame[numeric].astype("float64")
@@ -59,13 +59,13 @@ def records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 def news(connection: Connection, step: str) -> str | None:
     """The features' fingerprint where it is not the one the step last ended with; None when nothing is new."""
-    seen = f"{CODE_VERSION}|{learning.state(connection, learning.FEATURES_STEP)}"
-    return None if seen == learning.state(connection, step) else seen
+    seen = f"{CODE_VERSION}|{models.state(connection, models.FEATURES_STEP)}"
+    return None if seen == models.state(connection, step) else seen
 
 
 def finish(connection: Connection, step: str, fingerprint: str, now: dt.datetime) -> None:
     """Note that a step has dealt with what `news` told."""
-    learning.set_state(connection, step, fingerprint, now)
+    models.set_state(connection, step, fingerprint, now)
 
 
 def rounded(values: Mapping[str, float], digits: int = 3) -> dict[str, float]:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from horror_pipeline.errors import HorrorError, SettingsError, WarehouseError
 from horror_pipeline.runtime import postgres
 from horror_pipeline.settings import Settings, get_settings, postgres_url
-from horror_pipeline.warehouse import store
+from horror_pipeline.warehouse import engine as store
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 """The checkout: Dagster reads `pyproject.toml` here to find the code location."""

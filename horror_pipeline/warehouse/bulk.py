@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Table, text
 
-from horror_pipeline.warehouse.rows import CopyStream, batches_of_columns, batches_of_rows
+from horror_pipeline.warehouse.copy_format import CopyStream, batches_of_columns, batches_of_rows
 
 
 @dataclass(frozen=True)

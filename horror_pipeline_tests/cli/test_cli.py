@@ -19,7 +19,7 @@ from horror_pipeline import cli
 from horror_pipeline.cli.up import free_port
 from horror_pipeline.demo.server import serve
 from horror_pipeline.runtime.postgres.cluster import Cluster
-from horror_pipeline.warehouse import store
+from horror_pipeline.warehouse import engine as store
 
 V3 = "0123456789abcdef" * 2
 

@@ -17,7 +17,7 @@ from sqlalchemy import URL, Engine, text
 from horror_pipeline.cli.doctor.diagnosis import Finding, State, print_findings, whatever_happens
 from horror_pipeline.cli.doctor.machine import examine
 from horror_pipeline.settings import get_settings
-from horror_pipeline.warehouse import store
+from horror_pipeline.warehouse import engine as store
 
 V3 = "0123456789abcdef" * 2
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, insert
 
 from horror_pipeline.defs.asset_checks import CHECKED, Checked, table_checks
 from horror_pipeline.warehouse import tables
-from horror_pipeline.warehouse.violations import Violations, find_violations
+from horror_pipeline.warehouse.constraint_checks import Violations, find_violations
 
 SEEN = dt.datetime(2026, 11, 22, 8, tzinfo=dt.UTC)
 
@@ -74,11 +74,11 @@ def test_lost_constraints_are_noticed(engine: Engine) -> None:
 
 
 def test_a_key_of_two_columns_may_repeat_one_of_them(engine: Engine) -> None:
-    from horror_pipeline.warehouse import history
+    from horror_pipeline.warehouse import snapshots
 
     days = [dt.date(2026, 11, 21), dt.date(2026, 11, 22)]
     with engine.begin() as connection:
-        history.ensure_months(connection, days)
+        snapshots.ensure_months(connection, days)
         for day in days:
             row = {"tmdb_id": 1, "snapshot_date": day, "popularity": 1.0, "popularity_percentile": 1.0}
             connection.execute(insert(tables.movie_snapshots), row | {"source": "listing"})
@@ -149,11 +149,11 @@ def test_wrong_rows_that_nobody_reads_stop_nothing(engine: Engine) -> None:
     ],
 )
 def test_history_is_looked_at_only_where_the_run_wrote(engine: Engine, tags: dict[str, str], rows: int) -> None:
-    from horror_pipeline.warehouse import history
+    from horror_pipeline.warehouse import snapshots
 
     days = [dt.date(2026, 11, 20) + dt.timedelta(days=n) for n in range(3)]
     with engine.begin() as connection:
-        history.ensure_months(connection, days)
+        snapshots.ensure_months(connection, days)
         for day in days:
             row = {"tmdb_id": 1, "snapshot_date": day, "popularity": 1.0, "popularity_percentile": 1.0}
             connection.execute(insert(tables.movie_snapshots), row | {"source": "listing"})

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from horror_pipeline.defs.features import movie_features
-from horror_pipeline.warehouse import history, store
+from horror_pipeline.warehouse import engine as store
+from horror_pipeline.warehouse import snapshots
 from horror_pipeline.warehouse.tables import movies
 
 BREAK = dt.date(2026, 11, 21)
@@ -32,10 +33,10 @@ def add_history(engine: Engine, scale_after: float) -> None:
         ]
         store.copy_rows(connection, movies, rows)
         for day, scale in ((BREAK - dt.timedelta(days=1), 1.0), (BREAK, scale_after)):
-            history.ensure_months(connection, [day])
+            snapshots.ensure_months(connection, [day])
             rest = {"snapshot_date": [day] * 30, "export_date": [day] * 30, "source": ["export"] * 30}
             values = {"tmdb_id": range(30), "popularity": [scale * (1.0 + n) for n in range(30)]}
-            history.replace_day(connection, day, rest | values | {"popularity_percentile": [1.0] * 30})
+            snapshots.replace_day(connection, day, rest | values | {"popularity_percentile": [1.0] * 30})
 
 
 @pytest.mark.parametrize(("scale_after", "unknown"), [(0.05, [1]), (1.0, [])])

@@ -14,7 +14,8 @@ from sqlalchemy import Engine, text
 from horror_pipeline.defs import features, models, predictions
 from horror_pipeline.modeling import candidates
 from horror_pipeline.modeling.specs import MODELS
-from horror_pipeline.warehouse import history, learning, outcomes
+from horror_pipeline.warehouse import models as learning
+from horror_pipeline.warehouse import outcomes, snapshots
 from horror_pipeline_tests.defs.runs import checks
 from horror_pipeline_tests.defs.trainings import TRAINING, Learning
 from horror_pipeline_tests.modeling.films import AS_OF, FEW_TREES, movies
@@ -167,10 +168,10 @@ def predict_and_see(runs: Learning, factor: float, added: float = 0.0) -> None:
                 for film in films.itertuples()
             ),
         )
-        history.ensure_months(connection, [DAY])
+        snapshots.ensure_months(connection, [DAY])
         rest = {"snapshot_date": [DAY] * 40, "export_date": [DAY] * 40, "source": ["export"] * 40}
         seen = {"tmdb_id": films["tmdb_id"].tolist(), "popularity": (films["popularity"] * factor + added).tolist()}
-        history.replace_day(connection, DAY, rest | seen | {"popularity_percentile": [1.0] * 40})
+        snapshots.replace_day(connection, DAY, rest | seen | {"popularity_percentile": [1.0] * 40})
 
 
 @pytest.mark.parametrize(

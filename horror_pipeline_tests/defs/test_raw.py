@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from horror_pipeline.defs import raw
 from horror_pipeline.tmdb.transport import Request, Response
-from horror_pipeline.warehouse import catalogue
+from horror_pipeline.warehouse import raw as catalogue
 from horror_pipeline_tests.defs.runs import NOW, Ingest, checks, figures
 from horror_pipeline_tests.tmdb.fake import V3, FakeTmdb, answer, document, film, make_client, refusal
 

@@ -17,7 +17,7 @@ from horror_pipeline.defs.retention import (
     forget_materialisations,
 )
 from horror_pipeline.settings import Settings
-from horror_pipeline.warehouse import store
+from horror_pipeline.warehouse import engine as store
 from horror_pipeline.warehouse.tables import movies
 
 DAYS = dg.DailyPartitionsDefinition("2026-01-01")

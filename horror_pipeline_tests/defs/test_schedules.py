@@ -14,7 +14,7 @@ from horror_pipeline.defs.schedules import (
     daily_snapshot,
     hourly_training,
 )
-from horror_pipeline.warehouse import history, learning, tables
+from horror_pipeline.warehouse import models, snapshots, tables
 
 TICK = dt.datetime(2026, 11, 22, 9, tzinfo=dt.UTC)
 ENDED = {
@@ -78,7 +78,7 @@ def start(instance: dg.DagsterInstance, job_name: str, status: dg.DagsterRunStat
 def store_days(engine: Engine, *november: int) -> None:
     days = [dt.date(2026, 11, day) for day in november]
     with engine.begin() as connection:
-        history.ensure_months(connection, days)
+        snapshots.ensure_months(connection, days)
         for day in days:
             values: dict[str, Any] = {"tmdb_id": 1, "snapshot_date": day, "popularity": 1.0}
             row = values | {"popularity_percentile": 1.0, "source": "export"}
@@ -153,7 +153,7 @@ def test_training_is_skipped_while_nothing_changed_and_comes_back_when_something
     store_film(engine, TICK - dt.timedelta(days=1))
     assert not isinstance(clockwork.tick(hourly_training), str)
     with engine.begin() as connection:
-        learning.set_state(connection, learning.PREDICTIONS_STEP, learning.training_fingerprint(connection), TICK)
+        models.set_state(connection, models.PREDICTIONS_STEP, models.training_fingerprint(connection), TICK)
     assert clockwork.tick(hourly_training) == ("nothing the models learn from has changed since the last training")
     with engine.begin() as connection:
         connection.execute(tables.movies.update().values(observed_at=TICK))

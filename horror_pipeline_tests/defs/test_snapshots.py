@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Engine, insert, text
 from horror_pipeline.defs.schedules import range_tags
 from horror_pipeline.defs.snapshots import movie_snapshots
 from horror_pipeline.errors import ExportUnavailable, Unavailable
-from horror_pipeline.warehouse import history, store
+from horror_pipeline.warehouse import engine as store
+from horror_pipeline.warehouse import snapshots
 from horror_pipeline.warehouse.tables import discover_pages, movies
 from horror_pipeline_tests.defs.runs import checks, figures
 
@@ -176,13 +177,13 @@ def test_of_days_that_all_fail_nothing_is_said_to_be_stored(runs: Runs) -> None:
 
 
 def test_days_stored_before_an_error_of_ours_are_marked(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    def replace_day(connection: Connection, day: dt.date, values: Mapping[str, Any]) -> history.DayCounts:
+    def replace_day(connection: Connection, day: dt.date, values: Mapping[str, Any]) -> snapshots.DayCounts:
         if day == day_before(2):
             raise RuntimeError("the disk is full")
         return replaced(connection, day, values)
 
-    replaced = history.replace_day
-    monkeypatch.setattr(history, "replace_day", replace_day)
+    replaced = snapshots.replace_day
+    monkeypatch.setattr(snapshots, "replace_day", replace_day)
     assert "the disk is full" in failure(runs.run(day_before(4), TODAY, succeeds=False))
     assert runs.materialised == {str(day_before(4)), str(day_before(3))}
 
@@ -193,10 +194,10 @@ def test_a_month_dropped_while_its_days_are_taken_is_made_again(runs: Runs, monk
             other.execute(text("DROP TABLE IF EXISTS movie_snapshots_2026_11"))
         return known(connection)
 
-    known, made = history.known_ids, history.ensure_months
+    known, made = snapshots.known_ids, snapshots.ensure_months
     runs.run(TODAY)
-    monkeypatch.setattr(history, "known_ids", known_ids)
-    monkeypatch.setattr(history, "ensure_months", lambda connection, days: len(days) > 1 or made(connection, days))
+    monkeypatch.setattr(snapshots, "known_ids", known_ids)
+    monkeypatch.setattr(snapshots, "ensure_months", lambda connection, days: len(days) > 1 or made(connection, days))
     runs.run(day_before(1), TODAY)
     assert {day for (day,) in runs.rows("snapshot_date")} == {day_before(1), TODAY}
 

@@ -13,7 +13,8 @@ from horror_pipeline.defs import features, models, predictions
 from horror_pipeline.defs.schedules import range_tags
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.settings import Settings
-from horror_pipeline.warehouse import store, tables
+from horror_pipeline.warehouse import engine as store
+from horror_pipeline.warehouse import tables
 from horror_pipeline_tests.modeling.films import AS_OF
 
 TRAINING = (

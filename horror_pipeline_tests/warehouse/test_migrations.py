@@ -10,7 +10,8 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import ProgrammingError
 
 from horror_pipeline.errors import SchemaError
-from horror_pipeline.warehouse import store, tables
+from horror_pipeline.warehouse import engine as store
+from horror_pipeline.warehouse import tables
 
 
 def test_the_migrations_create_what_the_tables_declare(engine: Engine) -> None:

@@ -18,7 +18,7 @@ from horror_pipeline.errors import SchemaError, WarehouseError
 from horror_pipeline.runtime import postgres
 from horror_pipeline.runtime.environment import uses_embedded
 from horror_pipeline.settings import Settings, postgres_url
-from horror_pipeline.warehouse import store
+from horror_pipeline.warehouse import engine as store
 
 MEGABYTE = 1_000_000
 OLDEST_POSTGRES = 14

@@ -11,13 +11,13 @@ import os
 from alembic import context
 from sqlalchemy import Connection, create_engine, make_url
 
-from horror_pipeline.warehouse import history, store
+from horror_pipeline.warehouse import engine, snapshots
 from horror_pipeline.warehouse.tables import metadata
 
 
 def _is_ours(name: str | None, kind: str, parents: object) -> bool:
     """Leave out the monthly partitions: they come and go without migrations."""
-    return not (kind == "table" and name is not None and history.is_partition(name))
+    return not (kind == "table" and name is not None and snapshots.is_partition(name))
 
 
 def run(connection: Connection) -> None:
@@ -25,7 +25,7 @@ def run(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=metadata,
-        version_table=store.VERSION_TABLE,
+        version_table=engine.VERSION_TABLE,
         include_schemas=True,
         include_name=_is_ours,
     )

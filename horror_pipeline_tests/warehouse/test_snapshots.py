@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import Connection, Engine, func, insert, select, text
 
 from horror_pipeline.errors import WarehouseError
-from horror_pipeline.warehouse import history, history_checks, store, tables
-from horror_pipeline.warehouse.history import DayCounts
+from horror_pipeline.warehouse import engine as store
+from horror_pipeline.warehouse import snapshot_stats, snapshots, tables
+from horror_pipeline.warehouse.snapshots import DayCounts
 from horror_pipeline.warehouse.tables import discover_pages, movie_snapshots, movies
 
 DAY = dt.date(2026, 11, 20)
@@ -32,11 +33,11 @@ def day_rows(day: dt.date, popularity: dict[int, float]) -> list[dict[str, Any]]
 
 
 def put(connection: Connection, day: dt.date, popularity: dict[int, float]) -> DayCounts:
-    history.ensure_months(connection, [day])
-    history.lock_day(connection, day)
+    snapshots.ensure_months(connection, [day])
+    snapshots.lock_day(connection, day)
     rows = day_rows(day, popularity)
     columns = {name: [row[name] for row in rows] for name in movie_snapshots.columns.keys()}  # noqa: SIM118
-    return history.replace_day(connection, day, columns)
+    return snapshots.replace_day(connection, day, columns)
 
 
 # -- months and days ---------------------------------------------------------------------------------------------------
@@ -45,8 +46,8 @@ def put(connection: Connection, day: dt.date, popularity: dict[int, float]) -> D
 def test_months_are_made_when_a_day_needs_them_and_once(engine: Engine) -> None:
     with engine.begin() as connection:
         days = [dt.date(2026, 12, 31), dt.date(2027, 1, 1), dt.date(2027, 1, 31)]
-        assert history.ensure_months(connection, days) == ["movie_snapshots_2026_12", "movie_snapshots_2027_01"]
-        assert history.ensure_months(connection, days) == []
+        assert snapshots.ensure_months(connection, days) == ["movie_snapshots_2026_12", "movie_snapshots_2027_01"]
+        assert snapshots.ensure_months(connection, days) == []
         for day in days:
             put(connection, day, {1: 1.0})
         count = select(func.count()).select_from(text("movie_snapshots_2027_01"))
@@ -54,8 +55,8 @@ def test_months_are_made_when_a_day_needs_them_and_once(engine: Engine) -> None:
 
 
 def test_a_month_is_known_by_its_name() -> None:
-    assert history.is_partition("movie_snapshots_2026_11")
-    assert not history.is_partition("movie_snapshots")
+    assert snapshots.is_partition("movie_snapshots_2026_11")
+    assert not snapshots.is_partition("movie_snapshots")
 
 
 def test_the_database_itself_refuses_a_film_twice_a_day(engine: Engine) -> None:
@@ -74,7 +75,7 @@ def test_a_day_is_replaced_as_a_whole(engine: Engine) -> None:
             movie_snapshots.c.snapshot_date == DAY
         )
         assert sorted(connection.execute(query).all()) == [(2, 2.0), (3, 3.5), (4, 4.0)]
-        assert history.snapshot_days(connection) == {DAY, DAY + ONE_DAY}
+        assert snapshots.snapshot_days(connection) == {DAY, DAY + ONE_DAY}
 
 
 def test_a_day_taken_again_rewrites_nothing(engine: Engine) -> None:
@@ -93,14 +94,14 @@ def test_a_day_may_become_empty(engine: Engine) -> None:
     with engine.begin() as connection:
         put(connection, DAY, {1: 1.0})
         assert put(connection, DAY, {}).removed == 1
-        assert history.snapshot_days(connection) == set()
+        assert snapshots.snapshot_days(connection) == set()
 
 
 def test_known_films_are_those_of_movies(engine: Engine) -> None:
     with engine.begin() as connection:
-        assert history.known_ids(connection) == set()
+        assert snapshots.known_ids(connection) == set()
         add_films(connection, [1, 5])
-        assert history.known_ids(connection) == {1, 5}
+        assert snapshots.known_ids(connection) == {1, 5}
 
 
 # -- listings ----------------------------------------------------------------------------------------------------------
@@ -118,7 +119,7 @@ def test_a_days_listing_is_what_was_read_on_that_utc_day_of_known_films(engine: 
         add_page(connection, [film | {"id": 1}, film | {"id": 99}], dt.datetime(2026, 11, 20, tzinfo=dt.UTC))
         add_page(connection, [film | {"id": 2}], dt.datetime(2026, 11, 20, 23, 59, tzinfo=dt.UTC), page=2)
         add_page(connection, [film | {"id": 3}], dt.datetime(2026, 11, 21, tzinfo=dt.UTC), page=3)
-        listed = history.listed_on(connection, DAY)
+        listed = snapshots.listed_on(connection, DAY)
     assert [row["tmdb_id"] for row in listed] == [1, 2]
     assert listed[0] == {"tmdb_id": 1} | film
 
@@ -137,14 +138,14 @@ def test_a_listing_of_another_shape_is_no_films(engine: Engine, results: Any) ->
     with engine.begin() as connection:
         add_films(connection, [1])
         add_page(connection, results, NOON)
-        assert history.listed_on(connection, DAY) == []
+        assert snapshots.listed_on(connection, DAY) == []
 
 
 def test_a_listing_without_numbers_has_none(engine: Engine) -> None:
     with engine.begin() as connection:
         add_films(connection, [1])
         add_page(connection, [{"id": 1, "popularity": "many", "vote_count": None, "vote_average": 10**30}], NOON)
-        assert history.listed_on(connection, DAY) == [
+        assert snapshots.listed_on(connection, DAY) == [
             {"tmdb_id": 1, "popularity": None, "vote_count": None, "vote_average": None}
         ]
 
@@ -158,7 +159,7 @@ def test_a_day_is_compared_with_the_stored_day_before(engine: Engine) -> None:
         add_films(connection, [30], gone_at=NOON)
         put(connection, DAY - 3 * ONE_DAY, {number: 1.0 for number in range(40)})
         put(connection, DAY, {number: 1.0 + 0.01 * number for number in range(27)} | {50: 0.0})
-        figures = history_checks.day_figures(connection, DAY)
+        figures = snapshot_stats.day_figures(connection, DAY)
     assert (figures.rows, figures.previous_day, figures.previous_rows) == (28, DAY - 3 * ONE_DAY, 40)
     assert (figures.compared_films, figures.scale_ratio) == (27, pytest.approx(1.13))
     assert (figures.covered_films, figures.existing_films) == (27, 30)
@@ -169,7 +170,7 @@ def test_the_first_day_is_compared_with_nothing(engine: Engine) -> None:
     with engine.begin() as connection:
         put(connection, DAY - 10 * ONE_DAY, {1: 1.0})  # too long ago
         put(connection, DAY, {1: 1.0})
-        figures = history_checks.day_figures(connection, DAY)
+        figures = snapshot_stats.day_figures(connection, DAY)
     assert (figures.previous_day, figures.previous_rows, figures.scale_ratio) == (None, 0, None)
     assert not figures.is_scale_broken
 
@@ -184,10 +185,10 @@ def test_a_break_of_the_scale_is_seen_on_its_first_day_only(engine: Engine, fact
         broken = [
             offset
             for offset in range(-3, 5)
-            if history_checks.day_figures(connection, DAY + offset * ONE_DAY).is_scale_broken
+            if snapshot_stats.day_figures(connection, DAY + offset * ONE_DAY).is_scale_broken
         ]
         assert broken == ([0] if is_broken else [])
-        assert history_checks.latest_scale_break(connection) == (DAY if is_broken else None)
+        assert snapshot_stats.latest_scale_break(connection) == (DAY if is_broken else None)
 
 
 def test_few_films_break_no_scale(engine: Engine) -> None:
@@ -195,16 +196,16 @@ def test_few_films_break_no_scale(engine: Engine) -> None:
         add_films(connection, range(5))
         put(connection, DAY - ONE_DAY, {number: 1.0 for number in range(5)})
         put(connection, DAY, {number: 10.0 for number in range(5)})
-        assert not history_checks.day_figures(connection, DAY).is_scale_broken
-        assert history_checks.latest_scale_break(connection) is None
+        assert not snapshot_stats.day_figures(connection, DAY).is_scale_broken
+        assert snapshot_stats.latest_scale_break(connection) is None
 
 
 def test_rows_of_days_to_come_are_counted(engine: Engine) -> None:
     with engine.begin() as connection:
         put(connection, DAY, {1: 1.0, 2: 1.0})
         put(connection, DAY + ONE_DAY, {1: 1.0})
-        assert history_checks.future_rows(connection, today=DAY) == 1
-        assert history_checks.future_rows(connection, today=DAY + ONE_DAY) == 0
+        assert snapshot_stats.future_rows(connection, today=DAY) == 1
+        assert snapshot_stats.future_rows(connection, today=DAY + ONE_DAY) == 0
 
 
 # -- how long data is kept ---------------------------------------------------------------------------------------------
@@ -244,23 +245,23 @@ def row_for(table: Any, number: int, at: dt.datetime) -> dict[str, Any]:
 def test_what_is_older_than_the_limit_goes_and_the_rest_stays(engine: Engine) -> None:
     with engine.begin() as connection:
         fill(connection)
-        deleted = history.purge(connection, LIMIT)
+        deleted = snapshots.purge(connection, LIMIT)
         left = {
             name: connection.execute(select(func.count()).select_from(table)).scalar()
             for name, table in tables.TABLES.items()
         }
-        assert history.snapshot_days(connection) == {LIMIT}
-    aging = set(tables.TABLES) - history.KEPT
+        assert snapshots.snapshot_days(connection) == {LIMIT}
+    aging = set(tables.TABLES) - snapshots.KEPT
     assert set(deleted) == aging
     assert deleted == {name: 3 if name == "movie_snapshots" else 1 for name in aging}
-    assert left == {name: 2 if name in history.KEPT - {"data_source"} else 1 for name in tables.TABLES}
+    assert left == {name: 2 if name in snapshots.KEPT - {"data_source"} else 1 for name in tables.TABLES}
 
 
 def test_months_that_are_over_are_dropped_as_tables(engine: Engine) -> None:
     with engine.begin() as connection:
         put(connection, dt.date(2026, 5, 31), {1: 1.0})
         put(connection, dt.date(2026, 6, 1), {1: 1.0})
-        assert history.purge(connection, dt.date(2026, 6, 1))["movie_snapshots"] == 1
+        assert snapshots.purge(connection, dt.date(2026, 6, 1))["movie_snapshots"] == 1
         tables_left = text("SELECT relname FROM pg_class WHERE relname LIKE 'movie_snapshots_2026%' AND relkind = 'r'")
         assert connection.execute(tables_left).scalars().all() == ["movie_snapshots_2026_06"]
 
@@ -269,14 +270,14 @@ def test_a_film_goes_when_its_details_are_too_old_even_if_it_is_still_listed(eng
     with engine.begin() as connection:
         add_films(connection, [1], at=OLD, observed_at=NEW)
         add_films(connection, [2], at=NEW)
-        assert history.purge(connection, LIMIT)["movies"] == 1
-        assert history.known_ids(connection) == {2}
+        assert snapshots.purge(connection, LIMIT)["movies"] == 1
+        assert snapshots.known_ids(connection) == {2}
 
 
 def test_purging_all_leaves_nothing_and_lets_the_source_change(engine: Engine) -> None:
     with engine.begin() as connection:
         fill(connection)
-        deleted = history.purge_all(connection)
+        deleted = snapshots.purge_all(connection)
         assert deleted == {name: 2 for name in tables.TABLES} | {"data_source": 1, "movie_snapshots": 4}
         for table in tables.TABLES.values():
             assert connection.execute(select(func.count()).select_from(table)).scalar() == 0
@@ -285,12 +286,12 @@ def test_purging_all_leaves_nothing_and_lets_the_source_change(engine: Engine) -
 
 
 def test_purging_gives_up_when_a_table_is_in_use(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(snapshots, "LOCK_SECONDS", 1)
     with engine.begin() as connection:
         put(connection, dt.date(2026, 4, 30), {1: 1.0})
     with engine.begin() as reader:
         reader.execute(select(movie_snapshots))
         with pytest.raises(WarehouseError, match="in use for 1 seconds; nothing was deleted"), engine.begin() as writer:
-            history.purge(writer, LIMIT)
+            snapshots.purge(writer, LIMIT)
     with engine.begin() as connection:
-        assert history.snapshot_days(connection) == {dt.date(2026, 4, 30)}
+        assert snapshots.snapshot_days(connection) == {dt.date(2026, 4, 30)}

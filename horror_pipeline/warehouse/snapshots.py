@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from horror_pipeline.errors import WarehouseError
 from horror_pipeline.warehouse import tables
-from horror_pipeline.warehouse.store import copy_columns, copy_upsert
+from horror_pipeline.warehouse.engine import copy_columns, copy_upsert
 from horror_pipeline.warehouse.tables import movie_snapshots, movies
 
 MONTH_NAME = re.compile(r"movie_snapshots_(\d{4})_(\d{2})")

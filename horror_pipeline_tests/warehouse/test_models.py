@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, insert, text
 
-from horror_pipeline.warehouse import learning, outcomes, tables
+from horror_pipeline.warehouse import models, outcomes, tables
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 TODAY = NOW.date()
@@ -105,18 +105,18 @@ def all_of(engine: Engine, query: str) -> list[tuple[Any, ...]]:
 def test_the_fingerprint_changes_with_what_models_learn_from(engine: Engine, change: str) -> None:
     fill(engine, "movies", movie(1), movie(2))
     with engine.begin() as connection:
-        before = learning.training_fingerprint(connection)
-        assert learning.training_fingerprint(connection) == before
+        before = models.training_fingerprint(connection)
+        assert models.training_fingerprint(connection) == before
         connection.execute(text(change))
-        assert learning.training_fingerprint(connection) != before
+        assert models.training_fingerprint(connection) != before
 
 
 def test_an_empty_catalogue_has_a_fingerprint_and_was_never_trained_on(engine: Engine) -> None:
     with engine.begin() as connection:
-        assert learning.training_fingerprint(connection) != learning.last_trained_fingerprint(connection)
-        learning.set_state(connection, learning.PREDICTIONS_STEP, "a", NOW)
-        learning.set_state(connection, learning.PREDICTIONS_STEP, "b", NOW)
-        assert learning.last_trained_fingerprint(connection) == "b"
+        assert models.training_fingerprint(connection) != models.last_trained_fingerprint(connection)
+        models.set_state(connection, models.PREDICTIONS_STEP, "a", NOW)
+        models.set_state(connection, models.PREDICTIONS_STEP, "b", NOW)
+        assert models.last_trained_fingerprint(connection) == "b"
 
 
 # -- models ------------------------------------------------------------------------------------------------------------
@@ -142,11 +142,11 @@ def version(name: str, model: str = "rating_after_release", **columns: Any) -> d
 def test_one_champion_per_model_and_only_it_has_an_artefact(engine: Engine) -> None:
     with engine.begin() as connection:
         for name, model in (("a", "m"), ("b", "m"), ("c", "other")):
-            learning.promote(connection, version(name, model))
-        champion = learning.champion(connection, "m")
+            models.promote(connection, version(name, model))
+        champion = models.champion(connection, "m")
         assert champion is not None
         assert (champion["model_version"], bytes(champion["artifact"])) == ("b", b"bytes")
-        assert learning.champion(connection, "none") is None
+        assert models.champion(connection, "none") is None
     assert all_of(engine, "SELECT model_version, is_champion, artifact IS NULL FROM model_versions ORDER BY 1") == [
         ("a", False, True),
         ("b", True, False),
@@ -157,7 +157,7 @@ def test_one_champion_per_model_and_only_it_has_an_artefact(engine: Engine) -> N
 def test_a_version_may_become_champion_again(engine: Engine) -> None:
     with engine.begin() as connection:
         for name in ("a", "b", "a"):
-            learning.promote(connection, version(name))
+            models.promote(connection, version(name))
     assert all_of(engine, "SELECT model_version, is_champion FROM model_versions ORDER BY 1") == [
         ("a", True),
         ("b", False),
@@ -167,8 +167,8 @@ def test_a_version_may_become_champion_again(engine: Engine) -> None:
 def test_the_history_of_a_model_is_in_order_of_time(engine: Engine) -> None:
     with engine.begin() as connection:
         for days, name in enumerate("abc"):
-            learning.promote(connection, version(name, trained_at=NOW + days * DAY))
-        found = learning.version_history(connection, "rating_after_release", limit=2)
+            models.promote(connection, version(name, trained_at=NOW + days * DAY))
+        found = models.version_history(connection, "rating_after_release", limit=2)
     assert [row["trained_at"] for row in found] == [NOW + DAY, NOW + 2 * DAY]
 
 
@@ -179,8 +179,8 @@ def test_many_trainings_leave_a_small_table(engine: Engine) -> None:
             for model in "abcd":
                 # A little different each time, as a real one is.
                 row = version(f"{model}{number}", model, artifact=artefact + str(number).encode())
-                learning.promote(connection, row)
-        learning.vacuum_versions(engine)
+                models.promote(connection, row)
+        models.vacuum_versions(engine)
     [(size,)] = all_of(engine, "SELECT pg_total_relation_size('model_versions')")
     assert size < 12e6  # forty of them would be 49 MB, held together
 
@@ -192,24 +192,24 @@ def test_a_week_is_kept_whole_and_then_the_last_batch_of_a_day(engine: Engine) -
     kept = [NOW, NOW - dt.timedelta(hours=5), NOW - 7 * DAY, NOW - 9 * DAY, NOW - 179 * DAY]
     gone = [NOW - 9 * DAY - dt.timedelta(hours=3), NOW - 9 * DAY - dt.timedelta(hours=11), NOW - 181 * DAY]
     with engine.begin() as connection:
-        learning.write_batch(connection, [prediction(at, number) for at in (*kept, *gone) for number in (1, 2)])
-        assert learning.thin_batches(connection, NOW, 180) == 2 * len(gone)
-        assert learning.batches(connection, NOW + DAY) == sorted(kept, reverse=True)
-        assert learning.thin_batches(connection, NOW, 180) == 0
+        models.write_batch(connection, [prediction(at, number) for at in (*kept, *gone) for number in (1, 2)])
+        assert models.thin_batches(connection, NOW, 180) == 2 * len(gone)
+        assert models.batches(connection, NOW + DAY) == sorted(kept, reverse=True)
+        assert models.thin_batches(connection, NOW, 180) == 0
 
 
 def test_batches_are_found_between_two_moments(engine: Engine) -> None:
     every = [NOW - days * DAY for days in range(6)]
     with engine.begin() as connection:
-        assert learning.batches(connection, NOW) == []
-        learning.write_batch(connection, [prediction(at) for at in every])
-        assert learning.batches(connection, NOW, NOW - 3 * DAY) == every[1:4]
+        assert models.batches(connection, NOW) == []
+        models.write_batch(connection, [prediction(at) for at in every])
+        assert models.batches(connection, NOW, NOW - 3 * DAY) == every[1:4]
 
 
 def test_top_predictions_come_in_the_order_asked_for(engine: Engine) -> None:
     fill(engine, "movies", *(movie(number) for number in (1, 2, 3, 4)))
     with engine.begin() as connection:
-        learning.write_batch(
+        models.write_batch(
             connection,
             [
                 prediction(NOW, 1, predicted_popularity=1.0, actual_vote_average=4.0),
@@ -220,7 +220,7 @@ def test_top_predictions_come_in_the_order_asked_for(engine: Engine) -> None:
         )
 
         def ids(**options: Any) -> list[int]:
-            return [row["tmdb_id"] for row in learning.top_predictions(connection, **options)]
+            return [row["tmdb_id"] for row in models.top_predictions(connection, **options)]
 
         assert ids() == [2, 4, 1, 3]
         assert ids(stage="before_release") == [4]

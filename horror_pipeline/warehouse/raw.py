@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, bindparam, case, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from horror_pipeline.warehouse.rows import JsonText
-from horror_pipeline.warehouse.store import WriteCounts, copy_rows, copy_upsert
+from horror_pipeline.warehouse.copy_format import JsonText
+from horror_pipeline.warehouse.engine import WriteCounts, copy_rows, copy_upsert
 from horror_pipeline.warehouse.tables import (
     discover_pages,
     movie_changes,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from horror_pipeline.warehouse.catalogue import HAS_ID, ROWS, collected_change_days
+from horror_pipeline.warehouse.raw import HAS_ID, ROWS, collected_change_days
 
 LONGEST_GAP_DAYS = 14
 """Closed days without collected changes after which a film is read again regardless: TMDB tells no further back."""

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from horror_pipeline.warehouse import catalogue
-from horror_pipeline.warehouse.catalogue import DetailsCounts, DetailsRow, PageRow
-from horror_pipeline.warehouse.due import Due, due_details, gap_reaches
+from horror_pipeline.warehouse import raw
+from horror_pipeline.warehouse.raw import DetailsCounts, DetailsRow, PageRow
+from horror_pipeline.warehouse.stale_details import Due, due_details, gap_reaches
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -23,20 +23,20 @@ def read(engine: Engine, tmdb_id: int, at: dt.datetime, **extra: Any) -> Details
     body = {"id": tmdb_id, "release_date": extra.pop("release_date", "2020-05-05"), **extra.pop("body", {})}
     given = {"digest": f"digest {tmdb_id}", "text": json.dumps(body), **extra}
     with engine.begin() as connection:
-        return catalogue.write_details(connection, [DetailsRow(2020, tmdb_id, at, **given)])[2020]
+        return raw.write_details(connection, [DetailsRow(2020, tmdb_id, at, **given)])[2020]
 
 
 def sweep(engine: Engine, ids: Sequence[Any], year: int = 2020, at: dt.datetime = NOW) -> None:
     page = json.dumps({"results": [{"id": one} for one in ids]})
     row = PageRow("released", 1, dt.date(year, 1, 1), dt.date(year, 12, 31), 1, page)
     with engine.begin() as connection:
-        catalogue.replace_sweep(connection, year, [row], [one for one in ids if isinstance(one, int)], at)
+        raw.replace_sweep(connection, year, [row], [one for one in ids if isinstance(one, int)], at)
 
 
 def change(engine: Engine, day: dt.date, ids: Sequence[int] = ()) -> None:
     page = json.dumps({"results": [{"id": one, "adult": None} for one in ids]})
     with engine.begin() as connection:
-        catalogue.replace_changes(connection, day, [(1, page)], NOW)
+        raw.replace_changes(connection, day, [(1, page)], NOW)
 
 
 def due(engine: Engine, now: dt.datetime = NOW, years: Sequence[int] = (2020,)) -> dict[int, str]:
@@ -102,7 +102,7 @@ def test_documents_of_one_day_are_read_again_on_many_days_well_within_the_retent
     body = json.dumps({"release_date": "2020-05-05"})
     with engine.begin() as connection:
         rows = [DetailsRow(2020, film, read_on, digest=f"digest {film}", text=body) for film in films]
-        catalogue.write_details(connection, rows)
+        raw.write_details(connection, rows)
     collect_every_day(engine, read_on)
     by_age = [len(due(engine, read_on + age * DAY)) for age in range(60, 122, 4)]
     assert by_age[0] == 0
@@ -181,7 +181,7 @@ def test_a_film_that_comes_back_is_gone_no_more(engine: Engine) -> None:
 def test_a_batch_may_hold_several_years(engine: Engine) -> None:
     rows = [DetailsRow(year, year, NOW, text="{}", digest="d") for year in (2019, 2020)]
     with engine.begin() as connection:
-        assert catalogue.write_details(connection, [*rows, DetailsRow(2020, 5, NOW)]) == {
+        assert raw.write_details(connection, [*rows, DetailsRow(2020, 5, NOW)]) == {
             2019: DetailsCounts(new=1),
             2020: DetailsCounts(new=1, gone=1),
         }
@@ -190,11 +190,11 @@ def test_a_batch_may_hold_several_years(engine: Engine) -> None:
 def test_stored_parts_are_objects_that_are_there(engine: Engine) -> None:
     read(engine, 1, NOW, body={"credits": {"cast": []}, "keywords": None})
     with engine.connect() as connection:
-        assert catalogue.stored_parts(connection, [1, 2], ["credits", "keywords"]) == {
+        assert raw.stored_parts(connection, [1, 2], ["credits", "keywords"]) == {
             1: {"credits": {"cast": []}},
             2: {},
         }
-        assert catalogue.stored_parts(connection, [], ["credits"]) == {}
+        assert raw.stored_parts(connection, [], ["credits"]) == {}
 
 
 def test_a_sweep_takes_the_place_of_the_one_before(engine: Engine) -> None:
@@ -205,20 +205,20 @@ def test_a_sweep_takes_the_place_of_the_one_before(engine: Engine) -> None:
 
 def test_first_read_and_collected_days(engine: Engine) -> None:
     with engine.connect() as connection:
-        assert catalogue.first_read_date(connection) is None
+        assert raw.first_read_date(connection) is None
     read(engine, 1, dt.datetime(2026, 11, 20, 23, 30, tzinfo=dt.UTC))
     read(engine, 2, NOW)
     change(engine, dt.date(2026, 11, 20))
     with engine.connect() as connection:
-        assert catalogue.first_read_date(connection) == dt.date(2026, 11, 20)
-        assert catalogue.collected_change_days(connection) == {dt.date(2026, 11, 20)}
+        assert raw.first_read_date(connection) == dt.date(2026, 11, 20)
+        assert raw.collected_change_days(connection) == {dt.date(2026, 11, 20)}
 
 
 def test_documents_stream_with_their_newest_listing_row(engine: Engine) -> None:
     read(engine, 1, NOW - DAY)
     read(engine, 2, NOW, text=None, digest=None)
     sweep(engine, [1, 1, "x"])
-    found = list(catalogue.stream_details(engine, 2020))
+    found = list(raw.stream_details(engine, 2020))
     assert [(one.tmdb_id, one.listed, one.listed_at) for one in found] == [(1, {"id": 1}, NOW), (2, None, None)]
     assert found[0].payload["id"] == 1
     assert found[1].payload is None
@@ -229,7 +229,7 @@ def test_a_record_that_is_fine_again_leaves_the_rejected(engine: Engine) -> None
     def reject(year: int, *keys: str, at: dt.datetime = NOW) -> None:
         records = [{"record_key": key, "reason": "no title", "payload": {"id": 1}, "rejected_at": at} for key in keys]
         with engine.begin() as connection:
-            catalogue.replace_rejected(connection, "raw.movie_details", year, records)
+            raw.replace_rejected(connection, "raw.movie_details", year, records)
 
     def rejected() -> list[tuple[str, int]]:
         with engine.connect() as connection:

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import URL, Engine, make_url, select, text
 
 from horror_pipeline.errors import TmdbError, WarehouseError
-from horror_pipeline.warehouse import store
-from horror_pipeline.warehouse.rows import json_text
-from horror_pipeline.warehouse.store import WriteCounts
+from horror_pipeline.warehouse import engine as store
+from horror_pipeline.warehouse.copy_format import json_text
+from horror_pipeline.warehouse.engine import WriteCounts
 from horror_pipeline.warehouse.tables import data_source, model_versions, movie_details, movies
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
