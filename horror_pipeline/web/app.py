@@ -17,13 +17,13 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import URL
 from starlette.exceptions import HTTPException
 
-from horror_pipeline.web import api, pages
-from horror_pipeline.web.assets import Assets
-from horror_pipeline.web.batch import NewestBatch
-from horror_pipeline.web.cache import ShortCache
+from horror_pipeline.web import pages, routes
 from horror_pipeline.web.database import Database, Unavailable
 from horror_pipeline.web.health import head_revision
+from horror_pipeline.web.prediction_index import NewestBatch
+from horror_pipeline.web.response_cache import ShortCache
 from horror_pipeline.web.security import SecurityHeaders
+from horror_pipeline.web.static_files import Assets
 
 DESCRIPTION = (
     "Every horror film on TMDB, its popularity day by day, and predictions with 80 % intervals, read-only. "
@@ -50,7 +50,7 @@ def create_app(
         clock: the present moment, with a time zone.
     """
     database = Database(database_url, connections=connections)
-    sources = api.Sources(
+    sources = routes.Sources(
         database=database,
         batch=NewestBatch(database, look_every_seconds=cache_seconds / 5),
         expected_version=head_revision(),
@@ -66,7 +66,7 @@ def create_app(
     app = FastAPI(
         title="horror_pipeline", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan
     )
-    app.include_router(api.router(sources))
+    app.include_router(routes.router(sources))
     app.include_router(pages.router(database, Assets(), poll_interval_ms=poll_interval_ms))
     _answer_errors(app)
     app.add_middleware(ShortCache, prefix="/api/", except_paths=frozenset({"/api/health"}), seconds=cache_seconds)
@@ -109,7 +109,7 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Unavailable)
     async def unavailable(_: Request, error: Unavailable) -> JSONResponse:
-        return _problem(503, str(error), headers=api.RETRY_AFTER)
+        return _problem(503, str(error), headers=routes.RETRY_AFTER)
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> JSONResponse:

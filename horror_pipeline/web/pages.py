@@ -13,9 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from horror_pipeline.web import queries
-from horror_pipeline.web.assets import PLOTLY, Assets
 from horror_pipeline.web.database import Database, Unavailable
 from horror_pipeline.web.security import content_security_policy
+from horror_pipeline.web.static_files import PLOTLY, Assets
 
 ATTRIBUTION = "This product uses TMDB and the TMDB APIs but is not endorsed, certified, or otherwise approved by TMDB."
 TMDB_HOST = "https://api.themoviedb.org/"

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path, Query, Response
 from sqlalchemy import Connection
 
-from horror_pipeline.web import health, queries, schemas, scores
-from horror_pipeline.web.batch import NewestBatch
+from horror_pipeline.web import health, outcome_scores, queries, schemas
 from horror_pipeline.web.database import Database, Unavailable
+from horror_pipeline.web.prediction_index import NewestBatch
 
 RETRY_AFTER = {"Retry-After": "5"}
 
@@ -37,7 +37,7 @@ class Sources:
     batch: NewestBatch
     expected_version: str | None
     clock: Callable[[], datetime]
-    scores: scores.DailyScores = field(default_factory=scores.DailyScores)
+    scores: outcome_scores.DailyScores = field(default_factory=outcome_scores.DailyScores)
 
 
 def router(sources: Sources) -> APIRouter:
@@ -166,9 +166,11 @@ def _add_models(routes: APIRouter, sources: Sources) -> None:
         return schemas.Accuracy(
             from_date=days[0] if days else None,
             to_date=days[-1] if days else None,
-            scores=[schemas.OutcomeScore(**score) for score in scores.total(sum(by_day.values(), []))],
+            scores=[schemas.OutcomeScore(**score) for score in outcome_scores.total(sum(by_day.values(), []))],
             by_day=[
-                schemas.DayScore(outcome_date=day, **scores.score(row)) for day, rows in by_day.items() for row in rows
+                schemas.DayScore(outcome_date=day, **outcome_scores.score(row))
+                for day, rows in by_day.items()
+                for row in rows
             ],
         )
 
