@@ -91,7 +91,7 @@ def _stored_films(url: str) -> pd.DataFrame:
 def _demo_films() -> pd.DataFrame:
     """The made-up films, as the pipeline would have typed them."""
     from horror_pipeline.demo.catalogue import DEMO_SEED, Catalogue
-    from horror_pipeline.demo.documents import details
+    from horror_pipeline.demo.payloads import details
     from horror_pipeline.transform.clean import CleanMovie, clean_movie
 
     films = (film for film in Catalogue().known_on(TODAY) if film.is_horror)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from random import Random
 
-from horror_pipeline.demo import words
+from horror_pipeline.demo import vocabulary
 
 DEMO_SEED = 1310
 FIRST_YEAR = 2010
@@ -176,7 +176,7 @@ class Catalogue:
 
     def _person(self, role: str, person_id: int) -> Person:
         rng = random_for(self.seed, role, person_id)
-        return Person(person_id, words.person_name(rng), rng.choice((1, 2)), rng.gauss(0, 1), rng.gauss(0, 1))
+        return Person(person_id, vocabulary.person_name(rng), rng.choice((1, 2)), rng.gauss(0, 1), rng.gauss(0, 1))
 
     def _series(self, number: int) -> Series:
         rng = random_for(self.seed, "series", number)
@@ -184,7 +184,7 @@ class Catalogue:
         for part in range(1, rng.choice((2, 2, 3, 3, 4, 5, 7, 9)) + 1):
             parts.append((year, part))
             year += rng.choice((1, 2, 2, 3, 4))
-        name = words.series_title(rng)
+        name = vocabulary.series_title(rng)
         return Series(SERIES_IDS + number, name, rng.gauss(0, 0.5), rng.gauss(0, 0.2), tuple(parts))
 
     def _parts_of(self, year: int) -> Iterator[tuple[Series, int]]:
@@ -199,7 +199,7 @@ class Catalogue:
         turn, is_turn = divmod(place, 5)
         series, part = parts[turn] if is_horror and is_turn == 2 and turn < len(parts) else (None, 1)
         language = "en" if series else rng.choices(list(LANGUAGES), list(LANGUAGES.values()))[0]
-        title = words.sequel_title(rng, series.title, part) if series else words.title(rng)
+        title = vocabulary.sequel_title(rng, series.title, part) if series else vocabulary.title(rng)
         if not is_horror:
             title = f"{title} (Not Scary)"
         released = _release_date(rng, year)
@@ -216,10 +216,10 @@ class Catalogue:
         return Film(
             id=FILM_IDS + (year - 2000) * IDS_A_YEAR + place + (0 if is_horror else IDS_A_YEAR // 2),
             title=title,
-            original_title=words.original_title(rng, language, title),
+            original_title=vocabulary.original_title(rng, language, title),
             language=language,
-            plot=words.plot(rng) if rng.random() < 0.97 else "",
-            tagline=rng.choice(words.TAGLINES) if rng.random() < 0.6 else "",
+            plot=vocabulary.plot(rng) if rng.random() < 0.97 else "",
+            tagline=rng.choice(vocabulary.TAGLINES) if rng.random() < 0.6 else "",
             release_date=None if place % UNDATED_ONE_IN == UNDATED_ONE_IN // 2 else released,
             announced_on=announced,
             withdrawn_on=withdrawn,
@@ -267,8 +267,8 @@ def _genre_ids(rng: Random, is_horror: bool) -> tuple[int, ...]:
 
 
 def _keywords(rng: Random) -> tuple[tuple[int, str], ...]:
-    chosen = rng.sample(range(len(words.KEYWORDS)), rng.choice((0, 0, 1, 2, 3, 4, 6)))
-    return tuple((KEYWORD_IDS + place, words.KEYWORDS[place]) for place in chosen)
+    chosen = rng.sample(range(len(vocabulary.KEYWORDS)), rng.choice((0, 0, 1, 2, 3, 4, 6)))
+    return tuple((KEYWORD_IDS + place, vocabulary.KEYWORDS[place]) for place in chosen)
 
 
 def _prospects(

@@ -19,8 +19,8 @@ from types import FrameType, TracebackType
 from typing import cast
 from urllib.parse import parse_qsl, unquote
 
-from horror_pipeline.demo.answers import Answer, DemoTmdb, failure, notice
 from horror_pipeline.demo.catalogue import DEMO_SEED
+from horror_pipeline.demo.routes import Answer, DemoTmdb, failure, notice
 from horror_pipeline.errors import HorrorError
 
 LONGEST_HEAD = 64 * 1024

@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from horror_pipeline.demo.answers import DemoTmdb
+from horror_pipeline.demo.routes import DemoTmdb
 
 TODAY = dt.date(2026, 11, 22)
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 
-from horror_pipeline.demo import standing
-from horror_pipeline.demo.answers import DemoTmdb
+from horror_pipeline.demo import daily_state
 from horror_pipeline.demo.catalogue import FILM_IDS, GENRES, HORROR, Catalogue
+from horror_pipeline.demo.routes import DemoTmdb
 from horror_pipeline_tests.demo.conftest import TODAY
 
 
@@ -34,12 +34,12 @@ def test_sizes_are_those_promised(tmdb: DemoTmdb) -> None:
     released = [film for film in horror if film.release_date and film.release_date <= TODAY]
     upcoming = [film for film in horror if film.release_date and film.release_date > TODAY]
     assert 2_700 <= len(horror) <= 3_300
-    assert sum(standing.vote_count(film, TODAY) >= 10 for film in released) >= 2_000
-    assert sum(standing.vote_count(film, TODAY) < 10 for film in released) >= 100
+    assert sum(daily_state.vote_count(film, TODAY) >= 10 for film in released) >= 2_000
+    assert sum(daily_state.vote_count(film, TODAY) < 10 for film in released) >= 100
     assert 150 <= len(upcoming) <= 400
     assert {film.release_date.year for film in upcoming if film.release_date} == {2026, 2027, 2028}
     assert sum(film.release_date is None for film in horror) >= 5
-    assert sum(standing.is_gone(film, TODAY) for film in horror) >= 20
+    assert sum(daily_state.is_gone(film, TODAY) for film in horror) >= 20
     assert sum(film.series is not None for film in horror) >= 300
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from horror_pipeline.demo import standing
+from horror_pipeline.demo import daily_state
 from horror_pipeline.demo.catalogue import COUNTRIES, GENRES, Film, Person
 
 APPENDABLE = ("credits", "keywords", "external_ids", "release_dates")
@@ -23,12 +23,12 @@ LANGUAGE_NAMES = {
 
 def overview(film: Film, day: dt.date) -> str:
     """The plot, and in the same breath that it is invented; an edit of the record shows in its number."""
-    return f"{film.plot} Invented for the demo, version {1 + standing.edits(film, day)}." if film.plot else ""
+    return f"{film.plot} Invented for the demo, version {1 + daily_state.edits(film, day)}." if film.plot else ""
 
 
 def row(film: Film, day: dt.date, seed: int) -> dict[str, Any]:
     """A result of /discover/movie."""
-    votes = standing.vote_count(film, day)
+    votes = daily_state.vote_count(film, day)
     return {
         "adult": False,
         "backdrop_path": None,
@@ -37,13 +37,13 @@ def row(film: Film, day: dt.date, seed: int) -> dict[str, Any]:
         "original_language": film.language,
         "original_title": film.original_title,
         "overview": overview(film, day),
-        "popularity": standing.popularity(film, day, seed),
+        "popularity": daily_state.popularity(film, day, seed),
         "poster_path": None,
         "release_date": film.release_date.isoformat() if film.release_date else "",
         "softcore": False,
         "title": film.title,
         "video": False,
-        "vote_average": standing.vote_average(film, votes),
+        "vote_average": daily_state.vote_average(film, votes),
         "vote_count": votes,
     }
 
@@ -52,7 +52,7 @@ def details(film: Film, day: dt.date, seed: int, append: list[str]) -> dict[str,
     """The body of /movie/{id}, with the sub-objects asked for; names it does not know are left out, as TMDB does."""
     body = row(film, day, seed)
     del body["genre_ids"]
-    is_released = standing.status(film, day) == "Released"
+    is_released = daily_state.status(film, day) == "Released"
     country = COUNTRIES[film.language]
     language = LANGUAGE_NAMES[film.language]
     body |= {
@@ -67,7 +67,7 @@ def details(film: Film, day: dt.date, seed: int, append: list[str]) -> dict[str,
         "revenue": int(film.budget_usd * (1 + film.reach)) if is_released and film.reach > 0 else 0,
         "runtime": film.runtime_minutes if is_released or film.is_runtime_known_early else 0,
         "spoken_languages": [{"english_name": language, "iso_639_1": film.language, "name": language}],
-        "status": standing.status(film, day),
+        "status": daily_state.status(film, day),
         "tagline": film.tagline,
     }
     for part in append:
@@ -82,14 +82,14 @@ def export_line(film: Film, day: dt.date, seed: int) -> dict[str, Any]:
         "adult": False,
         "id": film.id,
         "original_title": film.original_title,
-        "popularity": standing.popularity(film, day, seed),
+        "popularity": daily_state.popularity(film, day, seed),
         "video": False,
     }
 
 
 def change(film: Film, today: dt.date) -> dict[str, Any]:
     """A result of /movie/changes; null flags mean that the record is gone."""
-    flag = None if standing.is_gone(film, today) else False
+    flag = None if daily_state.is_gone(film, today) else False
     return {"id": film.id, "adult": flag, "softcore": flag}
 
 

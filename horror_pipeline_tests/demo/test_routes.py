@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from horror_pipeline.demo import standing
-from horror_pipeline.demo.answers import DemoTmdb
+from horror_pipeline.demo import daily_state
 from horror_pipeline.demo.catalogue import FILM_IDS
+from horror_pipeline.demo.routes import DemoTmdb
 from horror_pipeline_tests.demo.conftest import TODAY
 
 KEY = {"api_key": "demo"}
@@ -167,7 +167,7 @@ def test_details_and_listing_agree(tmdb: DemoTmdb) -> None:
 
 
 def test_unknown_is_written_as_tmdb_writes_it(tmdb: DemoTmdb) -> None:
-    films = [film for film in tmdb.catalogue.known_on(TODAY) if not standing.is_gone(film, TODAY)]
+    films = [film for film in tmdb.catalogue.known_on(TODAY) if not daily_state.is_gone(film, TODAY)]
     details = [get(tmdb, f"/movie/{film.id}") for film in films[::7]]
     for name, unknown in (
         ("runtime", 0),

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from horror_pipeline.demo import documents, standing
+from horror_pipeline.demo import daily_state, payloads
 from horror_pipeline.demo.catalogue import DEMO_SEED, GENRES, Catalogue, Film
 
 PAGE_SIZE = 20
@@ -112,9 +112,9 @@ class DemoTmdb:
         append = [part for part in query.get("append_to_response", "").split(",") if part]
         if len(append) > MOST_APPENDED:
             return failure(400, 27, "Too many append to response objects: The maximum number of remote calls is 20.")
-        if film is None or standing.is_gone(film, today):
+        if film is None or daily_state.is_gone(film, today):
             return _not_found()
-        return _json(documents.details(film, today, self.catalogue.seed, append))
+        return _json(payloads.details(film, today, self.catalogue.seed, append))
 
     def _known(self, today: dt.date) -> dict[int, Film]:
         if self._films is None or self._films[0] != today:
@@ -151,8 +151,8 @@ class DemoTmdb:
         if self._listings is None or self._listings[0] != today:
             listed = []
             for film in self._known(today).values():
-                if standing.is_listed(film, today):
-                    row = documents.row(film, today, self.catalogue.seed)
+                if daily_state.is_listed(film, today):
+                    row = payloads.row(film, today, self.catalogue.seed)
                     listed.append(_Listed(film, row["release_date"], row["vote_count"], row, _dump(row)))
             self._listings = today, listed
         return self._listings[1]
@@ -169,8 +169,10 @@ class DemoTmdb:
         if not 0 <= (end - start).days <= CHANGES_DAYS:
             return _bad_range()
         days = [start + dt.timedelta(days=number) for number in range((min(end, today) - start).days + 1)]
-        found = (film for film in self._known(today).values() if any(standing.is_changed_on(film, day) for day in days))
-        return _paged([_dump(documents.change(film, today)) for film in found], page, CHANGES_PAGE_SIZE)
+        found = (
+            film for film in self._known(today).values() if any(daily_state.is_changed_on(film, day) for day in days)
+        )
+        return _paged([_dump(payloads.change(film, today)) for film in found], page, CHANGES_PAGE_SIZE)
 
     # -- exports -------------------------------------------------------------------------------------------------------
 
@@ -180,8 +182,8 @@ class DemoTmdb:
             return Answer(403, _ACCESS_DENIED, "application/xml")
         if day not in self._exports:
             seed = self.catalogue.seed
-            known = (film for film in self.catalogue.known_on(day) if not standing.is_gone(film, day))
-            lines = b"\n".join(_dump(documents.export_line(film, day, seed)) for film in known)
+            known = (film for film in self.catalogue.known_on(day) if not daily_state.is_gone(film, day))
+            lines = b"\n".join(_dump(payloads.export_line(film, day, seed)) for film in known)
             self._exports[day] = gzip.compress(lines, compresslevel=1, mtime=0)
             _drop_oldest(self._exports)
         return Answer(200, self._exports[day], "application/gzip")
