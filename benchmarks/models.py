@@ -92,7 +92,7 @@ def _demo_films() -> pd.DataFrame:
     """The made-up films, as the pipeline would have typed them."""
     from horror_pipeline.demo.catalogue import DEMO_SEED, Catalogue
     from horror_pipeline.demo.payloads import details
-    from horror_pipeline.transform.clean import CleanMovie, clean_movie
+    from horror_pipeline.transform.movies import CleanMovie, clean_movie
 
     films = (film for film in Catalogue().known_on(TODAY) if film.is_horror)
     found = (clean_movie(details(film, TODAY, DEMO_SEED, ["credits"]), first_year=2010) for film in films)

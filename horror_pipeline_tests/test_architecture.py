@@ -299,7 +299,7 @@ def test_an_outward_import_is_found(name: str, source: str) -> None:
     [
         ("web.queries", "from horror_pipeline.warehouse.tables import movies"),
         ("web.queries", "from horror_pipeline.warehouse import tables"),
-        ("defs.core", "from horror_pipeline.transform.clean import clean"),
+        ("defs.core", "from horror_pipeline.transform.movies import clean"),
         ("cli", "from horror_pipeline.defs import launch"),
     ],
 )
@@ -336,7 +336,7 @@ def test_a_heavy_library_is_found_behind_another_module() -> None:
         module("transform.clean", "import pandas as pd"),
     ]
     assert heavy_at_import(modules, "defs") == [
-        "horror_pipeline.defs.movies → horror_pipeline.transform.clean → pandas",
+        "horror_pipeline.defs.movies → horror_pipeline.transform.movies → pandas",
     ]
 
 

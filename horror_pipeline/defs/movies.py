@@ -18,7 +18,7 @@ from horror_pipeline.orchestration.fetching import row_count
 from horror_pipeline.orchestration.metadata import OWNERS, column_schema
 from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.settings import Settings
-from horror_pipeline.transform.clean import CleanMovie, Rejection, clean_movie
+from horror_pipeline.transform.movies import CleanMovie, Rejection, clean_movie
 from horror_pipeline.warehouse import raw, tables
 from horror_pipeline.warehouse.engine import WriteCounts
 from horror_pipeline.warehouse.raw import StoredDetails

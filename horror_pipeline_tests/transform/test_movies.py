@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from horror_pipeline.transform.clean import CleanMovie, Rejection, clean_movie
+from horror_pipeline.transform.movies import CleanMovie, Rejection, clean_movie
 
 DOCUMENT: dict[str, Any] = {
     "id": 1091,
