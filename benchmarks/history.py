@@ -148,9 +148,9 @@ def _pipeline(url: str, exports_url: str, day: dt.date) -> tuple[float, int]:
 
     from horror_pipeline.defs.snapshots import movie_snapshots
     from horror_pipeline.tmdb.client import TmdbClient
-    from horror_pipeline.warehouse import engine as store
+    from horror_pipeline.warehouse.engine import connect
 
-    engine = store.connect(make_url(url))
+    engine = connect(make_url(url))
     client = TmdbClient(
         api_url=exports_url, exports_url=exports_url, api_key=None, requests_per_second=35, connections=2
     )
@@ -205,8 +205,8 @@ def _write_export(folder: Path, lines: int) -> None:
 def _database(folder: Path, options: argparse.Namespace) -> Iterator[str]:
     """An embedded Postgres with a catalogue of every so many films, and the month of the measured day."""
     from horror_pipeline.runtime import postgres
-    from horror_pipeline.warehouse import engine as store
-    from horror_pipeline.warehouse import snapshots, tables
+    from horror_pipeline.warehouse import bulk, schema, snapshots, tables
+    from horror_pipeline.warehouse.engine import connect
 
     step = options.lines // options.films
     films = (
@@ -222,10 +222,10 @@ def _database(folder: Path, options: argparse.Namespace) -> Iterator[str]:
         for number in range(options.films)
     )
     with postgres.session(folder / "home") as url:
-        engine = store.connect(url)
-        store.upgrade(engine)
+        engine = connect(url)
+        schema.upgrade(engine)
         with engine.begin() as connection:
-            store.copy_rows(connection, tables.movies, films)
+            bulk.copy_rows(connection, tables.movies, films)
             snapshots.ensure_months(connection, [DAY, DAY.replace(day=1) - dt.timedelta(days=1)])
         engine.dispose()
         yield url.render_as_string(hide_password=False)

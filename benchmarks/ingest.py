@@ -113,11 +113,12 @@ def _pipeline(options: argparse.Namespace) -> Figures:
     from horror_pipeline.defs.schedules import range_tags
     from horror_pipeline.settings import load_settings
     from horror_pipeline.tmdb.client import TmdbClient
-    from horror_pipeline.warehouse import engine as store
+    from horror_pipeline.warehouse import schema
+    from horror_pipeline.warehouse.engine import connect
 
     settings = load_settings()
-    engine = store.connect(make_url(options._database))
-    store.upgrade(engine)
+    engine = connect(make_url(options._database))
+    schema.upgrade(engine)
     years = range_tags(str(settings.horror_first_year), str(last_release_year(dt.datetime.now(dt.UTC).date())))
     quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 

@@ -78,12 +78,12 @@ def _films(options: argparse.Namespace) -> pd.DataFrame:
 
 def _stored_films(url: str) -> pd.DataFrame:
     from horror_pipeline.settings import postgres_url
-    from horror_pipeline.warehouse import engine as store
-    from horror_pipeline.warehouse import models
+    from horror_pipeline.warehouse import features
+    from horror_pipeline.warehouse.engine import connect
 
-    engine = store.connect(postgres_url(url))
+    engine = connect(postgres_url(url))
     with engine.connect() as connection:
-        names, rows = models.films_to_describe(connection)
+        names, rows = features.films_to_describe(connection)
     engine.dispose()
     return pd.DataFrame(rows, columns=names)
 

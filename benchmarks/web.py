@@ -67,11 +67,11 @@ def _database(folder: Path, options: argparse.Namespace) -> Iterator[str]:
     from sqlalchemy import create_engine, text
 
     from horror_pipeline.runtime import postgres
-    from horror_pipeline.warehouse import engine as store
+    from horror_pipeline.warehouse import schema
 
     with postgres.session(folder / "home") as url:
         engine = create_engine(url)
-        store.upgrade(engine)
+        schema.upgrade(engine)
         with engine.begin() as connection:
             for statement in _rows(options.films, options.hours):
                 connection.execute(text(statement))

@@ -1,23 +1,37 @@
-"""The exceptions a person may meet, each with a message that says what to do.
+"""The exceptions that a person may meet: each states a problem, and a remedy where there is one.
 
     HorrorError
-    ├── SettingsError          a setting is wrong or missing
-    ├── WarehouseError         Postgres cannot be reached, or holds something this code cannot use
-    │   └── SchemaError        the database is at another schema version
-    └── TmdbError              TMDB did not answer as it should
-        ├── CredentialError    refused or malformed credential: stop the run
-        ├── Gone               the record no longer exists at TMDB
-        ├── BadRequest         our own mistake: TMDB rejected the request itself
-        ├── Unavailable        still failing after every retry
-        └── ExportUnavailable  a day's id export is not out yet, expired, or not to be trusted
+    ├── SettingsError               a setting is wrong or missing
+    ├── WarehouseError              Postgres cannot be reached, or holds something this code cannot use
+    │   └── SchemaError             the database is at another schema version
+    └── TmdbError                   TMDB did not answer as it should
+        ├── CredentialError         the credential was refused or is malformed: the run stops
+        ├── NotFoundError           the record no longer exists at TMDB
+        ├── BadRequestError         TMDB rejected the request itself: a mistake of ours
+        ├── UnavailableError        TMDB still failed after every retry
+        └── ExportUnavailableError  a day's id export is not out yet, has expired, or cannot be trusted
 
-What belongs here: exception types shared by several layers. What does not: handling them.
-A message never holds a credential: whoever raises redacts first.
+Exception types that several layers share are defined here. A message never holds a credential: whoever raises the
+exception redacts it first.
 """
 
 
 class HorrorError(Exception):
-    """Base of all errors this package raises on purpose; `str()` is one line for a person."""
+    """Base of all errors that this package raises on purpose. `str()` is one line for a person.
+
+    Args:
+        problem: what is wrong, without a final period.
+        remedy: what the reader can do about it; empty where nothing can be done.
+    """
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(problem, remedy)
+
+    def __str__(self) -> str:
+        """Join problem and remedy into one line."""
+        return f"{self.problem}; {self.remedy}" if self.remedy else self.problem
 
 
 class SettingsError(HorrorError):
@@ -40,17 +54,17 @@ class CredentialError(TmdbError):
     """TMDB refused the credential (401/7, 401/10, 403/45), or its form is neither v3 key nor v4 token."""
 
 
-class Gone(TmdbError):
+class NotFoundError(TmdbError):
     """The record was removed from TMDB (404/6, 404/34)."""
 
 
-class BadRequest(TmdbError):
+class BadRequestError(TmdbError):
     """TMDB rejected the request itself (400, 422, 500/44): a bug on our side, never retried."""
 
 
-class Unavailable(TmdbError):
+class UnavailableError(TmdbError):
     """TMDB could not be reached, or kept failing, through every retry."""
 
 
-class ExportUnavailable(TmdbError):
+class ExportUnavailableError(TmdbError):
     """A day's id export is not published yet, has expired, or its content cannot be trusted."""

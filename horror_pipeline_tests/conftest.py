@@ -14,7 +14,8 @@ from sqlalchemy import URL, Engine, create_engine, text
 
 from horror_pipeline.runtime import postgres as embedded
 from horror_pipeline.settings import get_settings
-from horror_pipeline.warehouse import engine as store
+from horror_pipeline.warehouse import schema
+from horror_pipeline.warehouse.engine import connect
 
 OURS = ("HORROR_", "TMDB_", "DATABASE_URL", "DAGSTER_", "POLL_INTERVAL_MS", "PG")
 TEMPLATE = "template_horror"
@@ -46,8 +47,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
         # Nothing here outlives the tests: no need to wait for the disk.
         _administer(admin, "ALTER SYSTEM SET fsync = off", "ALTER SYSTEM SET synchronous_commit = off")
         _administer(admin, "SELECT pg_reload_conf()", f"CREATE DATABASE {TEMPLATE}")
-        template = store.connect(url.set(database=TEMPLATE))
-        store.upgrade(template)
+        template = connect(url.set(database=TEMPLATE))
+        schema.upgrade(template)
         template.dispose()
         yield admin
 
@@ -70,7 +71,7 @@ def database_url(postgres: URL) -> Iterator[URL]:
 @pytest.fixture
 def engine(database_url: URL) -> Iterator[Engine]:
     """An engine on an empty, migrated database of the test's own."""
-    engine = store.connect(database_url)
+    engine = connect(database_url)
     yield engine
     engine.dispose()
 
@@ -79,7 +80,7 @@ def engine(database_url: URL) -> Iterator[Engine]:
 def module_engine(postgres: URL) -> Iterator[Engine]:
     """An engine on a database that the tests of a module share: for those that only read what was dear to fill in."""
     with _database(postgres) as url:
-        engine = store.connect(url)
+        engine = connect(url)
         yield engine
         engine.dispose()
 

@@ -15,7 +15,7 @@ from horror_pipeline.demo.server import serve
 from horror_pipeline.orchestration.launch import QUIET, root_message
 from horror_pipeline.settings import Settings
 from horror_pipeline.tmdb.client import TmdbClient
-from horror_pipeline.warehouse import engine as store
+from horror_pipeline.warehouse import data_source
 from horror_pipeline.warehouse.tables import TABLES
 
 NOW = dt.datetime.now(dt.UTC).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -82,7 +82,7 @@ def pipeline(engine: Engine) -> Iterator[Pipeline]:
         dg.instance_for_test() as instance,
     ):
         with engine.begin() as connection:
-            store.claim_source(connection, True, demo.api_url, NOW)
+            data_source.claim_source(connection, True, demo.api_url, NOW)
         yield Pipeline(engine, client, instance)
 
 

@@ -207,13 +207,13 @@ def _print_predictions(
     output: OutputFormat = OutputFormat.TABLE,
 ) -> None:
     from horror_pipeline.cli.predictions import print_predictions
-    from horror_pipeline.warehouse import engine as store
-    from horror_pipeline.warehouse import models
+    from horror_pipeline.warehouse import predictions as predictions_table
+    from horror_pipeline.warehouse.engine import connect
 
-    engine = store.connect(environment.database_url)
+    engine = connect(environment.database_url)
     try:
         with engine.connect() as connection:
-            rows = models.top_predictions(
+            rows = predictions_table.top_predictions(
                 connection,
                 stage="before_release" if upcoming else None,
                 order="undervalued" if undervalued else "popularity",
@@ -242,8 +242,8 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete TMDB data from the warehouse and report how many rows went."""
-    from horror_pipeline.warehouse import engine as store
-    from horror_pipeline.warehouse import snapshots
+    from horror_pipeline.warehouse import retention
+    from horror_pipeline.warehouse.engine import connect
 
     if (older_than is None) == (not all_):
         raise HorrorError("say what to delete: horror purge --older-than DAYS, or horror purge --all")
@@ -252,15 +252,15 @@ def purge(
     with _ready(settings) as environment:
         if not yes and not typer.confirm(f"Delete {what} from {environment.database_url.render_as_string()}?"):
             raise HorrorError("nothing was deleted")
-        engine = store.connect(environment.database_url)
+        engine = connect(environment.database_url)
         try:
             with engine.begin() as connection:
                 if all_:
-                    rows = snapshots.purge_all(connection)
+                    rows = retention.purge_all(connection)
                     _forget_materialisations()  # within: where it fails, nothing was deleted
                 else:
                     assert older_than is not None  # noqa: S101 - for the type checker: exactly one is given
-                    rows = snapshots.purge(connection, dt.datetime.now(dt.UTC).date() - dt.timedelta(days=older_than))
+                    rows = retention.purge(connection, dt.datetime.now(dt.UTC).date() - dt.timedelta(days=older_than))
         finally:
             engine.dispose()
     for table, count in rows.items():
@@ -330,16 +330,17 @@ def db_upgrade(wait: Annotated[float, typer.Option(min=0, help=WAIT_HELP)] = 0) 
     from horror_pipeline.cli.exec import retried
     from horror_pipeline.runtime.environment import make_home, uses_embedded
     from horror_pipeline.settings import postgres_url
-    from horror_pipeline.warehouse import engine as store
+    from horror_pipeline.warehouse import schema
+    from horror_pipeline.warehouse.engine import connect
 
     settings = get_settings()
     make_home(settings)
     if not uses_embedded(settings):
         assert settings.database_url is not None  # noqa: S101 - for the type checker: uses_embedded saw it
         url = postgres_url(settings.database_url.get_secret_value())
-        engine = retried(lambda: store.connect(url), wait, _say_beside)
+        engine = retried(lambda: connect(url), wait, _say_beside)
         try:
-            store.upgrade(engine)
+            schema.upgrade(engine)
         finally:
             engine.dispose()
     with _ready(settings), _instance() as instance:

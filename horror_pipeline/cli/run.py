@@ -58,12 +58,12 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
     from horror_pipeline.defs.partitions import last_release_year
     from horror_pipeline.orchestration.launch import pending_change_days
     from horror_pipeline.orchestration.liveness import reap_dead_runs
-    from horror_pipeline.warehouse import engine as store
+    from horror_pipeline.warehouse.engine import connect
 
     reap_dead_runs(instance)
     settings = environment.settings
     today = dt.datetime.now(dt.UTC).date()
-    engine = store.connect(environment.database_url)
+    engine = connect(environment.database_url)
     try:
         changes = pending_change_days(engine, today)
     finally:

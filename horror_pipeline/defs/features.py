@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from horror_pipeline.defs.resources import Clock
 from horror_pipeline.orchestration.learning import records
 from horror_pipeline.orchestration.metadata import OWNERS, column_schema
-from horror_pipeline.warehouse import models, snapshot_stats, tables
+from horror_pipeline.warehouse import features, snapshot_stats, tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,11 +40,11 @@ def movie_features(
     stands still, like a recording: ages count to its newest release.
     """
     with warehouse.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-        fingerprint = models.training_fingerprint(connection)
-        if fingerprint == models.state(connection, models.FEATURES_STEP):
+        fingerprint = features.training_fingerprint(connection)
+        if fingerprint == features.state(connection, features.FEATURES_STEP):
             context.log.info("the catalogue has not changed since the features were made")
             return dg.MaterializeResult(metadata={"new": 0, "changed": 0, "is_unchanged": True})
-        names, films = models.films_to_describe(connection)
+        names, films = features.films_to_describe(connection)
         scale_since = snapshot_stats.latest_scale_break(connection)
     import pandas as pd
 
@@ -61,8 +61,8 @@ def movie_features(
     flags = [feature.name for feature in FEATURES if feature.kind == "flag"]
     frame[flags] = frame[flags].astype("boolean")
     with warehouse.begin() as connection:
-        written = models.replace_features(connection, records(frame), observed_at)
-        models.set_state(connection, models.FEATURES_STEP, fingerprint, clock())
+        written = features.replace_features(connection, records(frame), observed_at)
+        features.set_state(connection, features.FEATURES_STEP, fingerprint, clock())
     upcoming = int(frame["stage"].eq("before_release").sum())
     return dg.MaterializeResult(
         metadata={

@@ -53,7 +53,7 @@ def load_champion(row: dict[str, Any] | None) -> "Champion | None":
     if row["artifact"] is not None:
         try:
             artifact, refusal = artifacts.load(bytes(row["artifact"]), row["library_versions"]), None
-        except artifacts.ArtifactRefused as error:
+        except artifacts.ArtifactError as error:
             refusal = str(error)
     return Champion(
         model_version=row["model_version"],

@@ -19,9 +19,10 @@ from horror_pipeline.orchestration.metadata import OWNERS, column_schema
 from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.settings import Settings
 from horror_pipeline.transform.movies import CleanMovie, Rejection, clean_movie
+from horror_pipeline.warehouse import movies as movies_table
 from horror_pipeline.warehouse import raw, tables
-from horror_pipeline.warehouse.engine import WriteCounts
-from horror_pipeline.warehouse.raw import StoredDetails
+from horror_pipeline.warehouse.bulk import WriteCounts
+from horror_pipeline.warehouse.movies import StoredDetails
 
 MOST_REJECTED_SHARE = 0.02
 """Share of the documents that may be rejected before it looks like TMDB, or we, changed something."""
@@ -149,7 +150,7 @@ def movies(
 def _clean_year(warehouse: Engine, year: int, cleaning: Cleaning) -> WriteCounts:
     """Clean a partition into `movies` and its rejections, in one transaction."""
     with warehouse.begin() as connection:
-        written = raw.write_movies(connection, cleaning.rows(raw.stream_details(warehouse, year)))
+        written = movies_table.write_movies(connection, cleaning.rows(movies_table.stream_details(warehouse, year)))
         raw.replace_rejected(connection, tables.movie_details.fullname, year, cleaning.rejected)
     return written
 

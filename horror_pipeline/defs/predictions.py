@@ -15,7 +15,7 @@ from horror_pipeline.defs.resources import Clock
 from horror_pipeline.orchestration.learning import finish, inputs_of, news, read_features, records, rounded
 from horror_pipeline.orchestration.metadata import OWNERS, column_schema, told_before
 from horror_pipeline.settings import Settings
-from horror_pipeline.warehouse import models, outcomes, tables
+from horror_pipeline.warehouse import features, models, outcomes, predictions, tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,9 +68,9 @@ def model_predictions(
     with warehouse.connect() as connection:
         rows = {name: models.champion(connection, name) for name in MODEL_NAMES}
         versions = "|".join(f"{row['model_version']}" if row else "" for row in rows.values())
-        seen = models.state(connection, models.FEATURES_STEP)
-        same = seen == models.last_trained_fingerprint(connection)
-        if same and versions == models.state(connection, "champions"):
+        seen = features.state(connection, features.FEATURES_STEP)
+        same = seen == features.last_trained_fingerprint(connection)
+        if same and versions == features.state(connection, "champions"):
             context.log.info("neither a champion nor the data changed since the last batch")
             return dg.MaterializeResult(metadata={"rows_written": 0})
     champions = {name: load_champion(row) for name, row in rows.items()}
@@ -80,11 +80,11 @@ def model_predictions(
     now = clock()
     batch = _batch(read_features(warehouse), champions, now)
     with warehouse.begin() as connection:
-        written = models.write_batch(connection, records(batch)) if versions.strip("|") else 0
-        thinned = models.thin_batches(connection, now, settings.horror_retention_days)
+        written = predictions.write_batch(connection, records(batch)) if versions.strip("|") else 0
+        thinned = predictions.thin_batches(connection, now, settings.horror_retention_days)
         if seen is not None:
-            models.set_state(connection, models.PREDICTIONS_STEP, seen, now)
-        models.set_state(connection, "champions", versions, now)
+            features.set_state(connection, features.PREDICTIONS_STEP, seen, now)
+        features.set_state(connection, "champions", versions, now)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": written,
@@ -264,7 +264,7 @@ def rating_class(
         finish(connection, "rating_class", fingerprint, now)
         if isinstance(found, Classification):
             rows = ({**row, "model_version": found.version} for row in records(found.films))
-            models.replace_classes(connection, rows, now)
+            predictions.replace_classes(connection, rows, now)
     if not isinstance(found, Classification):
         context.log.warning(found)
         return dg.MaterializeResult(metadata={"reason": found})
@@ -314,7 +314,7 @@ def movie_clusters(
     with warehouse.begin() as connection:
         finish(connection, "movie_clusters", fingerprint, now)
         if isinstance(found, Clustering):
-            models.replace_clusters(connection, records(found.films), now)
+            predictions.replace_clusters(connection, records(found.films), now)
     if not isinstance(found, Clustering):
         context.log.warning(found)
         return dg.MaterializeResult(metadata={"reason": found})

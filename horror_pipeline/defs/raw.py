@@ -27,7 +27,7 @@ from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.details import Details, details_of
 from horror_pipeline.tmdb.discover import Sweep, Sweeper, listings_of
 from horror_pipeline.tmdb.payloads import APPENDED, as_text, payload_hash, with_kept_parts
-from horror_pipeline.warehouse import engine, raw, tables
+from horror_pipeline.warehouse import locks, raw, tables
 from horror_pipeline.warehouse.stale_details import LONGEST_GAP_DAYS, Due, due_details
 
 DOCUMENTS_A_BATCH = 100
@@ -69,7 +69,7 @@ def movie_changes(
         progress.advance()
         return {"dagster/partition_row_count": rows, "films": len({tmdb_id for page in pages for tmdb_id in page.ids})}
 
-    with engine.tmdb_lock(warehouse):
+    with locks.tmdb_lock(warehouse):
         each_partition(context, {day.isoformat(): day for day in days}, collect)
     progress.finish()
     figures = {**row_count(warehouse, tables.movie_changes), **request_figures(tmdb.stats - before)}
@@ -123,7 +123,7 @@ def discover_pages(
         short[year] = sum(one.short for one in sweeps)
         return _store_sweep(warehouse, year, sweeps, clock())
 
-    with engine.tmdb_lock(warehouse):
+    with locks.tmdb_lock(warehouse):
         years = {str(year): year for year in years_of(context)}
         each_partition(context, years, sweep)
         if sweeper.is_moving and settled:
@@ -214,7 +214,7 @@ def movie_details(
     TMDB keeps its last document.
     """
     before = tmdb.stats
-    with engine.tmdb_lock(warehouse):
+    with locks.tmdb_lock(warehouse):
         with warehouse.connect() as connection:
             due = due_details(connection, years_of(context), clock(), retention_days=settings.horror_retention_days)
         reasons = Counter(film.reason for film in due)

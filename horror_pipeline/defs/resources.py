@@ -22,7 +22,8 @@ from horror_pipeline.errors import SettingsError
 from horror_pipeline.orchestration.liveness import process_tags
 from horror_pipeline.settings import TMDB_API_URL, Settings, get_settings, postgres_url
 from horror_pipeline.tmdb.client import TmdbClient
-from horror_pipeline.warehouse import engine as store
+from horror_pipeline.warehouse import data_source, schema
+from horror_pipeline.warehouse.engine import connect
 
 DEMO_KEY = "demo"
 
@@ -46,11 +47,11 @@ class WarehouseResource(dg.ConfigurableResource[Engine]):
         settings = get_settings()
         if settings.database_url is None:
             raise SettingsError('DATABASE_URL is not set in this shell; run: eval "$(horror env)"')
-        engine = store.connect(postgres_url(settings.database_url.get_secret_value()))
+        engine = connect(postgres_url(settings.database_url.get_secret_value()))
         try:
-            store.require_current_schema(engine)
+            schema.require_current_schema(engine)
             with engine.begin() as connection:
-                store.claim_source(
+                data_source.claim_source(
                     connection,
                     settings.is_demo,
                     settings.tmdb_api_url,

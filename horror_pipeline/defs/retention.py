@@ -14,7 +14,7 @@ from sqlalchemy import Engine, String, bindparam, text
 from horror_pipeline.defs.resources import Clock
 from horror_pipeline.defs.schedules import INITIAL
 from horror_pipeline.settings import Settings
-from horror_pipeline.warehouse import snapshots
+from horror_pipeline.warehouse import retention
 
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
@@ -34,7 +34,7 @@ def delete_old_data(
     """Delete documents, films, history and predictions older than HORROR_RETENTION_DAYS; models' metrics stay."""
     limit = clock().date() - dt.timedelta(days=settings.horror_retention_days)
     with warehouse.begin() as connection:
-        deleted = snapshots.purge(connection, limit)
+        deleted = retention.purge(connection, limit)
     context.log.info(f"rows from before {limit} deleted: " + ", ".join(f"{name} {n:,}" for name, n in deleted.items()))
     context.add_output_metadata({"deleted_before": str(limit), **deleted})
 

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from horror_pipeline.defs.asset_checks import AS_DECLARED
 from horror_pipeline.defs.partitions import last_release_year
 from horror_pipeline.settings import get_settings
-from horror_pipeline.warehouse import models, raw, snapshots
+from horror_pipeline.warehouse import features, raw, snapshots
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -185,7 +185,7 @@ def hourly_training(
     if is_active(context.instance, train_and_predict.name):
         return dg.SkipReason("the previous train_and_predict is still running")
     with warehouse.connect() as connection:
-        now = models.training_fingerprint(connection)
-        if now == models.last_trained_fingerprint(connection):
+        now = features.training_fingerprint(connection)
+        if now == features.last_trained_fingerprint(connection):
             return dg.SkipReason("nothing the models learn from has changed since the last training")
     return dg.RunRequest(run_key=_run_key(context))

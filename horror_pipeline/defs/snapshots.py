@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from horror_pipeline.defs.partitions import days, days_of
 from horror_pipeline.defs.resources import Clock
-from horror_pipeline.errors import ExportUnavailable, TmdbError
+from horror_pipeline.errors import ExportUnavailableError, TmdbError
 from horror_pipeline.orchestration.metadata import OWNERS, column_schema
 from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.tmdb.client import TmdbClient
@@ -103,7 +103,7 @@ def movie_snapshots(
     if taken.failed:
         if taken.done:
             yield from _judge(warehouse, sorted(taken.done), clock().date())
-        raise ExportUnavailable(_why_failed(taken, len(context.partition_keys)))
+        raise ExportUnavailableError(_why_failed(taken, len(context.partition_keys)))
     judged = _judge(warehouse, sorted(taken.done), clock().date())
     if taken.awaited:
         yield from judged
@@ -156,7 +156,7 @@ def _take_days(
     for day, reading in _in_flight(wanted, read):
         try:
             taken.done[day] = _store(warehouse, day, reading.result(), len(known))
-        except ExportUnavailable as error:
+        except ExportUnavailableError as error:
             kind = taken.awaited if is_awaited(day, clock()) else taken.failed
             kind[day] = str(error)
             context.log.error(str(error))

@@ -44,7 +44,7 @@ ALLOWED_TYPES = frozenset(
 """Types beyond skops' own list that an artefact of ours may hold. They hold numbers; none runs code when it is read."""
 
 
-class ArtifactRefused(HorrorError):
+class ArtifactError(HorrorError):
     """A stored model cannot be used: other library versions, or types that are not on the allow-list."""
 
 
@@ -84,7 +84,7 @@ def load(data: bytes, written_with: dict[str, str]) -> Artifact:
         written_with: `library_versions()` when it was written.
 
     Raises:
-        ArtifactRefused: written with other library versions, damaged, or holding a type that is not allowed.
+        ArtifactError: written with other library versions, damaged, or holding a type that is not allowed.
     """
     here = library_versions()
     if written_with != here:
@@ -93,14 +93,14 @@ def load(data: bytes, written_with: dict[str, str]) -> Artifact:
             for name in sorted({*written_with, *here})
             if written_with.get(name) != here.get(name)
         )
-        raise ArtifactRefused(f"the stored model was written with other library versions ({differ}); train it anew")
+        raise ArtifactError(f"the stored model was written with other library versions ({differ}); train it anew")
     try:
         untrusted = set(get_untrusted_types(data=data))
         if unknown := untrusted - ALLOWED_TYPES:
-            raise ArtifactRefused(f"the stored model holds types that are not allowed: {', '.join(sorted(unknown))}")
+            raise ArtifactError(f"the stored model holds types that are not allowed: {', '.join(sorted(unknown))}")
         content = loads(data, trusted=sorted(untrusted))
-    except ArtifactRefused:
+    except ArtifactError:
         raise
     except Exception as error:
-        raise ArtifactRefused(f"the stored model cannot be read ({type(error).__name__}); train it anew") from error
+        raise ArtifactError(f"the stored model cannot be read ({type(error).__name__}); train it anew") from error
     return Artifact(content["estimator"], content["features"], content["interval"], content["training_ids"])

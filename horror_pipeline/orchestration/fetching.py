@@ -11,7 +11,7 @@ from typing import TypeVar
 import dagster as dg
 from sqlalchemy import Engine, Table
 
-from horror_pipeline.errors import CredentialError, TmdbError, Unavailable
+from horror_pipeline.errors import CredentialError, TmdbError, UnavailableError
 from horror_pipeline.tmdb.client import ClientStats
 from horror_pipeline.warehouse import raw
 
@@ -50,7 +50,7 @@ def each_partition(
             errors.append(error)
             in_a_row += 1
             context.log.error(f"{key}: {error}")
-            if isinstance(error, Unavailable) and in_a_row == UNAVAILABLE_IN_A_ROW:
+            if isinstance(error, UnavailableError) and in_a_row == UNAVAILABLE_IN_A_ROW:
                 break
     if errors:
         for key, figures in done.items():

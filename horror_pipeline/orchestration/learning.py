@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine
 
 from horror_pipeline.modeling.versions import CODE_VERSION
-from horror_pipeline.warehouse import models
+from horror_pipeline.warehouse import features
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ def read_features(warehouse: Engine) -> pd.DataFrame:
     from horror_pipeline.transform.features import FEATURES, TARGETS
 
     with warehouse.connect() as connection:
-        names, rows = models.read_features(connection)
+        names, rows = features.read_features(connection)
     frame = pd.DataFrame(rows, columns=names)
     numeric = [*(feature.name for feature in FEATURES if feature.kind != "category"), *TARGETS]
     frame[numeric] = frame[numeric].astype("float64")
@@ -59,13 +59,13 @@ def records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 def news(connection: Connection, step: str) -> str | None:
     """The features' fingerprint where it is not the one the step last ended with; None when nothing is new."""
-    seen = f"{CODE_VERSION}|{models.state(connection, models.FEATURES_STEP)}"
-    return None if seen == models.state(connection, step) else seen
+    seen = f"{CODE_VERSION}|{features.state(connection, features.FEATURES_STEP)}"
+    return None if seen == features.state(connection, step) else seen
 
 
 def finish(connection: Connection, step: str, fingerprint: str, now: dt.datetime) -> None:
     """Note that a step has dealt with what `news` told."""
-    models.set_state(connection, step, fingerprint, now)
+    features.set_state(connection, step, fingerprint, now)
 
 
 def rounded(values: Mapping[str, float], digits: int = 3) -> dict[str, float]:

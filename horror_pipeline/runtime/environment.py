@@ -21,7 +21,8 @@ from sqlalchemy.exc import DBAPIError
 from horror_pipeline.errors import HorrorError, SettingsError, WarehouseError
 from horror_pipeline.runtime import postgres
 from horror_pipeline.settings import Settings, get_settings, postgres_url
-from horror_pipeline.warehouse import engine as store
+from horror_pipeline.warehouse import schema
+from horror_pipeline.warehouse.engine import connect
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 """The checkout: Dagster reads `pyproject.toml` here to find the code location."""
@@ -159,12 +160,12 @@ def _dagster_url(settings: Settings, database_url: URL) -> URL:
 
 
 def _prepare_schema(environment: Environment) -> None:
-    engine = store.connect(environment.database_url)
+    engine = connect(environment.database_url)
     try:
-        if environment.is_embedded or store.schema_revision(engine) is None:
-            store.upgrade(engine)
+        if environment.is_embedded or schema.schema_revision(engine) is None:
+            schema.upgrade(engine)
         else:
-            store.require_current_schema(engine)
+            schema.require_current_schema(engine)
     finally:
         engine.dispose()
 
@@ -172,22 +173,22 @@ def _prepare_schema(environment: Environment) -> None:
 def _ensure_database(url: URL) -> None:
     """Create Dagster's database where it is missing and the login may create it."""
     try:
-        store.connect(url).dispose()
+        connect(url).dispose()
         return
     except WarehouseError as missing:
         problem = missing
     try:
-        engine = store.connect(url.set(database="postgres"))
+        engine = connect(url.set(database="postgres"))
     except WarehouseError:
         raise problem from None
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             # Services that start together all find it missing; it goes with the connection.
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": store.MIGRATION_LOCK})
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": schema.MIGRATION_LOCK})
             exists = connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": url.database})
             if not exists:
                 connection.execute(text(f'CREATE DATABASE "{url.database}"'))
-        store.connect(url).dispose()  # what another one made meanwhile, or the same problem again
+        connect(url).dispose()  # what another one made meanwhile, or the same problem again
     except DBAPIError as error:
         raise HorrorError(
             f"cannot create Dagster's database {url.database!r} ({type(error.orig).__name__}); create it, or set "

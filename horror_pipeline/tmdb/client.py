@@ -19,13 +19,13 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
-from horror_pipeline.errors import CredentialError, TmdbError, Unavailable
-from horror_pipeline.tmdb.payloads import Document, Json, Malformed, parse
+from horror_pipeline.errors import CredentialError, TmdbError, UnavailableError
+from horror_pipeline.tmdb.payloads import Document, Json, MalformedError, parse
 from horror_pipeline.tmdb.rate_limiter import Limiter
 from horror_pipeline.tmdb.retry_policy import Again, judge, judge_export, server_date
 from horror_pipeline.tmdb.streams import ExportStream
 from horror_pipeline.tmdb.transport import (
-    ConnectionFailed,
+    ConnectionFailedError,
     PooledTransport,
     Request,
     Response,
@@ -174,9 +174,9 @@ class TmdbClient:
 
         Raises:
             CredentialError: the credential was refused.
-            Gone: the record no longer exists.
-            BadRequest: TMDB rejected the request itself.
-            Unavailable: still failing after every retry.
+            NotFoundError: the record no longer exists.
+            BadRequestError: TMDB rejected the request itself.
+            UnavailableError: still failing after every retry.
         """
         return self.fetch(path, params).body
 
@@ -193,11 +193,11 @@ class TmdbClient:
         Args:
             path: as in `get`.
             params: as in `get`.
-            check: raises `Malformed` on a body of the wrong shape, which is then asked for again.
+            check: raises `MalformedError` on a body of the wrong shape, which is then asked for again.
             cancel: set it to give up waiting.
 
         Raises:
-            Cancelled: `cancel` was set.
+            CancelledError: `cancel` was set.
             TmdbError: as in `get`.
         """
 
@@ -215,7 +215,7 @@ class TmdbClient:
 
         Raises:
             CredentialError: it does not.
-            Unavailable: TMDB could not be asked.
+            UnavailableError: TMDB could not be asked.
         """
         path = "/authentication"
         request = Request(self._url(path, {}), self._headers, connect_seconds=2.0, read_seconds=3.0)
@@ -226,8 +226,8 @@ class TmdbClient:
         """Stream a daily export, as it is on the server (gzip), without any credential.
 
         Raises:
-            ExportUnavailable: not published yet, or expired (403, 404).
-            Unavailable: still failing after every retry before the first byte, or cut short while read.
+            ExportUnavailableError: not published yet, or expired (403, 404).
+            UnavailableError: still failing after every retry before the first byte, or cut short while read.
         """
         request = Request(url, {"User-Agent": USER_AGENT}, read_seconds=30.0, stream=True)
         response = self._ask(request, urlsplit(url).path, lambda answer: answer, judged=judge_export)
@@ -258,7 +258,7 @@ class TmdbClient:
             allowed = attempts or (ATTEMPTS if self._was_reached else ATTEMPTS_BEFORE_FIRST_ANSWER)
             if attempt >= allowed:
                 self._count("failures")
-                raise Unavailable(
+                raise UnavailableError(
                     f"TMDB at {_host(request.url)} keeps failing after {attempt} attempts: "
                     f"{self._redacted(trouble.reason)}; check the network and TMDB_API_URL, then run again"
                 )
@@ -283,7 +283,7 @@ class TmdbClient:
             self._count("retries")
         try:
             response = self._transport(request)
-        except ConnectionFailed as failure:
+        except ConnectionFailedError as failure:
             self._was_reached = self._was_reached or failure.reached
             return Again(str(failure))
         finally:
@@ -296,7 +296,7 @@ class TmdbClient:
                 found = read(response)
                 self.limiter.succeeded()
                 return found
-        except Malformed as error:
+        except MalformedError as error:
             return Again(f"{what}: {error}")
         except TmdbError as error:
             raise type(error)(self._redacted(str(error))) from None

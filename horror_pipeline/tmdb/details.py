@@ -11,10 +11,10 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 
-from horror_pipeline.errors import BadRequest, Gone, Unavailable
+from horror_pipeline.errors import BadRequestError, NotFoundError, UnavailableError
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.parallel import run_parallel
-from horror_pipeline.tmdb.payloads import APPENDED, Json, Malformed, missing_parts, movie_id, payload_hash
+from horror_pipeline.tmdb.payloads import APPENDED, Json, MalformedError, missing_parts, movie_id, payload_hash
 
 MOST_FAILURES_IN_A_ROW = 25
 """Films that may fail one after the other before the reading is given up: TMDB is down, not one record broken."""
@@ -55,15 +55,15 @@ def details_of(
 
     Raises:
         CredentialError: the credential was refused.
-        Unavailable: film after film fails.
+        UnavailableError: film after film fails.
     """
 
     def fetch(tmdb_id: int, cancel: threading.Event) -> Details:
         try:
             return _read(client, tmdb_id, clock, cancel)
-        except Gone:
+        except NotFoundError:
             return Details(tmdb_id, clock())
-        except (Unavailable, BadRequest) as error:
+        except (UnavailableError, BadRequestError) as error:
             return Details(tmdb_id, clock(), failure=str(error))
 
     failed = 0
@@ -71,7 +71,7 @@ def details_of(
         for found in arriving:
             failed = failed + 1 if found.failure else 0
             if failed >= MOST_FAILURES_IN_A_ROW:
-                raise Unavailable(f"{failed} films in a row could not be read; the last: {found.failure}")
+                raise UnavailableError(f"{failed} films in a row could not be read; the last: {found.failure}")
             yield found
 
 
@@ -80,7 +80,7 @@ def _read(
 ) -> Details:
     def check(body: Json) -> None:
         if movie_id(body) != tmdb_id:
-            raise Malformed("the document is of another film")
+            raise MalformedError("the document is of another film")
 
     asked = {"append_to_response": ",".join(APPENDED), "language": "en-US"}
     answer = client.fetch(f"/movie/{int(tmdb_id)}", asked, check=check, cancel=cancel)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from horror_pipeline.errors import BadRequest
+from horror_pipeline.errors import BadRequestError
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.parallel import run_parallel
 from horror_pipeline.tmdb.payloads import Json, count_of, ids_of, movie_id, rows_of
@@ -293,9 +293,9 @@ def _refuse_unfiltered(rows: list[Any]) -> None:
     """TMDB ignores query keys it does not know and answers with everything: better no listing than that one.
 
     Raises:
-        BadRequest: most rows are no horror films.
+        BadRequestError: most rows are no horror films.
     """
     genres = [row.get("genre_ids") for row in rows if isinstance(row, dict)]
     known = [ids for ids in genres if isinstance(ids, list)]
     if len(known) >= FEWEST_ROWS_TO_JUDGE and sum(HORROR in ids for ids in known) * 2 < len(known):
-        raise BadRequest("TMDB ignored the genre filter of /discover/movie: most rows are no horror films")
+        raise BadRequestError("TMDB ignored the genre filter of /discover/movie: most rows are no horror films")

@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from horror_pipeline.errors import ExportUnavailable, Unavailable
+from horror_pipeline.errors import ExportUnavailableError, UnavailableError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +70,7 @@ class Source(Protocol):
     exports_url: str
 
     def open_export(self, url: str) -> AbstractContextManager[Stream]:
-        """Open a file, or raise `ExportUnavailable` where there is none."""
+        """Open a file, or raise `ExportUnavailableError` where there is none."""
 
 
 @dataclass
@@ -117,20 +117,20 @@ def read_export(
         least_known: fewer known films than this are not trusted.
 
     Raises:
-        ExportUnavailable: it is not out yet, has expired, or cannot be trusted; one sentence naming the day.
-        Unavailable: the server keeps failing.
+        ExportUnavailableError: it is not out yet, has expired, or cannot be trusted; one sentence naming the day.
+        UnavailableError: the server keeps failing.
     """
     for attempt in range(ATTEMPTS):
         try:
             with ExitStack() as stack:
                 try:
                     stream = stack.enter_context(source.open_export(export_url(source.exports_url, day)))
-                except ExportUnavailable:
-                    raise ExportUnavailable(why_missing(day, now)) from None
+                except ExportUnavailableError:
+                    raise ExportUnavailableError(why_missing(day, now)) from None
                 return _read(stream, day, known_ids, least_lines, least_known)
-        except _BrokenOff as broken:
+        except _TruncatedExportError as broken:
             if attempt == ATTEMPTS - 1:
-                raise ExportUnavailable(f"{broken}; nothing of it was stored, run again later") from None
+                raise ExportUnavailableError(f"{broken}; nothing of it was stored, run again later") from None
     raise AssertionError("unreachable")
 
 
@@ -247,7 +247,7 @@ def _take(line: bytes, known_ids: Set[int], export: Export) -> None:
         export.malformed += 1
 
 
-class _BrokenOff(Exception):
+class _TruncatedExportError(Exception):
     """The transfer ended too early: worth another attempt."""
 
 
@@ -258,14 +258,16 @@ def _read(stream: Stream, day: dt.date, known_ids: Set[int], least_lines: int, l
     what = f"the id export of {day} cannot be trusted"
     advice = "nothing of it was stored, run that day again later"
     if export.malformed > max(10, MOST_MALFORMED_SHARE * export.lines):
-        raise ExportUnavailable(f"{what}: {export.malformed:,} of {export.lines:,} lines are not films; {advice}")
+        raise ExportUnavailableError(f"{what}: {export.malformed:,} of {export.lines:,} lines are not films; {advice}")
     if export.lines < least_lines:
-        raise ExportUnavailable(
+        raise ExportUnavailableError(
             f"{what}: it has {export.lines:,} lines, where at least {least_lines:,} are expected; {advice}"
         )
     listed = len(export.popularity) + export.without_popularity
     if listed < least_known:
-        raise ExportUnavailable(f"{what}: it lists only {listed:,} of the {len(known_ids):,} films known; {advice}")
+        raise ExportUnavailableError(
+            f"{what}: it lists only {listed:,} of the {len(known_ids):,} films known; {advice}"
+        )
     return export
 
 
@@ -304,7 +306,7 @@ class _Received:
         except zlib.error:
             raise self._untrusted("it is damaged") from None
         if not inflater.eof:
-            raise _BrokenOff(f"the id export of {self._day} is truncated after {self.bytes:,} bytes")
+            raise _TruncatedExportError(f"the id export of {self._day} is truncated after {self.bytes:,} bytes")
 
     def _pieces(self) -> Iterator[bytes]:
         expected = self._stream.headers.get("Content-Length", "")
@@ -317,16 +319,16 @@ class _Received:
                     if not _GZIP_MAGIC.startswith(head):
                         raise self._untrusted("it is not gzip but something else, such as an error page")
                 yield piece
-        except Unavailable as broken:
-            raise _BrokenOff(f"the id export of {self._day} broke off: {broken}") from None
+        except UnavailableError as broken:
+            raise _TruncatedExportError(f"the id export of {self._day} broke off: {broken}") from None
         if self.bytes == 0:
             raise self._untrusted("it is empty")
         if expected.isdigit() and int(expected) != self.bytes:
-            raise _BrokenOff(
+            raise _TruncatedExportError(
                 f"the id export of {self._day} is truncated: {self.bytes:,} of {int(expected):,} bytes arrived"
             )
 
-    def _untrusted(self, why: str) -> ExportUnavailable:
-        return ExportUnavailable(
+    def _untrusted(self, why: str) -> ExportUnavailableError:
+        return ExportUnavailableError(
             f"the id export of {self._day} cannot be trusted: {why}; nothing of it was stored, run that day again later"
         )

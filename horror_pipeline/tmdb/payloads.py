@@ -33,7 +33,7 @@ _VOLATILE = re.compile(r'"(?:popularity|vote_average|vote_count)":[^][{},"]*,?')
 """A member of the canonical text whose value is a number or null; inside a text the quotes would be escaped."""
 
 
-class Malformed(ValueError):
+class MalformedError(ValueError):
     """A body that is not one JSON object."""
 
 
@@ -52,15 +52,15 @@ def parse(raw: bytes) -> Document:
     U+FFFD and numbers without a finite value become null.
 
     Raises:
-        Malformed: not JSON, or not an object.
+        MalformedError: not JSON, or not an object.
     """
     text = raw.decode("utf-8", errors="replace")
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
-        raise Malformed("the body is not JSON") from None
+        raise MalformedError("the body is not JSON") from None
     if not isinstance(body, dict):
-        raise Malformed("the body is not a JSON object")
+        raise MalformedError("the body is not a JSON object")
     if _is_unsafe(text):
         body = _storable(body)
         text = json.dumps(body, ensure_ascii=False)
@@ -105,11 +105,11 @@ def rows_of(body: Json) -> list[Any]:
     """The rows of a listing page.
 
     Raises:
-        Malformed: the page has no list of results.
+        MalformedError: the page has no list of results.
     """
     rows = body.get("results")
     if not isinstance(rows, list):
-        raise Malformed("the page has no results")
+        raise MalformedError("the page has no results")
     return rows
 
 
@@ -133,11 +133,11 @@ def count_of(body: Json, name: str) -> int:
     """A counter of a listing page, like `total_pages`.
 
     Raises:
-        Malformed: it is missing or not a count.
+        MalformedError: it is missing or not a count.
     """
     value = body.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise Malformed(f"the page has no {name}")
+        raise MalformedError(f"the page has no {name}")
     return value
 
 

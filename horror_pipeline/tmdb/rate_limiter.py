@@ -25,7 +25,7 @@ SHARE_KEPT_AFTER_REFUSAL = 0.85
 LONGEST_SLEEP = 0.25  # so that a cancelled wait ends promptly
 
 
-class Cancelled(TmdbError):
+class CancelledError(TmdbError):
     """The caller no longer wants the answer; raised in its waiting threads."""
 
 
@@ -67,12 +67,12 @@ class Limiter:
         leaves, so that threads held up by a busy machine do not catch up all at once.
 
         Raises:
-            Cancelled: `cancel` was set while waiting.
+            CancelledError: `cancel` was set while waiting.
         """
         with self._turn:
             while (wait := self._wait_or_leave()) > 0:
                 if cancel is not None and cancel.is_set():
-                    raise Cancelled("the request was cancelled")
+                    raise CancelledError("the request was cancelled")
                 self._sleep(min(wait, LONGEST_SLEEP))
 
     def _wait_or_leave(self) -> float:
@@ -89,12 +89,12 @@ class Limiter:
         """Sleep in short turns.
 
         Raises:
-            Cancelled: `cancel` was set meanwhile.
+            CancelledError: `cancel` was set meanwhile.
         """
         until = self.clock() + seconds
         while (left := until - self.clock()) > 0:
             if cancel is not None and cancel.is_set():
-                raise Cancelled("the request was cancelled")
+                raise CancelledError("the request was cancelled")
             self._sleep(min(left, LONGEST_SLEEP))
 
     def succeeded(self) -> None:

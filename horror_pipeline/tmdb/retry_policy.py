@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-from horror_pipeline.errors import BadRequest, CredentialError, ExportUnavailable, Gone, TmdbError
+from horror_pipeline.errors import BadRequestError, CredentialError, ExportUnavailableError, NotFoundError, TmdbError
 from horror_pipeline.tmdb.transport import Response
 
 LONGEST_RETRY_AFTER_SECONDS = 60.0
@@ -39,8 +39,8 @@ def judge(response: Response, what: str) -> Again | None:
 
     Raises:
         CredentialError: 401, or 403 of TMDB itself.
-        Gone: 404.
-        BadRequest: any other refusal of the request itself.
+        NotFoundError: 404.
+        BadRequestError: any other refusal of the request itself.
     """
     status = response.status
     if status == 200:
@@ -59,27 +59,29 @@ def judge(response: Response, what: str) -> Again | None:
             "from https://www.themoviedb.org/settings/api"
         )
     if status == 404:
-        raise Gone(said)
+        raise NotFoundError(said)
     if status == 500 and code == _INVALID_ID_CODE:
-        raise BadRequest(said)
+        raise BadRequestError(said)
     if status >= 500 or status == 408 or status < 200:
         return Again(said, wait=_retry_after(response.headers))
     if 200 < status < 300:
         return Again(said)
-    raise BadRequest(f"TMDB rejected a request: {said}")
+    raise BadRequestError(f"TMDB rejected a request: {said}")
 
 
 def judge_export(response: Response, what: str) -> Again | None:
     """As `judge`, for a file of the exports server, which says 403 where there is no such file.
 
     Raises:
-        ExportUnavailable: not published yet, or expired.
+        ExportUnavailableError: not published yet, or expired.
     """
     status = response.status
     if status == 200:
         return None
     if status in (403, 404):
-        raise ExportUnavailable(f"{what} is not there ({status}): not published yet, or expired after about 90 days")
+        raise ExportUnavailableError(
+            f"{what} is not there ({status}): not published yet, or expired after about 90 days"
+        )
     if status == 429:
         return Again(f"{what} answered 429", rate_limited=True, wait=_retry_after(response.headers))
     if status >= 500 or status == 408:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 
-from horror_pipeline.errors import Unavailable
+from horror_pipeline.errors import UnavailableError
 from horror_pipeline.tmdb.transport import ByteStream, Response
 
 
@@ -24,12 +24,12 @@ class ExportStream:
         """Up to `size` further bytes as they are on the server; empty at the end.
 
         Raises:
-            Unavailable: the connection was lost on the way.
+            UnavailableError: the connection was lost on the way.
         """
         try:
             return self._body.read(size) if size >= 0 else self._body.read()
         except Exception as error:  # urllib3's and the socket's errors have no common base
-            raise Unavailable(f"the export was cut short ({type(error).__name__}); run again") from None
+            raise UnavailableError(f"the export was cut short ({type(error).__name__}); run again") from None
 
     def stream(self, size: int = 1 << 16) -> Iterator[bytes]:
         """The rest, piece by piece."""

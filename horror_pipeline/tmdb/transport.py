@@ -3,7 +3,7 @@
 What belongs here: sending bytes and receiving bytes over connections that are kept. What does not: credentials' rules,
 retries, pace, the meaning of an answer.
 
-A transport is a function from `Request` to `Response`. It raises `ConnectionFailed` when no whole answer came; its text
+A transport is a function from `Request` to `Response`. It raises `ConnectionFailedError` when no whole answer came; its text
 never repeats the URL, which may hold a v3 key, and nothing here logs. The real one stands on `http.client`: at the
 rates a local server allows, the time a request costs us is what limits the whole, and this costs a fraction of what a
 general HTTP library does.
@@ -70,7 +70,7 @@ class Response:
 Transport = Callable[[Request], Response]
 
 
-class ConnectionFailed(Exception):
+class ConnectionFailedError(Exception):
     """No whole answer came. `reached` is False when there was not even a connection."""
 
     def __init__(self, reason: str, *, reached: bool) -> None:
@@ -95,7 +95,7 @@ class PooledTransport:
         """Send the request.
 
         Raises:
-            ConnectionFailed: refused, reset, timed out, or the body was cut short.
+            ConnectionFailedError: refused, reset, timed out, or the body was cut short.
         """
         parts = urlsplit(request.url)
         origin = f"{parts.scheme}://{parts.netloc}"
@@ -112,7 +112,7 @@ class PooledTransport:
         except (OSError, http.client.HTTPException, zlib.error) as error:
             connection.close()
             timed_out = time.monotonic() - started >= request.read_seconds  # the kernel's timeout looks like the end
-            raise ConnectionFailed("timed out" if timed_out else _reason(error), reached=True) from None
+            raise ConnectionFailedError("timed out" if timed_out else _reason(error), reached=True) from None
         except BaseException:  # a KeyboardInterrupt in the middle of an answer: the connection is of no use any more
             connection.close()
             raise
@@ -173,7 +173,7 @@ def _connect(parts: SplitResult, seconds: float) -> http.client.HTTPConnection:
         connection.connect()
     except (OSError, http.client.HTTPException) as error:
         connection.close()
-        raise ConnectionFailed(_reason(error), reached=False) from None
+        raise ConnectionFailedError(_reason(error), reached=False) from None
     connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Date, Integer, bindparam, delete, text
 
-from horror_pipeline.warehouse.models import batches, start_of
+from horror_pipeline.warehouse.predictions import batches, start_of
 from horror_pipeline.warehouse.tables import prediction_outcomes
 
 HORIZON_DAYS = {1: "1d", 7: "7d", 30: "30d"}

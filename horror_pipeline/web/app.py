@@ -18,7 +18,7 @@ from sqlalchemy import URL
 from starlette.exceptions import HTTPException
 
 from horror_pipeline.web import pages, routes
-from horror_pipeline.web.database import Database, Unavailable
+from horror_pipeline.web.database import Database, DatabaseUnavailableError
 from horror_pipeline.web.health import head_revision
 from horror_pipeline.web.prediction_index import NewestBatch
 from horror_pipeline.web.response_cache import ShortCache
@@ -107,8 +107,8 @@ def _answer_errors(app: FastAPI) -> None:
             return _problem(422, f"there is no parameter {parameter}", parameter)
         return _problem(422, f"{parameter}: {str(first['msg']).removeprefix('Value error, ')}", parameter)
 
-    @app.exception_handler(Unavailable)
-    async def unavailable(_: Request, error: Unavailable) -> JSONResponse:
+    @app.exception_handler(DatabaseUnavailableError)
+    async def unavailable(_: Request, error: DatabaseUnavailableError) -> JSONResponse:
         return _problem(503, str(error), headers=routes.RETRY_AFTER)
 
     @app.exception_handler(HTTPException)

@@ -4,7 +4,7 @@ What belongs here: connecting as `horror_reader`, admission, deadlines, and turn
 What does not: SQL of the endpoints, HTTP.
 
 A slow database must not pile requests up. At most `connections` calls run at once; a call that finds no slot, or takes
-longer than `deadline_seconds` all told, ends with `Unavailable`, and its socket is closed so that its thread ends too.
+longer than `deadline_seconds` all told, ends with `DatabaseUnavailableError`, and its socket is closed so that its thread ends too.
 No more than `MAX_WAITING` calls wait for a slot.
 
 Reading only, the role, the time zone and the timeout hold for a transaction, never for the session: behind a pooler, as
@@ -44,7 +44,7 @@ QUERY_CANCELED = "57014"
 INSUFFICIENT_PRIVILEGE = "42501"
 
 
-class Unavailable(WarehouseError):
+class DatabaseUnavailableError(WarehouseError):
     """The database cannot answer now; the message says why and holds no credential."""
 
 
@@ -87,17 +87,17 @@ class Database:
                 Further statements would be as safe, but see moments of their own.
 
         Raises:
-            Unavailable: no free slot in time, no connection, a statement that took too long, or another schema.
+            DatabaseUnavailableError: no free slot in time, no connection, a statement that took too long, or another schema.
         """
         slot = self._health_slot if for_health else self._slots
         if self._waiting >= MAX_WAITING:
-            raise Unavailable(BUSY)
+            raise DatabaseUnavailableError(BUSY)
         try:
             async with asyncio.timeout(self._deadline):
                 await self._wait_for(slot)
                 return await self._in_thread(work, slot, self._single if single_statement else self._engine)
         except TimeoutError:
-            raise Unavailable(BUSY) from None
+            raise DatabaseUnavailableError(BUSY) from None
 
     async def _wait_for(self, slot: asyncio.Semaphore) -> None:
         self._waiting += 1
@@ -142,7 +142,7 @@ class _Call:
                 # Postgres was restarted since: the pool has been emptied, and reading twice is harmless.
                 return self._once()
         except (DBAPIError, PoolTimeout) as error:
-            raise Unavailable(_reason(error)) from None
+            raise DatabaseUnavailableError(_reason(error)) from None
 
     def _once(self) -> Any:
         with self._engine.connect() as connection:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from horror_pipeline.web import queries
-from horror_pipeline.web.database import Database, Unavailable
+from horror_pipeline.web.database import Database, DatabaseUnavailableError
 from horror_pipeline.web.security import content_security_policy
 from horror_pipeline.web.static_files import PLOTLY, Assets
 
@@ -75,7 +75,7 @@ class _Posters:
             self._ask_again_at = time.monotonic() + ASK_AGAIN_SECONDS
             try:
                 source = await self._database.run(queries.data_source)
-            except Unavailable:
+            except DatabaseUnavailableError:
                 return self._allowed  # the page must open without the database: it says itself what is wrong
             self._allowed = source is not None and str(source["api_url"]).startswith(TMDB_HOST)
         return self._allowed

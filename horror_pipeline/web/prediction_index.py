@@ -123,7 +123,7 @@ class NewestBatch:
         """The newest batch, empty when nothing was predicted yet.
 
         Raises:
-            Unavailable: the database cannot answer.
+            DatabaseUnavailableError: the database cannot answer.
         """
         if time.monotonic() - self._looked_at < self._look_every:
             return self._batch

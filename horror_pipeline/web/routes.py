@@ -15,7 +15,7 @@ from fastapi import APIRouter, HTTPException, Path, Query, Response
 from sqlalchemy import Connection
 
 from horror_pipeline.web import health, outcome_scores, queries, schemas
-from horror_pipeline.web.database import Database, Unavailable
+from horror_pipeline.web.database import Database, DatabaseUnavailableError
 from horror_pipeline.web.prediction_index import NewestBatch
 
 RETRY_AFTER = {"Retry-After": "5"}
@@ -61,7 +61,7 @@ def _add_health(routes: APIRouter, sources: Sources) -> None:
             result = await sources.database.run(
                 lambda connection: health.check(connection, now=now, expected_version=expected), for_health=True
             )
-        except Unavailable as error:
+        except DatabaseUnavailableError as error:
             result = health.away(str(error), expected_version=expected)
         response.headers["Cache-Control"] = "no-store"
         response.status_code = 200 if result.status == "ok" else 503

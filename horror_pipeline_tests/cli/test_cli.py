@@ -19,7 +19,7 @@ from horror_pipeline import cli
 from horror_pipeline.cli.up import free_port
 from horror_pipeline.demo.server import serve
 from horror_pipeline.runtime.postgres.cluster import Cluster
-from horror_pipeline.warehouse import engine as store
+from horror_pipeline.warehouse.engine import connect
 
 V3 = "0123456789abcdef" * 2
 
@@ -114,7 +114,7 @@ def test_an_unreachable_database_is_said_without_its_password(horror: Horror, mo
 def test_a_database_of_another_version_is_refused_and_left_alone(
     horror: Horror, monkeypatch: pytest.MonkeyPatch, database_url: URL
 ) -> None:
-    engine = store.connect(database_url)
+    engine = connect(database_url)
     with engine.begin() as connection:
         connection.execute(text("UPDATE schema_version SET version_num = '9999'"))
         connection.execute(text("INSERT INTO data_source VALUES (true, 'http://x', now())"))
@@ -126,7 +126,7 @@ def test_a_database_of_another_version_is_refused_and_left_alone(
 
 
 def test_demo_and_tmdb_data_never_mix(horror: Horror, monkeypatch: pytest.MonkeyPatch, database_url: URL) -> None:
-    engine = store.connect(database_url)
+    engine = connect(database_url)
     with engine.begin() as connection:
         connection.execute(text("INSERT INTO data_source VALUES (true, 'http://demo', now())"))
     engine.dispose()

@@ -17,7 +17,7 @@ from sqlalchemy import URL, Engine, text
 from horror_pipeline.cli.doctor.diagnosis import Finding, State, print_findings, whatever_happens
 from horror_pipeline.cli.doctor.machine import examine
 from horror_pipeline.settings import get_settings
-from horror_pipeline.warehouse import engine as store
+from horror_pipeline.warehouse import data_source, schema
 
 V3 = "0123456789abcdef" * 2
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
@@ -195,19 +195,19 @@ def test_a_migrated_database_is_well(database: Set) -> None:
 
 def test_a_database_of_another_version_is_fatal_and_names_the_command(database: Set, engine: Engine) -> None:
     with engine.begin() as connection:
-        connection.execute(text(f"UPDATE {store.VERSION_TABLE} SET version_num = '9999'"))
+        connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
     assert found("schema", State.FATAL)[0].remedy
 
 
 def test_an_empty_database_is_no_fault(database: Set, engine: Engine) -> None:
     with engine.begin() as connection:
-        connection.execute(text(f"DROP TABLE {store.VERSION_TABLE}"))
+        connection.execute(text(f"DROP TABLE {schema.VERSION_TABLE}"))
     assert found("schema")[0].state is State.NOTE
 
 
 def test_a_database_of_the_other_source_is_fatal(database: Set, engine: Engine) -> None:
     with engine.begin() as connection:
-        store.claim_source(connection, False, "https://api.themoviedb.org/3", NOW)
+        data_source.claim_source(connection, False, "https://api.themoviedb.org/3", NOW)
     (mixed,) = found("data", State.FATAL)
     assert "horror purge --all" in mixed.remedy
 

@@ -14,7 +14,7 @@ from sqlalchemy import URL
 from horror_pipeline.cli.exec import retried
 from horror_pipeline.errors import WarehouseError
 from horror_pipeline.runtime.environment import _ensure_database
-from horror_pipeline.warehouse import engine
+from horror_pipeline.warehouse.engine import connect
 
 EXEC = """
 import sys
@@ -92,7 +92,7 @@ def test_services_that_start_together_make_dagster_s_database_once(postgres: URL
     with ThreadPoolExecutor(4) as pool:
         for made in [pool.submit(_ensure_database, url) for _ in range(4)]:
             made.result()
-    engine.connect(url).dispose()
+    connect(url).dispose()
 
 
 def test_waiting_for_a_database_ends_with_its_last_error() -> None:

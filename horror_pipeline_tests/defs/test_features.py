@@ -8,8 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from horror_pipeline.defs.features import movie_features
-from horror_pipeline.warehouse import engine as store
-from horror_pipeline.warehouse import snapshots
+from horror_pipeline.warehouse import bulk, snapshots
 from horror_pipeline.warehouse.tables import movies
 
 BREAK = dt.date(2026, 11, 21)
@@ -31,7 +30,7 @@ def add_history(engine: Engine, scale_after: float) -> None:
             film | {"tmdb_id": tmdb_id, "observed_at": NOON - dt.timedelta(days=tmdb_id == 1) * 2}
             for tmdb_id in range(30)
         ]
-        store.copy_rows(connection, movies, rows)
+        bulk.copy_rows(connection, movies, rows)
         for day, scale in ((BREAK - dt.timedelta(days=1), 1.0), (BREAK, scale_after)):
             snapshots.ensure_months(connection, [day])
             rest = {"snapshot_date": [day] * 30, "export_date": [day] * 30, "source": ["export"] * 30}

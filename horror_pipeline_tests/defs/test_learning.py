@@ -14,8 +14,10 @@ from sqlalchemy import Engine, text
 from horror_pipeline.defs import features, models, predictions
 from horror_pipeline.modeling import candidates
 from horror_pipeline.modeling.specs import MODELS
-from horror_pipeline.warehouse import models as learning
+from horror_pipeline.warehouse import features as features_table
+from horror_pipeline.warehouse import models as models_table
 from horror_pipeline.warehouse import outcomes, snapshots
+from horror_pipeline.warehouse import predictions as predictions_table
 from horror_pipeline_tests.defs.runs import checks
 from horror_pipeline_tests.defs.trainings import TRAINING, Learning
 from horror_pipeline_tests.modeling.films import AS_OF, FEW_TREES, movies
@@ -82,7 +84,7 @@ def test_a_training_predicts_every_film_and_a_second_on_the_same_data_writes_not
             key: told[name][key] for key in ("mae", "mae_linear", "coverage", "model_version")
         }
     with runs.engine.connect() as connection:
-        assert learning.training_fingerprint(connection) == learning.last_trained_fingerprint(connection)
+        assert features_table.training_fingerprint(connection) == features_table.last_trained_fingerprint(connection)
 
 
 def test_new_data_makes_a_new_batch_by_the_champions_that_stay(runs: Learning) -> None:
@@ -152,8 +154,8 @@ def predict_and_see(runs: Learning, factor: float, added: float = 0.0) -> None:
         for name, target in (("popularity_after_release", 0.5), ("rating_after_release", 0.5)):
             row = {"model_version": name, "model_name": name, "algorithm": "blend", "trained_at": AS_OF}
             row |= {"training_rows": 100, "data_fingerprint": "", "metrics": {"mean": {"mae": target}}}
-            learning.promote(connection, row | {"baseline_metrics": {}, "library_versions": {}, "artifact": b""})
-        learning.write_batch(
+            models_table.promote(connection, row | {"baseline_metrics": {}, "library_versions": {}, "artifact": b""})
+        predictions_table.write_batch(
             connection,
             (
                 {

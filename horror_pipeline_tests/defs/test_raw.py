@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from horror_pipeline.defs import raw
 from horror_pipeline.tmdb.transport import Request, Response
-from horror_pipeline.warehouse import raw as catalogue
+from horror_pipeline.warehouse import raw as raw_table
 from horror_pipeline_tests.defs.runs import NOW, Ingest, checks, figures
 from horror_pipeline_tests.tmdb.fake import V3, FakeTmdb, answer, document, film, make_client, refusal
 
@@ -55,7 +55,7 @@ def test_the_next_day_asks_for_what_changed_and_what_is_new(ingest: Ingest, tmdb
     tmdb.films.append(film(50, "2021-01-01"))
     ingest.now = NOW + dt.timedelta(days=1)
     with ingest.engine.begin() as connection:
-        catalogue.replace_changes(connection, NOW.date(), [(1, json.dumps({"results": [{"id": 3}]}))], ingest.now)
+        raw_table.replace_changes(connection, NOW.date(), [(1, json.dumps({"results": [{"id": 3}]}))], ingest.now)
     tmdb.asked.clear()
     result = ingest.run(raw.discover_pages, raw.movie_details)
     assert tmdb.asked["details"] == 2
@@ -128,7 +128,7 @@ def test_a_part_left_out_keeps_what_was_stored_and_is_asked_for_again(ingest: In
     tmdb.documents[3] = {k: v for k, v in document(3, "2020-04-10", title="New").items() if k != "credits"}
     page = json.dumps({"results": [{"id": 3}]})
     with ingest.engine.begin() as connection:
-        catalogue.replace_changes(connection, NOW.date(), [(1, page)], NOW)
+        raw_table.replace_changes(connection, NOW.date(), [(1, page)], NOW)
     ingest.now += dt.timedelta(days=1)
     ingest.run(raw.movie_details)
     query = "SELECT payload ->> 'title', payload -> 'credits', missing_parts FROM raw.movie_details WHERE tmdb_id = 3"

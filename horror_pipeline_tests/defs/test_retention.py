@@ -17,7 +17,7 @@ from horror_pipeline.defs.retention import (
     forget_materialisations,
 )
 from horror_pipeline.settings import Settings
-from horror_pipeline.warehouse import engine as store
+from horror_pipeline.warehouse import bulk
 from horror_pipeline.warehouse.tables import movies
 
 DAYS = dg.DailyPartitionsDefinition("2026-01-01")
@@ -119,7 +119,7 @@ def test_tmdb_data_older_than_the_setting_goes(engine: Engine) -> None:
     film = {"tmdb_id": 1, "title": "Film", "genres": ["Horror"], "is_adult": False} | instants
     count = select(func.count()).select_from(movies)
     with engine.begin() as connection:
-        store.copy_rows(connection, movies, [film])
+        bulk.copy_rows(connection, movies, [film])
     for days, left in ((180, 1), (181, 0)):
         settings, then = Settings(_env_file=None), now + dt.timedelta(days=days)
         delete_old_data(dg.build_op_context(), warehouse=engine, settings=settings, clock=lambda then=then: then)

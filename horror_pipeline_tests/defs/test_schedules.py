@@ -14,7 +14,7 @@ from horror_pipeline.defs.schedules import (
     daily_snapshot,
     hourly_training,
 )
-from horror_pipeline.warehouse import models, snapshots, tables
+from horror_pipeline.warehouse import features, snapshots, tables
 
 TICK = dt.datetime(2026, 11, 22, 9, tzinfo=dt.UTC)
 ENDED = {
@@ -153,7 +153,7 @@ def test_training_is_skipped_while_nothing_changed_and_comes_back_when_something
     store_film(engine, TICK - dt.timedelta(days=1))
     assert not isinstance(clockwork.tick(hourly_training), str)
     with engine.begin() as connection:
-        models.set_state(connection, models.PREDICTIONS_STEP, models.training_fingerprint(connection), TICK)
+        features.set_state(connection, features.PREDICTIONS_STEP, features.training_fingerprint(connection), TICK)
     assert clockwork.tick(hourly_training) == ("nothing the models learn from has changed since the last training")
     with engine.begin() as connection:
         connection.execute(tables.movies.update().values(observed_at=TICK))

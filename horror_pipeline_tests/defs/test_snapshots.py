@@ -15,9 +15,8 @@ from sqlalchemy import Connection, Engine, insert, text
 
 from horror_pipeline.defs.schedules import range_tags
 from horror_pipeline.defs.snapshots import movie_snapshots
-from horror_pipeline.errors import ExportUnavailable, Unavailable
-from horror_pipeline.warehouse import engine as store
-from horror_pipeline.warehouse import snapshots
+from horror_pipeline.errors import ExportUnavailableError, UnavailableError
+from horror_pipeline.warehouse import bulk, snapshots
 from horror_pipeline.warehouse.tables import discover_pages, movies
 from horror_pipeline_tests.defs.runs import checks, figures
 
@@ -49,9 +48,9 @@ class Exports:
     def open_export(self, url: str) -> Iterator[Any]:
         day = dt.datetime.strptime(url.rsplit("/", 1)[-1], "movie_ids_%m_%d_%Y.json.gz").date()
         if day >= self.is_down_from:
-            raise Unavailable("no route")
+            raise UnavailableError("no route")
         if day not in self.bodies:
-            raise ExportUnavailable("403")
+            raise ExportUnavailableError("403")
         with self._lock:
             self.open_files += 1
             self.most_open_files = max(self.most_open_files, self.open_files)
@@ -113,7 +112,7 @@ def runs(engine: Engine) -> Iterator[Runs]:
     instants = {name: found.now for name in ("first_seen_at", "observed_at", "details_fetched_at")}
     film = {"title": "Film", "genres": ["Horror"], "is_adult": False} | instants
     with engine.begin() as connection:
-        store.copy_rows(connection, movies, [film | {"tmdb_id": tmdb_id} for tmdb_id in FILMS])
+        bulk.copy_rows(connection, movies, [film | {"tmdb_id": tmdb_id} for tmdb_id in FILMS])
     for days in range(5):
         found.exports.put(day_before(days), {tmdb_id: 1.0 + tmdb_id / 10 + days / 100 for tmdb_id in range(1, 101)})
     with found.instance:

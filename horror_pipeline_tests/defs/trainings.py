@@ -13,8 +13,7 @@ from horror_pipeline.defs import features, models, predictions
 from horror_pipeline.defs.schedules import range_tags
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.settings import Settings
-from horror_pipeline.warehouse import engine as store
-from horror_pipeline.warehouse import tables
+from horror_pipeline.warehouse import bulk, tables
 from horror_pipeline_tests.modeling.films import AS_OF
 
 TRAINING = (
@@ -51,7 +50,7 @@ class Learning:
     def store(self, films: pd.DataFrame, observed_at: dt.datetime = AS_OF) -> None:
         rest = {"is_adult": False, "first_seen_at": AS_OF, "observed_at": observed_at, "details_fetched_at": AS_OF}
         with self.engine.begin() as connection:
-            store.copy_upsert(connection, tables.movies, ({**row, **rest} for row in films.to_dict("records")))
+            bulk.copy_upsert(connection, tables.movies, ({**row, **rest} for row in films.to_dict("records")))
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self.engine.connect() as connection:

@@ -7,7 +7,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skops.io import dumps
 
 from horror_pipeline.modeling import artifacts
-from horror_pipeline.modeling.artifacts import Artifact, ArtifactRefused
+from horror_pipeline.modeling.artifacts import Artifact, ArtifactError
 from horror_pipeline.modeling.candidates import build, candidates
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.modeling.versions import library_versions
@@ -33,17 +33,17 @@ def test_every_candidate_predicts_the_same_once_read_back(name: str, algorithm: 
 
 def test_other_library_versions_are_refused_and_named() -> None:
     stored = artifacts.dump(Artifact(None, [], {}, np.array([], dtype="int64")))
-    with pytest.raises(ArtifactRefused, match=r"scikit-learn 0\.24 → .*train it anew"):
+    with pytest.raises(ArtifactError, match=r"scikit-learn 0\.24 → .*train it anew"):
         artifacts.load(stored, {**library_versions(), "scikit-learn": "0.24"})
 
 
 def test_a_type_that_is_not_on_the_list_is_refused() -> None:
     stored = dumps({"estimator": Pipeline([("call", FunctionTransformer(func=np.save))])})
-    with pytest.raises(ArtifactRefused, match=r"not allowed: .*save"):
+    with pytest.raises(ArtifactError, match=r"not allowed: .*save"):
         artifacts.load(stored, library_versions())
 
 
 @pytest.mark.parametrize("data", [b"", b"\x80\x04N.", b"PK not really"])
 def test_damaged_bytes_are_refused(data: bytes) -> None:
-    with pytest.raises(ArtifactRefused, match="cannot be read"):
+    with pytest.raises(ArtifactError, match="cannot be read"):
         artifacts.load(data, library_versions())

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.rate_limiter import Limiter
-from horror_pipeline.tmdb.transport import ConnectionFailed, Request, Response
+from horror_pipeline.tmdb.transport import ConnectionFailedError, Request, Response
 
 API = "http://tmdb.test/3"
 V3 = "0123456789abcdef0123456789abcdef"
@@ -134,7 +134,7 @@ class FakeTmdb:
 
 
 def cut_off(_: Request) -> Response:
-    raise ConnectionFailed("the connection was cut", reached=True)
+    raise ConnectionFailedError("the connection was cut", reached=True)
 
 
 def make_client(

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from horror_pipeline.errors import Unavailable
+from horror_pipeline.errors import UnavailableError
 from horror_pipeline.tmdb.changes import changes_of
 from horror_pipeline_tests.tmdb.fake import FakeTmdb, answer, make_client
 
@@ -25,5 +25,5 @@ def test_a_day_without_changes_is_one_page() -> None:
 
 
 def test_a_page_without_results_is_never_taken_for_a_quiet_day() -> None:
-    with pytest.raises(Unavailable, match="no results"):
+    with pytest.raises(UnavailableError, match="no results"):
         list(changes_of(make_client(FakeTmdb(disturb=lambda _: answer({"total_pages": 1}))), DAY))

@@ -8,11 +8,18 @@ from collections.abc import Callable
 
 import pytest
 
-from horror_pipeline.errors import BadRequest, CredentialError, ExportUnavailable, Gone, TmdbError, Unavailable
+from horror_pipeline.errors import (
+    BadRequestError,
+    CredentialError,
+    ExportUnavailableError,
+    NotFoundError,
+    TmdbError,
+    UnavailableError,
+)
 from horror_pipeline.settings import Settings
 from horror_pipeline.tmdb.client import ATTEMPTS, ATTEMPTS_BEFORE_FIRST_ANSWER, TmdbClient
-from horror_pipeline.tmdb.payloads import Malformed
-from horror_pipeline.tmdb.transport import ConnectionFailed, Request, Response
+from horror_pipeline.tmdb.payloads import MalformedError
+from horror_pipeline.tmdb.transport import ConnectionFailedError, Request, Response
 from horror_pipeline_tests.tmdb.fake import API, V3, V4, FakeClock, answer, cut_off, make_client, refusal
 
 Reply = Response | Callable[[Request], Response]
@@ -82,12 +89,12 @@ def test_what_may_pass_is_asked_again(trouble: Reply) -> None:
         (refusal(401, 10), CredentialError),
         (refusal(403, 45), CredentialError),
         (answer(b"not json", 401), CredentialError),
-        (refusal(404, 34), Gone),
-        (refusal(404, 6), Gone),
-        (refusal(400, 22), BadRequest),
-        (refusal(422, 20), BadRequest),
-        (refusal(500, 44), BadRequest),
-        (answer(b"", 302), BadRequest),
+        (refusal(404, 34), NotFoundError),
+        (refusal(404, 6), NotFoundError),
+        (refusal(400, 22), BadRequestError),
+        (refusal(422, 20), BadRequestError),
+        (refusal(500, 44), BadRequestError),
+        (answer(b"", 302), BadRequestError),
     ],
 )
 def test_what_will_not_pass_is_told_apart_and_asked_once(reply: Response, error: type[TmdbError]) -> None:
@@ -100,7 +107,7 @@ def test_what_will_not_pass_is_told_apart_and_asked_once(reply: Response, error:
 def test_what_keeps_failing_is_unavailable_after_bounded_attempts_and_time() -> None:
     clock = FakeClock()
     client = make_client(Script(refusal(503, 9)), clock=clock)
-    with pytest.raises(Unavailable, match=f"after {ATTEMPTS} attempts.*run again"):
+    with pytest.raises(UnavailableError, match=f"after {ATTEMPTS} attempts.*run again"):
         client.get("/movie/1")
     assert client.stats.requests == ATTEMPTS
     assert client.stats.failures == 1
@@ -109,11 +116,11 @@ def test_what_keeps_failing_is_unavailable_after_bounded_attempts_and_time() -> 
 
 def test_a_host_that_was_never_reached_is_given_up_sooner() -> None:
     def refused(_: Request) -> Response:
-        raise ConnectionFailed("connection refused", reached=False)
+        raise ConnectionFailedError("connection refused", reached=False)
 
     clock = FakeClock()
     client = make_client(refused, clock=clock)
-    with pytest.raises(Unavailable, match="connection refused"):
+    with pytest.raises(UnavailableError, match="connection refused"):
         client.get("/movie/1")
     assert client.stats.requests == ATTEMPTS_BEFORE_FIRST_ANSWER
     assert sum(clock.slept) < 10
@@ -132,7 +139,7 @@ def test_retry_after_is_honoured_when_positive_and_capped() -> None:
 def test_a_body_of_the_wrong_shape_is_asked_again() -> None:
     def check(body: dict[str, object]) -> None:
         if "results" not in body:
-            raise Malformed("no results")
+            raise MalformedError("no results")
 
     client = make_client(Script(GOOD, answer({"results": []})))
     assert client.fetch("/discover/movie", check=check).body == {"results": []}
@@ -142,7 +149,7 @@ def test_a_body_of_the_wrong_shape_is_asked_again() -> None:
 def test_the_credential_is_checked_within_seconds() -> None:
     clock = FakeClock()
     script = Script(refusal(503, 9))
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         make_client(script, clock=clock).check_credential()
     assert len(script.requests) == 2
     assert sum(clock.slept) < 2
@@ -191,10 +198,10 @@ def test_an_export_is_streamed_without_the_credential() -> None:
 @pytest.mark.parametrize("status", [403, 404])
 def test_an_export_that_is_not_there_is_told_from_an_outage(status: int) -> None:
     client = make_client(Script(Response(status, {}, stream=io.BytesIO())))
-    with pytest.raises(ExportUnavailable), client.open_export("http://files.test/x.gz"):
+    with pytest.raises(ExportUnavailableError), client.open_export("http://files.test/x.gz"):
         pass
     client = make_client(Script(Response(503, {}, stream=io.BytesIO())))
-    with pytest.raises(Unavailable), client.open_export("http://files.test/x.gz"):
+    with pytest.raises(UnavailableError), client.open_export("http://files.test/x.gz"):
         pass
 
 
@@ -204,7 +211,7 @@ def test_an_export_cut_short_is_unavailable() -> None:
             raise ConnectionResetError("gone")
 
     client = make_client(Script(Response(200, {}, stream=Cut())))
-    with pytest.raises(Unavailable, match="cut short"), client.open_export("http://files.test/x.gz") as export:
+    with pytest.raises(UnavailableError, match="cut short"), client.open_export("http://files.test/x.gz") as export:
         export.read(10)
 
 

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from horror_pipeline.errors import CredentialError, Unavailable
+from horror_pipeline.errors import CredentialError, UnavailableError
 from horror_pipeline.tmdb.details import MOST_FAILURES_IN_A_ROW, details_of
 from horror_pipeline.tmdb.transport import Request, Response
 from horror_pipeline_tests.tmdb.fake import FakeTmdb, document, film, make_client, refusal
@@ -63,7 +63,7 @@ def test_a_document_of_another_film_is_not_taken() -> None:
 def test_an_outage_ends_the_reading() -> None:
     tmdb = FakeTmdb(disturb=lambda _: refusal(503, 9))
     seen = []
-    with pytest.raises(Unavailable, match="in a row"):
+    with pytest.raises(UnavailableError, match="in a row"):
         for one in details_of(make_client(tmdb), range(1, 1000), clock):
             seen.append(one)
     assert len(seen) == MOST_FAILURES_IN_A_ROW - 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from horror_pipeline.errors import BadRequest, Unavailable
+from horror_pipeline.errors import BadRequestError, UnavailableError
 from horror_pipeline.tmdb import discover
 from horror_pipeline.tmdb.discover import Listing, Slice, Sweeper, listings_of, query
 from horror_pipeline.tmdb.transport import Request, Response
@@ -211,13 +211,13 @@ def test_rows_without_an_id_are_kept_aside() -> None:
 
 def test_a_listing_that_ignores_the_genre_is_refused() -> None:
     tmdb = FakeTmdb([film(number, genre_ids=[18]) for number in range(1, 12)])
-    with pytest.raises(BadRequest, match="genre"):
+    with pytest.raises(BadRequestError, match="genre"):
         Sweeper(make_client(tmdb)).sweep(LISTING)
 
 
 def test_a_page_without_totals_is_asked_again_and_then_unavailable() -> None:
     tmdb = FakeTmdb(disturb=lambda _: answer({"results": []}))
-    with pytest.raises(Unavailable, match="total_results"):
+    with pytest.raises(UnavailableError, match="total_results"):
         Sweeper(make_client(tmdb)).sweep(LISTING)
     assert tmdb.asked["/discover/movie"] == 8
 

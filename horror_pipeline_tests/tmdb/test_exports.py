@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from horror_pipeline.errors import ExportUnavailable, Unavailable
+from horror_pipeline.errors import ExportUnavailableError, UnavailableError
 from horror_pipeline.tmdb.exports import export_url, is_awaited, parse_lines, read_export, why_missing
 
 DAY = dt.date(2026, 11, 20)
@@ -29,7 +29,7 @@ class File:
     def stream(self, size: int) -> Iterator[bytes]:
         for start in range(0, len(self.body), 7):
             if self.breaks_after is not None and start >= self.breaks_after:
-                raise Unavailable("the connection was cut")
+                raise UnavailableError("the connection was cut")
             yield self.body[start : start + 7]
 
 
@@ -47,7 +47,7 @@ class Exports:
         self.asked.append(url)
         file = self.files.pop(0) if len(self.files) > 1 else self.files[0]
         if file is None:
-            raise ExportUnavailable("403")
+            raise ExportUnavailableError("403")
         yield file
 
 
@@ -171,7 +171,7 @@ def test_a_file_of_several_gzip_members_is_read_to_its_end() -> None:
     ],
 )
 def test_what_cannot_be_trusted_is_refused_in_one_sentence(file: File, reason: str) -> None:
-    with pytest.raises(ExportUnavailable, match=reason) as refused:
+    with pytest.raises(ExportUnavailableError, match=reason) as refused:
         read(file)
     message = str(refused.value)
     assert str(DAY) in message
@@ -180,14 +180,14 @@ def test_what_cannot_be_trusted_is_refused_in_one_sentence(file: File, reason: s
 
 
 def test_a_file_with_too_few_lines_is_not_trusted() -> None:
-    with pytest.raises(ExportUnavailable, match="2 lines, where at least 1,000 are expected"):
+    with pytest.raises(ExportUnavailableError, match="2 lines, where at least 1,000 are expected"):
         read(File(packed(line(1), line(2))), least_lines=1_000)
 
 
 def test_a_file_without_most_of_the_known_films_is_not_trusted() -> None:
     others = [line(number) for number in range(100, 200)]
     assert read(File(packed(line(1), line(2), *others)), least_known=2).popularity.keys() == {1, 2}
-    with pytest.raises(ExportUnavailable, match=r"cannot be trusted: it lists only 1 of the \d+ films known"):
+    with pytest.raises(ExportUnavailableError, match=r"cannot be trusted: it lists only 1 of the \d+ films known"):
         read(File(packed(line(1), *others)), least_known=2)
 
 
@@ -197,7 +197,7 @@ def test_a_transfer_that_broke_off_is_tried_again() -> None:
 
 def test_an_error_page_is_not_asked_for_again() -> None:
     source = Exports(File(b"<Error/>"))
-    with pytest.raises(ExportUnavailable):
+    with pytest.raises(ExportUnavailableError):
         read_export(source, DAY, {1}, now=NOW)
     assert len(source.asked) == 1
 
@@ -221,7 +221,7 @@ def test_an_error_page_is_not_asked_for_again() -> None:
     ],
 )
 def test_a_missing_file_is_explained_with_its_day_and_until_when(day: dt.date, expected: str) -> None:
-    with pytest.raises(ExportUnavailable) as refused:
+    with pytest.raises(ExportUnavailableError) as refused:
         read_export(Exports(None), day, {1}, now=NOW)
     assert expected in str(refused.value)
     assert why_missing(day, NOW) == str(refused.value)

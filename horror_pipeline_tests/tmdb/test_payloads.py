@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from horror_pipeline.tmdb.payloads import (
-    Malformed,
+    MalformedError,
     as_text,
     count_of,
     ids_of,
@@ -34,7 +34,7 @@ def test_harmless_text_is_passed_through_as_received() -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"<html></html>", b'{"id": 1', b"[]", b'"text"', b"7", b"[" * 100_000])
 def test_what_is_not_one_object_is_malformed(raw: bytes) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedError):
         parse(raw)
 
 
@@ -113,7 +113,7 @@ def test_ids_and_counts_of_a_page() -> None:
     assert list(ids_of(page)) == [5, 5]
     assert count_of(page, "total_pages") == 2
     for bad in ({}, {"total_pages": "2"}, {"total_pages": -1}, {"total_pages": True}):
-        with pytest.raises(Malformed):
+        with pytest.raises(MalformedError):
             count_of(bad, "total_pages")
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedError):
         list(ids_of({"results": {"id": 5}}))

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from horror_pipeline.tmdb.rate_limiter import LOWEST_SHARE, Cancelled, Limiter
+from horror_pipeline.tmdb.rate_limiter import LOWEST_SHARE, CancelledError, Limiter
 from horror_pipeline_tests.tmdb.fake import FakeClock
 
 
@@ -103,9 +103,9 @@ def test_a_cancelled_wait_ends_at_once() -> None:
     limiter.acquire()
     cancel = threading.Event()
     cancel.set()
-    with pytest.raises(Cancelled):
+    with pytest.raises(CancelledError):
         limiter.acquire(cancel)
-    with pytest.raises(Cancelled):
+    with pytest.raises(CancelledError):
         limiter.wait(1000, cancel)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from horror_pipeline.tmdb.transport import ConnectionFailed, PooledTransport, Request
+from horror_pipeline.tmdb.transport import ConnectionFailedError, PooledTransport, Request
 
 Serve = Callable[[socket.socket, int], None]
 
@@ -135,7 +135,7 @@ def test_half_an_answer_is_no_answer(serve: Callable[[Serve], str], reply: bytes
             connection.sendall(reply)
 
     transport, url = PooledTransport(), serve(handle)
-    with pytest.raises(ConnectionFailed, match=reason) as caught:
+    with pytest.raises(ConnectionFailedError, match=reason) as caught:
         transport(request(url))
     transport.close()
     assert caught.value.reached
@@ -149,7 +149,7 @@ def test_an_answer_that_never_comes_times_out(serve: Callable[[Serve], str]) -> 
         connection.close()
 
     transport, url = PooledTransport(), serve(handle)
-    with pytest.raises(ConnectionFailed, match="timed out"):
+    with pytest.raises(ConnectionFailedError, match="timed out"):
         transport(request(url, read_seconds=0.1))
     transport.close()
 
@@ -158,7 +158,7 @@ def test_a_closed_port_was_never_reached() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     transport, url = PooledTransport(), f"http://127.0.0.1:{port}"
-    with pytest.raises(ConnectionFailed, match="refused") as caught:
+    with pytest.raises(ConnectionFailedError, match="refused") as caught:
         transport(request(url))
     assert not caught.value.reached
 

@@ -12,9 +12,11 @@ import pytest
 from sqlalchemy import URL, Engine, make_url, select, text
 
 from horror_pipeline.errors import TmdbError, WarehouseError
-from horror_pipeline.warehouse import engine as store
+from horror_pipeline.warehouse import bulk, locks
+from horror_pipeline.warehouse import data_source as data_source_table
+from horror_pipeline.warehouse.bulk import WriteCounts
 from horror_pipeline.warehouse.copy_format import json_text
-from horror_pipeline.warehouse.engine import WriteCounts
+from horror_pipeline.warehouse.engine import connect
 from horror_pipeline.warehouse.tables import data_source, model_versions, movie_details, movies
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
@@ -28,8 +30,8 @@ def film(tmdb_id: int, **values: Any) -> dict[str, Any]:
 
 def test_rows_are_counted_as_new_changed_and_unchanged(engine: Engine) -> None:
     with engine.begin() as connection:
-        assert store.copy_upsert(connection, movies, [film(1), film(2)]) == WriteCounts(2, 0, 0)
-        again = store.copy_upsert(connection, movies, [film(1), film(2, title="Other"), film(3)])
+        assert bulk.copy_upsert(connection, movies, [film(1), film(2)]) == WriteCounts(2, 0, 0)
+        again = bulk.copy_upsert(connection, movies, [film(1), film(2, title="Other"), film(3)])
         assert again == WriteCounts(new=1, changed=1, unchanged=1)
         assert connection.execute(select(movies.c.title).order_by("tmdb_id")).scalars().all() == [
             "Film 1",
@@ -40,7 +42,7 @@ def test_rows_are_counted_as_new_changed_and_unchanged(engine: Engine) -> None:
 
 def test_of_one_key_given_twice_the_last_wins(engine: Engine) -> None:
     with engine.begin() as connection:
-        counts = store.copy_upsert(connection, movies, [film(1, title="first"), film(2), film(1, title="last")])
+        counts = bulk.copy_upsert(connection, movies, [film(1, title="first"), film(2), film(1, title="last")])
         assert counts == WriteCounts(2, 0, 0)
         assert connection.execute(select(movies.c.title).where(movies.c.tmdb_id == 1)).scalar() == "last"
 
@@ -48,8 +50,8 @@ def test_of_one_key_given_twice_the_last_wins(engine: Engine) -> None:
 def test_rows_equal_in_the_compared_columns_are_not_rewritten(engine: Engine) -> None:
     later = NOON + dt.timedelta(hours=1)
     with engine.begin() as connection:
-        store.copy_upsert(connection, movies, [film(1)])
-        counts = store.copy_upsert(connection, movies, [film(1, observed_at=later)], compare=["title"])
+        bulk.copy_upsert(connection, movies, [film(1)])
+        counts = bulk.copy_upsert(connection, movies, [film(1, observed_at=later)], compare=["title"])
         assert counts == WriteCounts(0, 0, 1)
         assert connection.execute(select(movies.c.observed_at)).scalar() == NOON
 
@@ -57,23 +59,23 @@ def test_rows_equal_in_the_compared_columns_are_not_rewritten(engine: Engine) ->
 def test_columns_outside_update_are_only_set_on_new_rows(engine: Engine) -> None:
     later = NOON + dt.timedelta(hours=1)
     with engine.begin() as connection:
-        store.copy_upsert(connection, movies, [film(1)])
+        bulk.copy_upsert(connection, movies, [film(1)])
         rows = [film(1, first_seen_at=later, title="New title")]
-        assert store.copy_upsert(connection, movies, rows, update=["title"]) == WriteCounts(0, 1, 0)
+        assert bulk.copy_upsert(connection, movies, rows, update=["title"]) == WriteCounts(0, 1, 0)
         assert connection.execute(select(movies.c.title, movies.c.first_seen_at)).one() == ("New title", NOON)
 
 
 def test_no_rows_are_no_work(engine: Engine) -> None:
     with engine.begin() as connection:
-        assert store.copy_upsert(connection, movies, []) == WriteCounts(0, 0, 0)
-        assert store.copy_rows(connection, movies, []) == 0
+        assert bulk.copy_upsert(connection, movies, []) == WriteCounts(0, 0, 0)
+        assert bulk.copy_rows(connection, movies, []) == 0
 
 
 def test_every_kind_of_value_survives_the_copy(engine: Engine) -> None:
     hostile = 'tab\t newline\n return\r backslash\\ \\N "quotes" {braces,} \U0001f47b'
     with engine.begin() as connection:
         rows = [film(1, title=hostile, keywords=[hostile, "NULL", "", "a,b"], release_date=dt.date(2026, 10, 31))]
-        store.copy_upsert(connection, movies, rows)
+        bulk.copy_upsert(connection, movies, rows)
         stored = connection.execute(select(movies)).mappings().one()
     assert stored["title"] == hostile
     assert stored["keywords"] == [hostile, "NULL", "", "a,b"]
@@ -96,7 +98,7 @@ def test_bytes_and_documents_survive_the_copy(engine: Engine) -> None:
         "artifact": bytes(range(256)),
     }
     with engine.begin() as connection:
-        store.copy_upsert(connection, model_versions, [row])
+        bulk.copy_upsert(connection, model_versions, [row])
         stored = connection.execute(select(model_versions.c.metrics, model_versions.c.artifact)).one()
     assert stored.metrics == metrics
     assert bytes(stored.artifact) == bytes(range(256))
@@ -113,7 +115,7 @@ def test_what_postgres_cannot_hold_is_replaced_not_refused(engine: Engine) -> No
     row = {"tmdb_id": 1, "release_year": 2026, "payload": payload, "payload_hash": "a\x00b\udfff"}
     row |= {"missing_parts": ["x\x00"], "fetched_at": NOON, "changed_at": NOON}
     with engine.begin() as connection:
-        store.copy_upsert(connection, movie_details, [row])
+        bulk.copy_upsert(connection, movie_details, [row])
         stored = connection.execute(select(movie_details)).mappings().one()
     assert stored["payload"] == {
         "nul\ufffdkey": "nul\ufffdvalue",
@@ -128,7 +130,7 @@ def test_what_postgres_cannot_hold_is_replaced_not_refused(engine: Engine) -> No
 @pytest.mark.parametrize("missing", [None, float("nan"), np.float64("nan"), pd.NA, pd.NaT])
 def test_every_spelling_of_missing_is_null(engine: Engine, missing: object) -> None:
     with engine.begin() as connection:
-        store.copy_upsert(connection, movies, [film(1, popularity=missing, runtime_minutes=missing, overview=missing)])
+        bulk.copy_upsert(connection, movies, [film(1, popularity=missing, runtime_minutes=missing, overview=missing)])
         stored = connection.execute(select(movies.c.popularity, movies.c.runtime_minutes, movies.c.overview)).one()
     assert stored == (None, None, None)
 
@@ -136,7 +138,7 @@ def test_every_spelling_of_missing_is_null(engine: Engine, missing: object) -> N
 def test_frames_of_pandas_can_be_written(engine: Engine) -> None:
     frame = pd.DataFrame([film(1, runtime_minutes=90.0), film(2, runtime_minutes=None)])
     with engine.begin() as connection:
-        store.copy_upsert(connection, movies, frame.to_dict("records"))
+        bulk.copy_upsert(connection, movies, frame.to_dict("records"))
         stored = connection.execute(select(movies.c.runtime_minutes, movies.c.observed_at).order_by("tmdb_id")).all()
     assert stored == [(90, NOON), (None, NOON)]
 
@@ -157,12 +159,12 @@ def test_numpy_values_are_written_in_documents() -> None:
 )
 def test_a_value_that_does_not_fit_is_an_error_of_its_own(engine: Engine, values: dict[str, Any], message: str) -> None:
     with engine.begin() as connection, pytest.raises(ValueError, match=message):
-        store.copy_upsert(connection, movies, [film(1, **values)])
+        bulk.copy_upsert(connection, movies, [film(1, **values)])
 
 
 def test_rows_without_the_key_are_refused(engine: Engine) -> None:
     with engine.begin() as connection, pytest.raises(ValueError, match="lack tmdb_id"):
-        store.copy_upsert(connection, movies, [{"title": "x"}])
+        bulk.copy_upsert(connection, movies, [{"title": "x"}])
 
 
 def test_an_error_while_reading_rows_arrives_as_itself_and_nothing_is_written(engine: Engine) -> None:
@@ -171,7 +173,7 @@ def test_an_error_while_reading_rows_arrives_as_itself_and_nothing_is_written(en
         raise TmdbError("the source broke off")
 
     with pytest.raises(TmdbError, match="broke off"), engine.begin() as connection:
-        store.copy_rows(connection, movies, rows())
+        bulk.copy_rows(connection, movies, rows())
     with engine.begin() as connection:
         assert connection.execute(text("SELECT count(*) FROM movies")).scalar() == 0
 
@@ -186,7 +188,7 @@ def test_rows_are_streamed_not_held(engine: Engine) -> None:
             yield film(number)
 
     with engine.begin() as connection:
-        assert store.copy_rows(connection, movies, rows()) == 5_000
+        assert bulk.copy_rows(connection, movies, rows()) == 5_000
     assert read == 5_000
 
 
@@ -204,7 +206,7 @@ def test_rows_are_streamed_not_held(engine: Engine) -> None:
 )
 def test_an_unreachable_database_is_one_line_without_the_password(url: str, expected: str) -> None:
     with pytest.raises(WarehouseError) as refused:
-        store.connect(make_url(url))
+        connect(make_url(url))
     message = str(refused.value)
     assert expected in message
     assert "s3c" not in message
@@ -213,7 +215,7 @@ def test_an_unreachable_database_is_one_line_without_the_password(url: str, expe
 
 def test_a_database_that_does_not_exist_is_named(postgres: URL) -> None:
     with pytest.raises(WarehouseError, match="'nowhere'.*does not exist.*check the database"):
-        store.connect(postgres.set(database="nowhere"))
+        connect(postgres.set(database="nowhere"))
 
 
 # -- where the data comes from -----------------------------------------------------------------------------------------
@@ -221,18 +223,18 @@ def test_a_database_that_does_not_exist_is_named(postgres: URL) -> None:
 
 def test_demo_and_tmdb_data_never_mix(engine: Engine) -> None:
     with engine.begin() as connection:
-        store.claim_source(connection, True, "http://127.0.0.1:1/3", NOON)
-        store.claim_source(connection, True, "http://127.0.0.1:2/3", NOON)
+        data_source_table.claim_source(connection, True, "http://127.0.0.1:1/3", NOON)
+        data_source_table.claim_source(connection, True, "http://127.0.0.1:2/3", NOON)
         with pytest.raises(WarehouseError, match="horror purge --all"):
-            store.claim_source(connection, False, "https://api.themoviedb.org/3", NOON)
+            data_source_table.claim_source(connection, False, "https://api.themoviedb.org/3", NOON)
         assert connection.execute(select(data_source.c.api_url)).scalars().all() == ["http://127.0.0.1:1/3"]
 
 
 def test_the_votes_a_gap_needs_follow_the_settings(engine: Engine) -> None:
     with engine.begin() as connection:
-        store.claim_source(connection, True, "http://127.0.0.1:1/3", NOON)
+        data_source_table.claim_source(connection, True, "http://127.0.0.1:1/3", NOON)
         assert connection.execute(select(data_source.c.gap_min_votes)).scalar() == 50
-        store.claim_source(connection, True, "http://127.0.0.1:1/3", NOON, gap_min_votes=7)
+        data_source_table.claim_source(connection, True, "http://127.0.0.1:1/3", NOON, gap_min_votes=7)
         assert connection.execute(select(data_source.c.gap_min_votes)).scalar() == 7
 
 
@@ -240,10 +242,10 @@ def test_only_one_at_a_time_talks_to_tmdb(engine: Engine) -> None:
     order: list[str] = []
 
     def second() -> None:
-        with store.tmdb_lock(engine):
+        with locks.tmdb_lock(engine):
             order.append("second")
 
-    with store.tmdb_lock(engine):
+    with locks.tmdb_lock(engine):
         waiting = threading.Thread(target=second)
         waiting.start()
         time.sleep(0.2)

@@ -10,13 +10,13 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import ProgrammingError
 
 from horror_pipeline.errors import SchemaError
-from horror_pipeline.warehouse import engine as store
-from horror_pipeline.warehouse import tables
+from horror_pipeline.warehouse import schema, tables
+from horror_pipeline.warehouse.engine import connect
 
 
 def test_the_migrations_create_what_the_tables_declare(engine: Engine) -> None:
     with engine.connect() as connection:
-        options = {"include_schemas": True, "version_table": store.VERSION_TABLE, "compare_server_default": True}
+        options = {"include_schemas": True, "version_table": schema.VERSION_TABLE, "compare_server_default": True}
         difference = compare_metadata(MigrationContext.configure(connection, opts=options), tables.metadata)
     assert difference == []
 
@@ -28,48 +28,48 @@ def test_every_column_is_explained_in_the_database_too(engine: Engine) -> None:
 
 
 def test_upgrading_twice_changes_nothing(engine: Engine) -> None:
-    before = store.schema_revision(engine)
-    store.upgrade(engine)
-    assert store.schema_revision(engine) == before
-    store.require_current_schema(engine)
+    before = schema.schema_revision(engine)
+    schema.upgrade(engine)
+    assert schema.schema_revision(engine) == before
+    schema.require_current_schema(engine)
 
 
 def test_the_schema_can_be_taken_back_and_made_again(engine: Engine) -> None:
     with engine.begin() as connection:
-        command.downgrade(store._alembic(connection), "base")
-        assert inspect(connection).get_table_names() == [store.VERSION_TABLE]
-    store.upgrade(engine)
-    store.require_current_schema(engine)
+        command.downgrade(schema._alembic(connection), "base")
+        assert inspect(connection).get_table_names() == [schema.VERSION_TABLE]
+    schema.upgrade(engine)
+    schema.require_current_schema(engine)
 
 
 @pytest.mark.parametrize(
     ("statement", "advice"),
     [
-        (f"DROP TABLE {store.VERSION_TABLE}", "the database is empty; run: horror db upgrade"),
-        (f"DELETE FROM {store.VERSION_TABLE}", "the database is empty; run: horror db upgrade"),
-        (f"UPDATE {store.VERSION_TABLE} SET version_num = '9999'", "install that version of horror-pipeline"),
+        (f"DROP TABLE {schema.VERSION_TABLE}", "the database is empty; run: horror db upgrade"),
+        (f"DELETE FROM {schema.VERSION_TABLE}", "the database is empty; run: horror db upgrade"),
+        (f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'", "install that version of horror-pipeline"),
     ],
 )
 def test_a_database_of_another_version_is_refused_with_the_remedy(engine: Engine, statement: str, advice: str) -> None:
     with engine.begin() as connection:
         connection.execute(text(statement))
     with pytest.raises(SchemaError) as refused:
-        store.require_current_schema(engine)
+        schema.require_current_schema(engine)
     assert advice in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_a_newer_database_is_not_downgraded(engine: Engine) -> None:
     with engine.begin() as connection:
-        connection.execute(text(f"UPDATE {store.VERSION_TABLE} SET version_num = '9999'"))
+        connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
     with pytest.raises(SchemaError):
-        store.upgrade(engine)
-    assert store.schema_revision(engine) == "9999"
+        schema.upgrade(engine)
+    assert schema.schema_revision(engine) == "9999"
 
 
 def test_the_reader_sees_public_tables_and_nothing_else(engine: Engine) -> None:
     with engine.begin() as connection:
-        connection.execute(text(f"SET ROLE {store.READER}"))
+        connection.execute(text(f"SET ROLE {schema.READER}"))
         connection.execute(text("SELECT * FROM movies, latest_predictions"))
         for forbidden in ("SELECT * FROM raw.movie_details", "DELETE FROM movies", "CREATE TABLE mine (i int)"):
             with pytest.raises(ProgrammingError, match="permission denied"), connection.begin_nested():
@@ -79,7 +79,7 @@ def test_the_reader_sees_public_tables_and_nothing_else(engine: Engine) -> None:
 def test_the_reader_sees_tables_made_later(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE later (i int)"))
-        connection.execute(text(f"SET ROLE {store.READER}"))
+        connection.execute(text(f"SET ROLE {schema.READER}"))
         assert connection.execute(text("SELECT count(*) FROM later")).scalar() == 0
 
 
@@ -90,9 +90,9 @@ def test_a_login_that_may_not_create_roles_still_upgrades_and_is_told(
     with admin.connect() as connection:
         connection.execute(text("CREATE ROLE plain LOGIN"))
         connection.execute(text("CREATE DATABASE of_plain OWNER plain"))
-    plain = store.connect(engine.url.set(username="plain", database="of_plain"))
+    plain = connect(engine.url.set(username="plain", database="of_plain"))
     with caplog.at_level(logging.WARNING):
-        store.upgrade(plain)
-    store.require_current_schema(plain)
+        schema.upgrade(plain)
+    schema.require_current_schema(plain)
     plain.dispose()
     assert "horror db upgrade" in caplog.text

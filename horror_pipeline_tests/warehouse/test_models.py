@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, insert, text
 
-from horror_pipeline.warehouse import models, outcomes, tables
+from horror_pipeline.warehouse import features, models, outcomes, predictions, tables
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 TODAY = NOW.date()
@@ -105,18 +105,18 @@ def all_of(engine: Engine, query: str) -> list[tuple[Any, ...]]:
 def test_the_fingerprint_changes_with_what_models_learn_from(engine: Engine, change: str) -> None:
     fill(engine, "movies", movie(1), movie(2))
     with engine.begin() as connection:
-        before = models.training_fingerprint(connection)
-        assert models.training_fingerprint(connection) == before
+        before = features.training_fingerprint(connection)
+        assert features.training_fingerprint(connection) == before
         connection.execute(text(change))
-        assert models.training_fingerprint(connection) != before
+        assert features.training_fingerprint(connection) != before
 
 
 def test_an_empty_catalogue_has_a_fingerprint_and_was_never_trained_on(engine: Engine) -> None:
     with engine.begin() as connection:
-        assert models.training_fingerprint(connection) != models.last_trained_fingerprint(connection)
-        models.set_state(connection, models.PREDICTIONS_STEP, "a", NOW)
-        models.set_state(connection, models.PREDICTIONS_STEP, "b", NOW)
-        assert models.last_trained_fingerprint(connection) == "b"
+        assert features.training_fingerprint(connection) != features.last_trained_fingerprint(connection)
+        features.set_state(connection, features.PREDICTIONS_STEP, "a", NOW)
+        features.set_state(connection, features.PREDICTIONS_STEP, "b", NOW)
+        assert features.last_trained_fingerprint(connection) == "b"
 
 
 # -- models ------------------------------------------------------------------------------------------------------------
@@ -192,24 +192,24 @@ def test_a_week_is_kept_whole_and_then_the_last_batch_of_a_day(engine: Engine) -
     kept = [NOW, NOW - dt.timedelta(hours=5), NOW - 7 * DAY, NOW - 9 * DAY, NOW - 179 * DAY]
     gone = [NOW - 9 * DAY - dt.timedelta(hours=3), NOW - 9 * DAY - dt.timedelta(hours=11), NOW - 181 * DAY]
     with engine.begin() as connection:
-        models.write_batch(connection, [prediction(at, number) for at in (*kept, *gone) for number in (1, 2)])
-        assert models.thin_batches(connection, NOW, 180) == 2 * len(gone)
-        assert models.batches(connection, NOW + DAY) == sorted(kept, reverse=True)
-        assert models.thin_batches(connection, NOW, 180) == 0
+        predictions.write_batch(connection, [prediction(at, number) for at in (*kept, *gone) for number in (1, 2)])
+        assert predictions.thin_batches(connection, NOW, 180) == 2 * len(gone)
+        assert predictions.batches(connection, NOW + DAY) == sorted(kept, reverse=True)
+        assert predictions.thin_batches(connection, NOW, 180) == 0
 
 
 def test_batches_are_found_between_two_moments(engine: Engine) -> None:
     every = [NOW - days * DAY for days in range(6)]
     with engine.begin() as connection:
-        assert models.batches(connection, NOW) == []
-        models.write_batch(connection, [prediction(at) for at in every])
-        assert models.batches(connection, NOW, NOW - 3 * DAY) == every[1:4]
+        assert predictions.batches(connection, NOW) == []
+        predictions.write_batch(connection, [prediction(at) for at in every])
+        assert predictions.batches(connection, NOW, NOW - 3 * DAY) == every[1:4]
 
 
 def test_top_predictions_come_in_the_order_asked_for(engine: Engine) -> None:
     fill(engine, "movies", *(movie(number) for number in (1, 2, 3, 4)))
     with engine.begin() as connection:
-        models.write_batch(
+        predictions.write_batch(
             connection,
             [
                 prediction(NOW, 1, predicted_popularity=1.0, actual_vote_average=4.0),
@@ -220,7 +220,7 @@ def test_top_predictions_come_in_the_order_asked_for(engine: Engine) -> None:
         )
 
         def ids(**options: Any) -> list[int]:
-            return [row["tmdb_id"] for row in models.top_predictions(connection, **options)]
+            return [row["tmdb_id"] for row in predictions.top_predictions(connection, **options)]
 
         assert ids() == [2, 4, 1, 3]
         assert ids(stage="before_release") == [4]

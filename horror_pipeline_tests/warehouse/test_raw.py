@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from horror_pipeline.warehouse import raw
+from horror_pipeline.warehouse import movies, raw
 from horror_pipeline.warehouse.raw import DetailsCounts, DetailsRow, PageRow
 from horror_pipeline.warehouse.stale_details import Due, due_details, gap_reaches
 
@@ -218,7 +218,7 @@ def test_documents_stream_with_their_newest_listing_row(engine: Engine) -> None:
     read(engine, 1, NOW - DAY)
     read(engine, 2, NOW, text=None, digest=None)
     sweep(engine, [1, 1, "x"])
-    found = list(raw.stream_details(engine, 2020))
+    found = list(movies.stream_details(engine, 2020))
     assert [(one.tmdb_id, one.listed, one.listed_at) for one in found] == [(1, {"id": 1}, NOW), (2, None, None)]
     assert found[0].payload["id"] == 1
     assert found[1].payload is None

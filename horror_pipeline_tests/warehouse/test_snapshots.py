@@ -8,8 +8,7 @@ import pytest
 from sqlalchemy import Connection, Engine, func, insert, select, text
 
 from horror_pipeline.errors import WarehouseError
-from horror_pipeline.warehouse import engine as store
-from horror_pipeline.warehouse import snapshot_stats, snapshots, tables
+from horror_pipeline.warehouse import bulk, data_source, retention, snapshot_stats, snapshots, tables
 from horror_pipeline.warehouse.snapshots import DayCounts
 from horror_pipeline.warehouse.tables import discover_pages, movie_snapshots, movies
 
@@ -21,7 +20,7 @@ ONE_DAY = dt.timedelta(days=1)
 def add_films(connection: Connection, ids: Iterable[int], at: dt.datetime = NOON, **values: Any) -> None:
     instants = {name: at for name in ("first_seen_at", "observed_at", "details_fetched_at")}
     film = {"title": "Film", "genres": ["Horror"], "is_adult": False} | instants | values
-    store.copy_upsert(connection, movies, [film | {"tmdb_id": tmdb_id} for tmdb_id in ids])
+    bulk.copy_upsert(connection, movies, [film | {"tmdb_id": tmdb_id} for tmdb_id in ids])
 
 
 def day_rows(day: dt.date, popularity: dict[int, float]) -> list[dict[str, Any]]:
@@ -63,7 +62,7 @@ def test_the_database_itself_refuses_a_film_twice_a_day(engine: Engine) -> None:
     with engine.begin() as connection:
         put(connection, DAY, {1: 1.0})
         with pytest.raises(Exception, match="duplicate key"), connection.begin_nested():
-            store.copy_rows(connection, movie_snapshots, day_rows(DAY, {1: 2.0}))
+            bulk.copy_rows(connection, movie_snapshots, day_rows(DAY, {1: 2.0}))
 
 
 def test_a_day_is_replaced_as_a_whole(engine: Engine) -> None:
@@ -223,7 +222,7 @@ def fill(connection: Connection) -> None:
             if table.name not in ("movies", "movie_snapshots", "data_source"):
                 connection.execute(insert(table).values(row_for(table, number, at)))
     put(connection, dt.date(2026, 4, 30), {1: 1.0, 2: 1.0})
-    store.claim_source(connection, False, "https://api.themoviedb.org/3", OLD)
+    data_source.claim_source(connection, False, "https://api.themoviedb.org/3", OLD)
 
 
 def row_for(table: Any, number: int, at: dt.datetime) -> dict[str, Any]:
@@ -245,23 +244,23 @@ def row_for(table: Any, number: int, at: dt.datetime) -> dict[str, Any]:
 def test_what_is_older_than_the_limit_goes_and_the_rest_stays(engine: Engine) -> None:
     with engine.begin() as connection:
         fill(connection)
-        deleted = snapshots.purge(connection, LIMIT)
+        deleted = retention.purge(connection, LIMIT)
         left = {
             name: connection.execute(select(func.count()).select_from(table)).scalar()
             for name, table in tables.TABLES.items()
         }
         assert snapshots.snapshot_days(connection) == {LIMIT}
-    aging = set(tables.TABLES) - snapshots.KEPT
+    aging = set(tables.TABLES) - retention.KEPT
     assert set(deleted) == aging
     assert deleted == {name: 3 if name == "movie_snapshots" else 1 for name in aging}
-    assert left == {name: 2 if name in snapshots.KEPT - {"data_source"} else 1 for name in tables.TABLES}
+    assert left == {name: 2 if name in retention.KEPT - {"data_source"} else 1 for name in tables.TABLES}
 
 
 def test_months_that_are_over_are_dropped_as_tables(engine: Engine) -> None:
     with engine.begin() as connection:
         put(connection, dt.date(2026, 5, 31), {1: 1.0})
         put(connection, dt.date(2026, 6, 1), {1: 1.0})
-        assert snapshots.purge(connection, dt.date(2026, 6, 1))["movie_snapshots"] == 1
+        assert retention.purge(connection, dt.date(2026, 6, 1))["movie_snapshots"] == 1
         tables_left = text("SELECT relname FROM pg_class WHERE relname LIKE 'movie_snapshots_2026%' AND relkind = 'r'")
         assert connection.execute(tables_left).scalars().all() == ["movie_snapshots_2026_06"]
 
@@ -270,18 +269,18 @@ def test_a_film_goes_when_its_details_are_too_old_even_if_it_is_still_listed(eng
     with engine.begin() as connection:
         add_films(connection, [1], at=OLD, observed_at=NEW)
         add_films(connection, [2], at=NEW)
-        assert snapshots.purge(connection, LIMIT)["movies"] == 1
+        assert retention.purge(connection, LIMIT)["movies"] == 1
         assert snapshots.known_ids(connection) == {2}
 
 
 def test_purging_all_leaves_nothing_and_lets_the_source_change(engine: Engine) -> None:
     with engine.begin() as connection:
         fill(connection)
-        deleted = snapshots.purge_all(connection)
+        deleted = retention.purge_all(connection)
         assert deleted == {name: 2 for name in tables.TABLES} | {"data_source": 1, "movie_snapshots": 4}
         for table in tables.TABLES.values():
             assert connection.execute(select(func.count()).select_from(table)).scalar() == 0
-        store.claim_source(connection, True, "http://127.0.0.1:1/3", NEW)
+        data_source.claim_source(connection, True, "http://127.0.0.1:1/3", NEW)
         put(connection, DAY, {1: 1.0})
 
 
@@ -292,6 +291,6 @@ def test_purging_gives_up_when_a_table_is_in_use(engine: Engine, monkeypatch: py
     with engine.begin() as reader:
         reader.execute(select(movie_snapshots))
         with pytest.raises(WarehouseError, match="in use for 1 seconds; nothing was deleted"), engine.begin() as writer:
-            snapshots.purge(writer, LIMIT)
+            retention.purge(writer, LIMIT)
     with engine.begin() as connection:
         assert snapshots.snapshot_days(connection) == {dt.date(2026, 4, 30)}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, Connection, Engine, text
 
-from horror_pipeline.web.database import Database, Unavailable
+from horror_pipeline.web.database import Database, DatabaseUnavailableError
 
 
 def run(url: URL, *works: Callable[[Connection], object], **options: float) -> list[object]:
@@ -38,8 +38,8 @@ def test_it_reads_as_horror_reader_and_cannot_write(database_url: URL) -> None:
     )
 
     assert role == "horror_reader"
-    assert isinstance(wrote, Unavailable)
-    assert isinstance(raw, Unavailable)
+    assert isinstance(wrote, DatabaseUnavailableError)
+    assert isinstance(raw, DatabaseUnavailableError)
 
 
 GUARDS = (
@@ -65,7 +65,7 @@ def test_every_statement_is_guarded_and_the_session_stays_as_it_was(database_url
             before = await database.run(session)
             guards = await database.run(twice, single_statement=single_statement)
             for broken in ("SELECT pg_sleep(5)", "SELECT nothing", "DELETE FROM movies RETURNING 1"):
-                with pytest.raises(Unavailable):
+                with pytest.raises(DatabaseUnavailableError):
                     await database.run(value(broken), single_statement=single_statement)
             return before, guards, await database.run(session)
         finally:
@@ -105,7 +105,7 @@ def test_a_login_that_cannot_be_horror_reader_still_cannot_write(
             connection.execute(text("DROP ROLE hosted"))
 
     assert role == "hosted"
-    assert isinstance(wrote, Unavailable)
+    assert isinstance(wrote, DatabaseUnavailableError)
     assert caplog.messages == ["this login cannot act as horror_reader; reading with its own rights, read-only"]
 
 
@@ -128,7 +128,7 @@ def test_a_call_given_up_frees_its_slot(database_url: URL) -> None:
     async def one_after_the_other() -> object:
         database = Database(database_url, connections=1, statement_timeout_seconds=10, deadline_seconds=0.3)
         try:
-            with pytest.raises(Unavailable):
+            with pytest.raises(DatabaseUnavailableError):
                 await database.run(value("SELECT pg_sleep(5)"))
             return await database.run(value("SELECT 7"))
         finally:
@@ -144,7 +144,7 @@ def test_no_more_than_so_many_calls_wait(database_url: URL) -> None:
             waiting = [asyncio.create_task(database.run(value("SELECT pg_sleep(0.5)"))) for _ in range(80)]
             await asyncio.sleep(0.1)
             started = time.monotonic()
-            with pytest.raises(Unavailable):
+            with pytest.raises(DatabaseUnavailableError):
                 await database.run(value("SELECT 1"))
             took = time.monotonic() - started
             await asyncio.gather(*waiting, return_exceptions=True)

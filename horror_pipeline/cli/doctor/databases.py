@@ -18,7 +18,8 @@ from horror_pipeline.errors import SchemaError, WarehouseError
 from horror_pipeline.runtime import postgres
 from horror_pipeline.runtime.environment import uses_embedded
 from horror_pipeline.settings import Settings, postgres_url
-from horror_pipeline.warehouse import engine as store
+from horror_pipeline.warehouse import schema
+from horror_pipeline.warehouse.engine import connect
 
 MEGABYTE = 1_000_000
 OLDEST_POSTGRES = 14
@@ -38,7 +39,7 @@ def examine_databases(settings: Settings, now: dt.datetime) -> Iterator[Finding]
             yield Finding("database", State.NOTE, "the embedded Postgres is not made yet; the first `horror run` does")
             return
         try:
-            engine = store.connect(url)
+            engine = connect(url)
         except WarehouseError as error:
             problem, _, remedy = str(error).rpartition("; ")
             yield Finding("database", State.FATAL, problem, remedy)
@@ -74,7 +75,7 @@ def _server(engine: Engine, settings: Settings) -> Iterator[Finding]:
             )
         ).one()
         reader = connection.execute(
-            text("SELECT count(*) FROM pg_roles WHERE rolname = :name"), {"name": store.READER}
+            text("SELECT count(*) FROM pg_roles WHERE rolname = :name"), {"name": schema.READER}
         ).scalar_one()
     kind = "embedded " if uses_embedded(settings) else ""
     told = f"{kind}Postgres {number // 10000}.{number % 10000}, {size / MEGABYTE:,.0f} MB in {engine.url.database!r}"
@@ -86,9 +87,9 @@ def _server(engine: Engine, settings: Settings) -> Iterator[Finding]:
         told = f"user {engine.url.username!r} may not create tables in {engine.url.database!r}"
         yield Finding("rights", State.FATAL, told, f'as its owner: GRANT ALL ON DATABASE "{engine.url.database}" TO …')
     if not reader:
-        told = f"role {store.READER} does not exist: the dashboard reads as the pipeline's own user"
+        told = f"role {schema.READER} does not exist: the dashboard reads as the pipeline's own user"
         remedy = (
-            f"as an administrator: CREATE ROLE {store.READER} NOLOGIN; GRANT {store.READER} TO …; horror db upgrade"
+            f"as an administrator: CREATE ROLE {schema.READER} NOLOGIN; GRANT {schema.READER} TO …; horror db upgrade"
         )
         yield Finding("rights", State.NOTE, told, remedy)
     host = engine.url.host or ""
@@ -99,14 +100,14 @@ def _server(engine: Engine, settings: Settings) -> Iterator[Finding]:
 
 def _warehouse(engine: Engine, settings: Settings, now: dt.datetime) -> Iterator[Finding]:
     try:
-        store.require_current_schema(engine)
+        schema.require_current_schema(engine)
     except SchemaError as error:
         problem, _, remedy = str(error).partition("; ")
-        is_new = store.schema_revision(engine) is None
+        is_new = schema.schema_revision(engine) is None
         told = "the database is empty; the first `horror run` makes its tables" if is_new else problem
         yield Finding("schema", State.NOTE if is_new else State.FATAL, told, "" if is_new else remedy)
         return
-    yield Finding("schema", State.GOOD, f"at version {store.schema_revision(engine)}")
+    yield Finding("schema", State.GOOD, f"at version {schema.schema_revision(engine)}")
     with engine.connect() as connection:
         is_demo = connection.execute(text("SELECT is_demo FROM data_source")).scalar()
         ages = connection.execute(
@@ -157,7 +158,7 @@ def _dagster(settings: Settings, warehouse: URL, now: dt.datetime) -> Iterator[F
     given = settings.dagster_database_url
     url = postgres_url(given.get_secret_value()) if given else warehouse.set(database="dagster")
     try:
-        engine = store.connect(url)
+        engine = connect(url)
     except WarehouseError as error:
         problem, _, remedy = str(error).rpartition("; ")
         if "does not exist" in problem and given is None:

@@ -11,7 +11,7 @@ import os
 from alembic import context
 from sqlalchemy import Connection, create_engine, make_url
 
-from horror_pipeline.warehouse import engine, snapshots
+from horror_pipeline.warehouse import schema, snapshots
 from horror_pipeline.warehouse.tables import metadata
 
 
@@ -25,7 +25,7 @@ def run(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=metadata,
-        version_table=engine.VERSION_TABLE,
+        version_table=schema.VERSION_TABLE,
         include_schemas=True,
         include_name=_is_ours,
     )

@@ -1,0 +1,117 @@
+"""SQL of `model_predictions`, `rating_class` and `movie_clusters`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from sqlalchemy import Connection, delete, text
+
+from horror_pipeline.warehouse.bulk import WriteCounts, copy_rows, copy_upsert
+from horror_pipeline.warehouse.tables import (
+    model_predictions,
+    movie_clusters,
+    rating_class,
+)
+
+KEEP_ALL_BATCHES_DAYS = 7
+"""Days for which every batch of predictions is kept; older days keep their last."""
+
+
+Order = Literal["popularity", "undervalued", "overvalued", "rating"]
+
+
+def write_batch(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Append one batch of predictions.
+
+    Returns:
+        Rows written.
+    """
+    return copy_rows(connection, model_predictions, rows)
+
+
+def thin_batches(connection: Connection, now: dt.datetime, retention_days: int) -> int:
+    """Delete batches beyond retention, and all but the last of each UTC day before the newest seven days.
+
+    Returns:
+        Rows deleted.
+    """
+    dense = start_of(now.astimezone(dt.UTC).date() - dt.timedelta(days=KEEP_ALL_BATCHES_DAYS))
+    oldest, kept_days, surplus = now - dt.timedelta(days=retention_days), set(), []
+    for batch in batches(connection, before=dense):
+        day = batch.astimezone(dt.UTC).date()
+        if batch < oldest or day in kept_days:
+            surplus.append(batch)
+        kept_days.add(day)
+    gone = delete(model_predictions).where(model_predictions.c.predicted_at.in_(surplus))
+    return int(connection.execute(gone).rowcount) if surplus else 0
+
+
+def batches(connection: Connection, before: dt.datetime, since: dt.datetime | None = None) -> list[dt.datetime]:
+    """When batches were predicted, newest first. It steps from one to the next in the index, whatever their size."""
+    statement = text("""
+        WITH RECURSIVE batch (predicted_at) AS (
+            SELECT max(predicted_at) FROM model_predictions WHERE predicted_at < :before
+            UNION ALL
+            SELECT (SELECT max(earlier.predicted_at) FROM model_predictions AS earlier
+                    WHERE earlier.predicted_at < batch.predicted_at)
+            FROM batch WHERE batch.predicted_at IS NOT NULL AND (CAST(:since AS timestamptz) IS NULL
+                                                                 OR batch.predicted_at >= :since)
+        )
+        SELECT predicted_at FROM batch WHERE predicted_at IS NOT NULL
+           AND (CAST(:since AS timestamptz) IS NULL OR predicted_at >= :since)
+        ORDER BY predicted_at DESC
+    """)
+    return list(connection.execute(statement, {"before": before, "since": since}).scalars())
+
+
+def start_of(day: dt.date) -> dt.datetime:
+    """The day's first moment, UTC."""
+    return dt.datetime.combine(day, dt.time(), dt.UTC)
+
+
+_ORDERS: dict[str, str] = {
+    "popularity": "predicted_popularity DESC NULLS LAST",
+    "rating": "predicted_vote_average DESC NULLS LAST",
+    "undervalued": "rating_gap ASC NULLS LAST",
+    "overvalued": "rating_gap DESC NULLS LAST",
+}
+
+
+def top_predictions(
+    connection: Connection, stage: str | None = None, order: Order = "popularity", limit: int = 20
+) -> list[dict[str, Any]]:
+    """The first rows of `latest_predictions` in an order.
+
+    Args:
+        connection: where to read.
+        stage: `before_release` or `after_release`; None: both.
+        order: `popularity` and `rating` by what is predicted, `undervalued` and `overvalued` by how far the actual
+            rating lies below or above the predicted one, in widths of the interval.
+        limit: rows at most.
+    """
+    gaps_only = "AND rating_gap IS NOT NULL" if order in ("undervalued", "overvalued") else ""
+    statement = text(f"""
+        SELECT * FROM latest_predictions WHERE (CAST(:stage AS text) IS NULL OR stage = :stage) {gaps_only}
+        ORDER BY {_ORDERS[order]}, tmdb_id LIMIT :limit
+    """)  # noqa: S608  # one of four constants
+    return [dict(row) for row in connection.execute(statement, {"stage": stage, "limit": limit}).mappings()]
+
+
+def replace_classes(
+    connection: Connection, rows: Iterable[Mapping[str, Any]], predicted_at: dt.datetime
+) -> WriteCounts:
+    """Write every film's rating class; films that are not among the rows lose theirs."""
+    written = copy_upsert(connection, rating_class, ({**row, "predicted_at": predicted_at} for row in rows))
+    connection.execute(delete(rating_class).where(rating_class.c.predicted_at != predicted_at))
+    return written
+
+
+def replace_clusters(
+    connection: Connection, rows: Iterable[Mapping[str, Any]], clustered_at: dt.datetime
+) -> WriteCounts:
+    """Write every film's group; films that are not among the rows lose theirs."""
+    written = copy_upsert(connection, movie_clusters, ({**row, "clustered_at": clustered_at} for row in rows))
+    connection.execute(delete(movie_clusters).where(movie_clusters.c.clustered_at != clustered_at))
+    return written
