@@ -1,0 +1,33 @@
+"""Facts that several layers must agree on: stages, targets, model names, horizons, genre ids and TMDB's limits.
+
+A constant that has one user lives beside that user instead.
+"""
+
+from typing import Literal
+
+Stage = Literal["before_release", "after_release"]
+"""Whether a film is out: decides which model predicts it, and from which features."""
+
+Target = Literal["popularity", "vote_average"]
+
+MODEL_NAMES = ("popularity_before_release", "popularity_after_release", "rating_before_release", "rating_after_release")
+"""The models of expectations: each is an asset, and `model_name` in `model_versions`."""
+
+FORECASTER_NAME = "popularity_forecaster"
+
+FORECAST_HORIZONS_DAYS = (1, 3, 7, 14, 30)
+
+HORROR_GENRE_ID = 27
+"""TMDB's id of the genre horror."""
+
+LAST_PAGE = 500
+"""TMDB serves pages 1 to 500 of a listing and refuses higher ones."""
+
+EXPORTS_REACH_DAYS = 90
+"""TMDB keeps its daily id exports for about three months."""
+
+CHANGES_REACH_DAYS = 14
+"""TMDB tells which records changed for at most fourteen days back."""
+
+READER_ROLE = "horror_reader"
+"""The Postgres role that may read the public tables and nothing else."""
