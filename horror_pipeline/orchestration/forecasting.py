@@ -1,0 +1,251 @@
+"""What the assets of forecasts share: history as a matrix, when to refit, which days to forecast, and their rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine
+
+from horror_pipeline.domain import FORECASTER_NAME
+from horror_pipeline.modeling import artifacts
+from horror_pipeline.warehouse import features, forecasts, models, snapshots
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from horror_pipeline.modeling.forecasting.forecaster import FittedForecaster, Forecasts
+    from horror_pipeline.modeling.forecasting.history import History
+
+FORECASTS_STEP = "forecasts"
+
+WINDOW_DAYS = 120
+"""Days of history that a forecaster learns from: how popularity moves drifts, and TMDB's memory is about a week."""
+
+REFIT_DAYS = 7
+"""Days of history that a forecaster has not seen at which it is fitted anew."""
+
+FEWEST_DAYS_BEFORE = 28
+"""Days of history before the first day of the track record; with less, there is little to forecast from."""
+
+
+def days_of_history(connection: Connection) -> list[dt.date]:
+    """List the days with a snapshot that a forecaster of today may use, oldest first."""
+    stored = sorted(snapshots.snapshot_days(connection))
+    return [day for day in stored if stored[-1] - day < dt.timedelta(days=WINDOW_DAYS)]
+
+
+def read_history(warehouse: Engine, first: dt.date, last: dt.date) -> tuple[History, pd.DataFrame]:
+    """Read the history from a day to another, both included, and what is known of its films, by `tmdb_id`."""
+    import pandas as pd
+
+    from horror_pipeline.modeling.forecasting.history import History
+
+    with warehouse.connect() as connection:
+        columns = forecasts.read_history(connection, first, last)
+        names, rows = forecasts.films_to_forecast(connection)
+    return History.from_frame(pd.DataFrame(columns)), pd.DataFrame(rows, columns=names).set_index("tmdb_id")
+
+
+# -- the forecaster ----------------------------------------------------------------------------------------------------
+
+
+def why_refit(champion: Mapping[str, Any] | None, days_stored: Sequence[dt.date]) -> str | None:
+    """Say why the forecaster has to be fitted anew; None while it is recent.
+
+    Args:
+        champion: its row of `model_versions`; None before the first.
+        days_stored: what `days_of_history` returned.
+    """
+    if champion is None:
+        return "it is the first forecaster"
+    if champion["library_versions"] != artifacts.library_versions():
+        return "the present one was fitted with other library versions"
+    made_on, days_known = dt.date.fromisoformat(champion["metrics"]["made_on"]), champion["metrics"]["days_stored"]
+    later = sum(day > made_on for day in days_stored)
+    earlier = len(days_stored) - later - days_known
+    if later + max(earlier, 0) >= REFIT_DAYS:
+        return f"{later + max(earlier, 0)} days of history are new to the present one"
+    return None
+
+
+def version_row(fitted: FittedForecaster, history: History, days_stored: int) -> dict[str, Any]:
+    """Describe a fitted forecaster as a row of `model_versions`, except when it was trained."""
+    from horror_pipeline.modeling.forecasting.features import FEATURES
+    from horror_pipeline.modeling.forecasting.state import to_state
+
+    serving = [days for days, horizon in fitted.horizons.items() if horizon.serves]
+    metrics = {
+        "made_on": str(fitted.made_on),
+        "days_stored": days_stored,
+        "days_used": fitted.days_used,
+        "first_day": str(fitted.first_day),
+        "horizons": {str(days): _horizon_metrics(horizon) for days, horizon in fitted.horizons.items()},
+    }
+    artifact = artifacts.Artifact(to_state(fitted), list(FEATURES), {}, history.tmdb_ids)
+    return {
+        "model_version": version_of(fitted, history),
+        "model_name": FORECASTER_NAME,
+        "algorithm": "boosting" if serving else "no_change",
+        "training_rows": fitted.films * fitted.days_used,
+        "data_fingerprint": _fingerprint(history.until(fitted.made_on)),
+        "metrics": metrics,
+        "baseline_metrics": {},
+        "importance": {},
+        "artifact": artifacts.dump(artifact),
+    }
+
+
+def _horizon_metrics(horizon: Any) -> dict[str, Any]:
+    figures = {name: None if math.isnan(value) else round(value, 6) for name, value in horizon.metrics().items()}
+    return figures | {"serves": horizon.serves, "reason": horizon.verdict.reason, "share": horizon.share}
+
+
+def version_of(fitted: FittedForecaster, history: History) -> str:
+    """Return the id of a fitted forecaster: equal data, seed, code and libraries give an equal id."""
+    known = _fingerprint(history.until(fitted.made_on))
+    parts = [FORECASTER_NAME, known, str(fitted.seed), json.dumps(artifacts.library_versions())]
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
+
+
+def _fingerprint(history: History) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for values in (history.days.astype("int64"), history.tmdb_ids, history.popularity):
+        digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def horizon_table(horizons: Mapping[str, Mapping[str, Any]]) -> str:
+    """Format a forecaster's backtest by horizon as a Markdown table, beside the errors of no change."""
+    lines = ["| days ahead | serves | MAE | MAE of no change | skill | coverage | why |", "|---|---|---|---|---|---|---|"]
+    for days, row in horizons.items():
+        serves = "the model" if row["serves"] else "no change"
+        cells = [days, serves, *(_cell(row[key]) for key in ("mae", "mae_no_change", "skill", "coverage"))]
+        lines.append(f"| {' | '.join(cells)} | {row['reason']} |")
+    return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+# -- which days to forecast --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The days to forecast.
+
+    Attributes:
+        days: in order.
+        live_day: the one of them that is forecast live; None if all are past.
+        skipped: why other days are not forecast.
+    """
+
+    days: list[dt.date] = field(default_factory=list)
+    live_day: dt.date | None = None
+    skipped: dict[dt.date, str] = field(default_factory=dict)
+
+
+def plan(connection: Connection, wanted: Sequence[dt.date] | None, today: dt.date) -> Plan:
+    """Decide which days to forecast.
+
+    Args:
+        connection: to read with.
+        wanted: the days asked for; None: the newest if something changed since its forecasts were made, and all past
+            days without forecasts.
+        today: the present UTC day.
+    """
+    stored = sorted(snapshots.snapshot_days(connection))
+    if not stored:
+        return Plan(skipped=dict.fromkeys(wanted or [today], "there is no history yet"))
+    made = forecasts.forecast_days(connection)
+    live_day = stored[-1] if today - stored[-1] <= dt.timedelta(days=1) else None
+    if wanted is None:
+        wanted = [day for day in stored if day not in made and day != live_day]
+        if live_day and features.state(connection, FORECASTS_STEP) != _present(connection, live_day):
+            wanted.append(live_day)
+    skipped: dict[dt.date, str] = {}
+    for day in wanted:
+        if day not in stored:
+            skipped[day] = "it has no snapshot"
+        elif day != live_day and made.get(day) is False:
+            skipped[day] = "its forecasts were made at the time, and stay"
+        elif day != live_day and (day - stored[0]).days < FEWEST_DAYS_BEFORE:
+            skipped[day] = f"fewer than {FEWEST_DAYS_BEFORE} days of history lie before it"
+    days = [day for day in wanted if day not in skipped]
+    return Plan(days, live_day if live_day in days else None, skipped)
+
+
+def is_up_to_date(connection: Connection, today: dt.date) -> bool:
+    """Whether a training would neither refit the forecaster nor make any forecasts."""
+    stored = days_of_history(connection)
+    if not stored:
+        return True
+    champion = models.champion(connection, FORECASTER_NAME)
+    return why_refit(champion, stored) is None and not plan(connection, None, today).days
+
+
+def finish(connection: Connection, live_day: dt.date, now: dt.datetime) -> None:
+    """Note what the newest day's forecasts were made from."""
+    features.set_state(connection, FORECASTS_STEP, _present(connection, live_day), now)
+
+
+def _present(connection: Connection, day: dt.date) -> str:
+    """What a day's forecasts depend on, in short: its snapshot and the forecaster."""
+    champion = models.champion(connection, FORECASTER_NAME)
+    rows, total = forecasts.day_total(connection, day)
+    return f"{day}|{rows}|{total}|{champion['model_version'] if champion else ''}"
+
+
+# -- their rows --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DayOfForecasts:
+    """The forecasts made on a day.
+
+    Attributes:
+        columns: values by column of `popularity_forecasts`.
+        is_backtest: whether they were made afterward.
+        films_without: films with a snapshot and no forecast.
+    """
+
+    columns: dict[str, Sequence[Any]]
+    is_backtest: bool
+    films_without: int
+
+
+def forecasts_of(warehouse: Engine, plan: Plan, seed: int) -> Iterator[tuple[dt.date, DayOfForecasts]]:
+    """Forecast every day of a plan: past days by forecasters of their week, the live day by the champion."""
+    from horror_pipeline.modeling.forecasting.forecaster import forecast, track_record
+
+    history, movies = read_history(warehouse, min(plan.days) - dt.timedelta(days=WINDOW_DAYS + REFIT_DAYS), max(plan.days))
+    past = [day for day in plan.days if day != plan.live_day]
+    for day, fitted, made in track_record(history, movies, past, seed):
+        yield day, _rows(made, version_of(fitted, history), is_backtest=True)
+    if plan.live_day is not None:
+        with warehouse.connect() as connection:
+            champion = models.champion(connection, FORECASTER_NAME)
+        if champion is None:
+            return
+        made = forecast(_load(champion), history, movies, plan.live_day)
+        yield plan.live_day, _rows(made, champion["model_version"], is_backtest=False)
+
+
+def _load(champion: Mapping[str, Any]) -> FittedForecaster:
+    from horror_pipeline.modeling.forecasting.state import from_state
+
+    return from_state(artifacts.load(bytes(champion["artifact"]), champion["library_versions"]).estimator)
+
+
+def _rows(made: Forecasts, model_version: str, *, is_backtest: bool) -> DayOfForecasts:
+    names = ("tmdb_id", "horizon_days", "origin_popularity", "forecast_popularity", "popularity_lower", "popularity_upper")
+    columns: dict[str, Sequence[Any]] = {name: made.rows[name].tolist() for name in names}
+    columns["model_version"] = [model_version] * len(made.rows)
+    return DayOfForecasts(columns, is_backtest, len(made.without))

@@ -1,0 +1,130 @@
+"""The assets of forecasts over an invented history: what is live, what is a backtest, and what is left alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import dagster as dg
+import numpy as np
+import pytest
+from sqlalchemy import Engine, text
+
+from horror_pipeline.defs import forecasts
+from horror_pipeline.warehouse import bulk, partitions, tables
+from horror_pipeline_tests.defs.trainings import Learning
+from horror_pipeline_tests.modeling.series import reverting
+
+FILMS, DAYS = 40, 46
+TODAY = dt.date(2026, 6, 15)
+FIRST = TODAY - dt.timedelta(days=DAYS - 1)
+ASSETS = (forecasts.popularity_forecaster, forecasts.popularity_forecasts)
+FORECASTS = "SELECT * FROM popularity_forecasts ORDER BY made_on, tmdb_id, horizon_days"
+
+
+@pytest.fixture
+def runs(engine: Engine) -> Iterator[Learning]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        learning = Learning(engine, instance)
+        learning.now = dt.datetime.combine(TODAY, dt.time(10), dt.UTC)
+        yield learning
+
+
+def store_history(runs: Learning, popularity: np.ndarray, first: dt.date = FIRST) -> None:
+    days = [first + dt.timedelta(days=number) for number in range(popularity.shape[1])]
+    with runs.engine.begin() as connection:
+        partitions.ensure_months(connection, tables.movie_snapshots, days)
+        rows = [
+            {"tmdb_id": 101 + film, "snapshot_date": day, "popularity": float(value), "source": "export"}
+            for film, values in enumerate(popularity)
+            for day, value in zip(days, values, strict=True)
+        ]
+        bulk.copy_rows(connection, tables.movie_snapshots, [row | {"export_date": row["snapshot_date"]} for row in rows])
+
+
+def test_the_newest_day_is_forecast_live_and_past_days_as_a_backtest(runs: Learning) -> None:
+    store_history(runs, reverting(FILMS, DAYS))
+    runs.run(*ASSETS)
+    kinds = runs.rows("SELECT made_on, bool_and(is_backtest), count(*) FROM popularity_forecasts GROUP BY 1 ORDER BY 1")
+    assert kinds[-1] == (TODAY, False, FILMS * 5)
+    assert [row[0] for row in kinds[:-1]] == [FIRST + dt.timedelta(days=number) for number in range(28, DAYS - 1)]
+    assert {row[1] for row in kinds[:-1]} == {True}
+    assert runs.value("SELECT min(skill) FROM forecast_accuracy WHERE horizon_days = 1 AND films > 300") > 0
+
+
+def test_a_second_run_on_the_same_history_writes_nothing(runs: Learning) -> None:
+    store_history(runs, reverting(FILMS, DAYS))
+    runs.run(*ASSETS)
+    before = runs.rows("SELECT xmin, * FROM popularity_forecasts ORDER BY made_on, tmdb_id, horizon_days")
+    shown = runs.run(*ASSETS)
+    assert runs.rows("SELECT xmin, * FROM popularity_forecasts ORDER BY made_on, tmdb_id, horizon_days") == before
+    assert shown["popularity_forecaster"]["reason"] == "the forecaster is recent"
+    assert "popularity_forecasts" not in runs.materialized
+
+
+def test_forecasts_of_a_past_day_do_not_depend_on_later_days(runs: Learning) -> None:
+    popularity = reverting(FILMS, DAYS)
+    store_history(runs, popularity[:, :-5])
+    runs.now -= dt.timedelta(days=5)
+    runs.run(*ASSETS)
+    past = "SELECT * FROM popularity_forecasts WHERE is_backtest AND made_on < '2026-06-10' ORDER BY 1, 2, 3"
+    before = runs.rows(past)
+    with runs.engine.begin() as connection:
+        connection.execute(text("DELETE FROM popularity_forecasts"))
+    runs.now += dt.timedelta(days=5)
+    store_history(runs, popularity[:, -5:], TODAY - dt.timedelta(days=4))
+    runs.run(*ASSETS)
+    assert before and runs.rows(past) == before
+
+
+def test_a_backtest_never_replaces_a_forecast_that_was_made_at_the_time(runs: Learning) -> None:
+    popularity = reverting(FILMS, DAYS)
+    store_history(runs, popularity[:, :-1])
+    runs.now -= dt.timedelta(days=1)
+    runs.run(*ASSETS)
+    yesterday = TODAY - dt.timedelta(days=1)
+    live = runs.rows(f"SELECT * FROM popularity_forecasts WHERE made_on = '{yesterday}' ORDER BY 2, 3")
+    runs.now += dt.timedelta(days=1)
+    store_history(runs, popularity[:, -1:], TODAY)
+    runs.run(forecasts.popularity_forecasts, days=(str(yesterday), str(TODAY)))
+    assert runs.rows(f"SELECT * FROM popularity_forecasts WHERE made_on = '{yesterday}' ORDER BY 2, 3") == live
+    assert runs.value(f"SELECT count(*) FROM popularity_forecasts WHERE made_on = '{TODAY}' AND NOT is_backtest") > 0
+
+
+def test_a_new_snapshot_brings_new_forecasts_with_the_forecaster_there_is(runs: Learning) -> None:
+    popularity = reverting(FILMS, DAYS)
+    store_history(runs, popularity[:, :-1])
+    runs.now -= dt.timedelta(days=1)
+    runs.run(*ASSETS)
+    runs.now += dt.timedelta(days=1)
+    store_history(runs, popularity[:, -1:], TODAY)
+    shown = runs.run(*ASSETS)
+    assert shown["popularity_forecaster"]["reason"] == "the forecaster is recent"
+    assert runs.value("SELECT count(*) FROM model_versions WHERE model_name = 'popularity_forecaster'") == 1
+    assert runs.value(f"SELECT count(*) FROM popularity_forecasts WHERE made_on = '{TODAY}'") == FILMS * 5
+
+
+def test_a_forecaster_that_missed_a_week_of_history_is_fitted_anew(runs: Learning) -> None:
+    popularity = reverting(FILMS, DAYS)
+    store_history(runs, popularity[:, :-7])
+    runs.now -= dt.timedelta(days=7)
+    runs.run(*ASSETS)
+    runs.now += dt.timedelta(days=7)
+    store_history(runs, popularity[:, -7:], TODAY - dt.timedelta(days=6))
+    shown = runs.run(*ASSETS)
+    assert shown["popularity_forecaster"]["reason"] == "7 days of history are new to the present one"
+
+
+def test_without_history_nothing_is_forecast_and_the_reason_is_given(runs: Learning) -> None:
+    shown = runs.run(*ASSETS)
+    assert shown["popularity_forecaster"]["reason"] == "there is no history yet"
+    assert shown["popularity_forecasts"] == {"skipped": "there is no history yet"}
+
+
+def test_two_days_of_history_give_forecasts_of_no_change(runs: Learning) -> None:
+    store_history(runs, reverting(FILMS, 2), TODAY - dt.timedelta(days=1))
+    runs.run(*ASSETS)
+    changed = "SELECT count(*) FROM popularity_forecasts WHERE forecast_popularity <> origin_popularity"
+    assert runs.value(changed) == 0
+    assert runs.value("SELECT count(*) FROM popularity_forecasts") == FILMS * 5
+    assert runs.value("SELECT min(popularity_upper / origin_popularity) FROM popularity_forecasts") > 1
