@@ -123,10 +123,13 @@ def replace_forecasts(
     return written
 
 
+_DELETE_SCORES = text("""
+    DELETE FROM forecast_scores AS score WHERE made_on = ANY(:origins) AND target_date = ANY(:targets)
+       AND EXISTS (SELECT FROM popularity_forecasts AS forecast WHERE forecast.made_on = score.made_on)
+""")
+"""Scores whose forecasts have been purged are kept."""
+
 _SCORE = text("""
-    WITH old AS (
-        DELETE FROM forecast_scores WHERE made_on = ANY(:origins) AND target_date = ANY(:targets)
-    )
     INSERT INTO forecast_scores (made_on, horizon_days, target_date, is_backtest, films, total_error,
                                  total_error_no_change, films_in_interval)
     SELECT made_on, horizon_days, target_date, is_backtest, count(*),
@@ -146,6 +149,7 @@ def score_target(connection: Connection, target: dt.date) -> int:
 
 def _score(connection: Connection, origins: Sequence[dt.date], targets: Sequence[dt.date]) -> int:
     values = {"origins": list(origins), "targets": list(targets), "lowest": LOWEST_SCORED_POPULARITY}
+    connection.execute(_DELETE_SCORES, values)
     return int(connection.execute(_SCORE, values).rowcount)
 
 
