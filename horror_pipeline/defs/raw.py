@@ -156,7 +156,14 @@ def _store_sweep(warehouse: Engine, year: int, sweeps: list[Sweep], now: dt.date
         for key, row in nameless.items()
     ]
     rows = (
-        raw.PageRow(page.listing, page.sweep, page.dates.start, page.dates.end, page.number, page.text)
+        {
+            "listing": page.listing,
+            "sweep": page.sweep,
+            "slice_start_date": page.dates.start,
+            "slice_end_date": page.dates.end,
+            "page": page.number,
+            "payload": page.text,
+        }
         for page in pages
     )
     with warehouse.begin() as connection:
@@ -286,9 +293,16 @@ def _store_details(warehouse: Engine, batch: list[Details], year_of: dict[int, i
         return raw.write_details(connection, rows)
 
 
-def _details_row(found: Details, kept: dict[str, object], release_year: int) -> raw.DetailsRow:
+def _details_row(found: Details, kept: dict[str, object], release_year: int) -> dict[str, object]:
     text, digest = found.text, found.digest
     if found.body is not None and kept:
         body = with_kept_parts(found.body, kept)
         text, digest = as_text(body), payload_hash(body)
-    return raw.DetailsRow(release_year, found.tmdb_id, found.fetched_at, text, digest, found.missing)
+    return {
+        "tmdb_id": found.tmdb_id,
+        "release_year": release_year,
+        "fetched_at": found.fetched_at,
+        "payload": text,
+        "payload_hash": digest,
+        "missing_parts": found.missing,
+    }

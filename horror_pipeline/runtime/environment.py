@@ -23,6 +23,7 @@ from horror_pipeline.runtime import postgres
 from horror_pipeline.settings import Settings, get_settings, postgres_url
 from horror_pipeline.warehouse import schema
 from horror_pipeline.warehouse.engine import connect
+from horror_pipeline.warehouse.locks import MIGRATION_LOCK
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 """The checkout: Dagster reads `pyproject.toml` here to find the code location."""
@@ -184,7 +185,7 @@ def _ensure_database(url: URL) -> None:
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             # Services that start together all find it missing; it goes with the connection.
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": schema.MIGRATION_LOCK})
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
             exists = connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": url.database})
             if not exists:
                 connection.execute(text(f'CREATE DATABASE "{url.database}"'))

@@ -1,23 +1,23 @@
-"""Bulk writes by COPY: append, or insert and update by primary key, for any declared table.
-
-What belongs here: statements made from a table's declaration. What does not: how a value is written (`rows`), and SQL
-about a particular table.
-"""
+"""Bulk writes by COPY: append rows, or insert and update them by primary key, for any declared table."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 from sqlalchemy import Column, Connection, Table, text
 
-from horror_pipeline.warehouse.copy_format import CopyStream, batches_of_columns, batches_of_rows
+from horror_pipeline.warehouse.copy_format import copy_lines
+
+ROWS_A_BATCH = 200
+"""Rows encoded at once: encoding by column is faster than by row, and more rows would hold more memory."""
 
 
 @dataclass(frozen=True)
 class WriteCounts:
-    """What a write did, in rows."""
+    """How many rows a write found new, changed and unchanged."""
 
     new: int
     changed: int
@@ -29,7 +29,7 @@ class WriteCounts:
         return self.new + self.changed + self.unchanged
 
     def __add__(self, other: WriteCounts) -> WriteCounts:
-        """What both writes did together."""
+        """Add the counts of two writes."""
         return WriteCounts(self.new + other.new, self.changed + other.changed, self.unchanged + other.unchanged)
 
 
@@ -45,14 +45,14 @@ def copy_upsert(
 
     Args:
         connection: in a transaction; the caller commits.
-        table: where to.
+        table: the table to write to.
         rows: mappings of column names to values, consumed as a stream. All have the first one's columns. Dicts become
-            jsonb, lists arrays, NaN NULL; what Postgres cannot hold of a text becomes U+FFFD. Of several rows with
-            one key the last wins.
-        compare: columns that decide whether a stored row differs; rows equal in them are left as they are. By default
-            those of `update`.
-        update: columns that a differing row sets anew; by default all given but the key. The others are only set when
-            the row is new.
+            jsonb, lists arrays, NaN NULL; characters that Postgres cannot store become U+FFFD. Of several rows with
+            the same key the last wins.
+        compare: columns that decide whether a stored row differs; rows equal in them are left as they are. The default
+            is the columns of `update`.
+        update: columns that are set in a stored row that differs; the default is all given columns but the key. The
+            others are only set when the row is new.
 
     Returns:
         Rows that were new, changed and unchanged.
@@ -61,7 +61,7 @@ def copy_upsert(
         KeyError: a row lacks a column of the first.
         ValueError: a row has a column the table does not have, or a value that does not fit its column.
     """
-    columns, stream = _stream(table, rows, numbered=True)
+    columns, batches = _batches_of_rows(table, rows)
     if not columns:
         return WriteCounts(0, 0, 0)
     names = [column.name for column in columns]
@@ -70,24 +70,20 @@ def copy_upsert(
     compared = list(compare) if compare is not None else updated
     if unknown := {*key, *updated, *compared} - set(names):
         raise ValueError(f"the rows for {table.fullname} lack {', '.join(sorted(unknown))}")
-    preparer = connection.dialect.identifier_preparer
-    incoming, target = preparer.quote(f"incoming_{table.name}"), preparer.format_table(table)
-    listed = list(map(preparer.quote, names))
-    like = f"SELECT {', '.join(listed)}, 0::bigint AS line_ FROM {target} LIMIT 0"  # noqa: S608  # quoted names
+    incoming = f"incoming_{table.name}"
+    like = f"SELECT {', '.join(names)} FROM {table.fullname} LIMIT 0"  # noqa: S608  # names of a declaration
     connection.execute(text(f"CREATE TEMPORARY TABLE {incoming} ON COMMIT DROP AS {like}"))
-    _copy(connection, incoming, [*listed, "line_"], stream)
-    quoted = (list(map(preparer.quote, chosen)) for chosen in (key, updated, compared))
-    statement = _upsert_statement(incoming, target, listed, *quoted)
+    _copy(connection, incoming, columns, batches)
+    statement = _upsert_statement(incoming, table, names, updated, compared)
     given, known, written = connection.execute(text(statement)).one()
     connection.execute(text(f"DROP TABLE {incoming}"))
     new = given - known
     return WriteCounts(new=new, changed=written - new, unchanged=given - written)
 
 
-def _upsert_statement(
-    incoming: str, target: str, names: list[str], key: list[str], updated: list[str], compared: list[str]
-) -> str:
-    """INSERT … ON CONFLICT from `incoming`, which answers how many keys it was given, knew and wrote; all quoted."""
+def _upsert_statement(incoming: str, table: Table, names: list[str], updated: list[str], compared: list[str]) -> str:
+    """INSERT … ON CONFLICT from the table `incoming`; it returns how many keys were given, known and written."""
+    key = [column.name for column in table.primary_key.columns]
     listed, keyed = ", ".join(names), ", ".join(key)
     action = "NOTHING"
     if updated and compared:
@@ -95,20 +91,21 @@ def _upsert_statement(
         action = (
             f"UPDATE SET {assignments} WHERE {_row('stored', compared)} IS DISTINCT FROM {_row('excluded', compared)}"
         )
+    # Rows of `incoming` lie in the order of the COPY, so the largest ctid is the last row given.
     return f"""
         WITH given AS MATERIALIZED (
-            SELECT DISTINCT ON ({keyed}) {listed} FROM {incoming} ORDER BY {keyed}, line_ DESC
+            SELECT DISTINCT ON ({keyed}) {listed} FROM {incoming} ORDER BY {keyed}, ctid DESC
         ),
         known AS (
             SELECT count(*) AS keys FROM given
-            WHERE EXISTS (SELECT 1 FROM {target} AS stored WHERE {_row("stored", key)} = {_row("given", key)})
+            WHERE EXISTS (SELECT 1 FROM {table.fullname} AS stored WHERE {_row("stored", key)} = {_row("given", key)})
         ),
         written AS (
-            INSERT INTO {target} AS stored ({listed}) SELECT {listed} FROM given
+            INSERT INTO {table.fullname} AS stored ({listed}) SELECT {listed} FROM given
             ON CONFLICT ({keyed}) DO {action} RETURNING 1
         )
         SELECT (SELECT count(*) FROM given), (SELECT keys FROM known), (SELECT count(*) FROM written)
-    """  # noqa: S608  # names come from the table's declaration, quoted
+    """  # noqa: S608  # names of a declaration
 
 
 def _row(alias: str, names: Sequence[str]) -> str:
@@ -116,68 +113,90 @@ def _row(alias: str, names: Sequence[str]) -> str:
 
 
 def copy_rows(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Append rows by COPY, streamed; as `copy_upsert`, but a key that is there already is an error.
+    """Append rows by COPY, consumed as a stream. A key that is stored already is an error.
 
     Returns:
         Rows written.
     """
-    columns, stream = _stream(table, rows, numbered=False)
-    if columns:
-        _append(connection, table, columns, stream)
-    return stream.count
+    columns, batches = _batches_of_rows(table, rows)
+    return _copy(connection, table.fullname, columns, batches) if columns else 0
 
 
 def copy_columns(connection: Connection, table: Table, values: Mapping[str, Sequence[Any]]) -> int:
-    """As `copy_rows`, of rows that are there column by column: faster, as no row has to be made.
+    """Append rows that are given column by column, which is faster than `copy_rows`: no row has to be made.
 
     Args:
         connection: in a transaction; the caller commits.
-        table: where to.
-        values: each column's values, all of one length.
+        table: the table to write to.
+        values: each column's values, all of one length; numpy arrays will do.
 
     Returns:
         Rows written.
     """
     columns = _declared(table, values)
-    stream = CopyStream(columns, batches_of_columns([values[column.name] for column in columns]), numbered=False)
-    _append(connection, table, columns, stream)
-    return stream.count
+    length = len(values[columns[0].name])
+    batches = (
+        [values[column.name][start : start + ROWS_A_BATCH] for column in columns]
+        for start in range(0, length, ROWS_A_BATCH)
+    )
+    return _copy(connection, table.fullname, columns, batches)
 
 
-def _append(connection: Connection, table: Table, columns: Sequence[Column[Any]], stream: CopyStream) -> None:
-    preparer = connection.dialect.identifier_preparer
-    _copy(connection, preparer.format_table(table), [preparer.quote(column.name) for column in columns], stream)
-
-
-def _stream(table: Table, rows: Iterable[Mapping[str, Any]], *, numbered: bool) -> tuple[list[Column[Any]], CopyStream]:
-    """The columns the first row has, and the stream of all rows; no columns: no rows."""
+def _batches_of_rows(
+    table: Table, rows: Iterable[Mapping[str, Any]]
+) -> tuple[list[Column[Any]], Iterator[list[list[Any]]]]:
+    """Return the columns that the first row has, none where there is no row, and all rows' values in batches."""
     remaining = iter(rows)
     first = next(remaining, None)
-    if first is None:
-        return [], CopyStream([], [], numbered=numbered)
-    columns = _declared(table, first)
+    columns = [] if first is None else _declared(table, first)
 
-    def all_rows() -> Iterator[Mapping[str, Any]]:
-        yield first
-        yield from remaining
+    def batches() -> Iterator[list[list[Any]]]:
+        every = chain([] if first is None else [first], remaining)
+        while batch := list(islice(every, ROWS_A_BATCH)):
+            yield [[row[column.name] for row in batch] for column in columns]
 
-    return columns, CopyStream(columns, batches_of_rows([one.name for one in columns], all_rows()), numbered=numbered)
+    return columns, batches()
 
 
-def _declared(table: Table, given: Collection[str]) -> list[Column[Any]]:
-    """The table's columns of these names, in its order."""
-    if unknown := set(given) - set(table.columns.keys()):
+def _declared(table: Table, names: Collection[str]) -> list[Column[Any]]:
+    """Return the table's columns of these names, in the table's order."""
+    if unknown := set(names) - set(table.columns.keys()):
         raise ValueError(f"{table.fullname} has no column {', '.join(sorted(unknown))}")
-    return [column for column in table.columns if column.name in given]
+    return [column for column in table.columns if column.name in names]
 
 
-def _copy(connection: Connection, target: str, names: Sequence[str], stream: CopyStream) -> None:
-    statement = f"COPY {target} ({', '.join(names)}) FROM STDIN WITH (FORMAT text, ENCODING 'UTF8')"
+class _CopyFile:
+    """A file for the driver to read: each read encodes one batch, so that never more than a batch is held."""
+
+    def __init__(self, columns: Sequence[Column[Any]], batches: Iterator[Sequence[Sequence[Any]]]) -> None:
+        self._columns, self._batches = columns, batches
+        self.rows = 0
+        self.failure: Exception | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next batch's lines, however many bytes were asked for; nothing at the end."""
+        try:
+            batch = next(self._batches, None)
+            if batch is None:
+                return b""
+            self.rows += len(batch[0])
+            return copy_lines(self._columns, batch)
+        except Exception as failure:
+            self.failure = failure
+            raise
+
+
+def _copy(
+    connection: Connection, target: str, columns: Sequence[Column[Any]], batches: Iterator[Sequence[Sequence[Any]]]
+) -> int:
+    names = ", ".join(column.name for column in columns)
+    file = _CopyFile(columns, batches)
     cursor: Any = connection.connection.cursor()
     try:
         with cursor:
-            cursor.copy_expert(statement, stream)
+            cursor.copy_expert(f"COPY {target} ({names}) FROM STDIN WITH (FORMAT text, ENCODING 'UTF8')", file)
     except Exception:
-        if stream.failure is not None:  # the driver would tell of it as of a cancelled query
-            raise stream.failure from None
+        if file.failure is not None:  # the driver reports it as a canceled query
+            raise file.failure from None
         raise
+    return file.rows

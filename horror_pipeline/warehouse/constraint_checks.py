@@ -1,8 +1,4 @@
-"""How many of a table's rows break what its declaration says, in one scan.
-
-What belongs here: SQL made from a declaration in `tables`. What does not: rules of one table alone, and what follows
-from a violation.
-"""
+"""Count in one scan how many of a table's rows violate the table's declaration."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Double,
+    Float,
     Table,
     Text,
     and_,
@@ -24,18 +20,17 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.types import Float
 
 
 @dataclass(frozen=True)
 class Violations:
-    """What a scan found.
+    """The violations that a scan counted.
 
     Attributes:
-        rows: rows looked at.
+        rows: rows scanned.
         duplicate_keys: rows whose primary key an earlier row has.
         missing: by column that may not be NULL, rows without a value; only columns with any.
-        out_of_range: by column, rows with a value the declaration rules out, or '' for unknown; only columns with any.
+        out_of_range: by column, rows with a value outside the declared range, or '' for unknown; only columns with any.
     """
 
     rows: int
@@ -59,12 +54,12 @@ def find_violations(connection: Connection, table: Table, where: ColumnElement[b
     wrong = {column.name: test for column in table.columns if (test := _is_out_of_range(column)) is not None}
     counts = [func.count().filter(test) for test in (*missing.values(), *wrong.values())]
     query = select(func.count(), duplicates, *counts).select_from(table)
-    rows, duplicate_keys, *found = connection.execute(query if where is None else query.where(where)).one()
+    rows, duplicate_keys, *violations = connection.execute(query if where is None else query.where(where)).one()
     return Violations(
         rows=rows,
         duplicate_keys=duplicate_keys,
-        missing=_any(missing, found[: len(missing)]),
-        out_of_range=_any(wrong, found[len(missing) :]),
+        missing=_any(missing, violations[: len(missing)]),
+        out_of_range=_any(wrong, violations[len(missing) :]),
     )
 
 
@@ -79,7 +74,7 @@ def _is_missing(column: Column[Any]) -> ColumnElement[bool]:
 
 
 def _is_out_of_range(column: Column[Any]) -> ColumnElement[bool] | None:
-    """Whether a value is one the declaration rules out; None where it rules nothing out."""
+    """Return the condition for a value outside the declared range; None where every value is within."""
     if isinstance(column.type, Text):
         return column == literal("") if column.nullable else None
     low, high = column.info.get("range", (None, None))
@@ -88,7 +83,7 @@ def _is_out_of_range(column: Column[Any]) -> ColumnElement[bool] | None:
         within.append(column >= literal(low))
     if high is not None:
         within.append(column <= literal(high))
-    if isinstance(column.type, Double | Float):
+    if isinstance(column.type, Float):
         # NaN and Infinity are greater than every number.
         within += [column < literal(float("inf")), column > literal(float("-inf"))]
     return not_(and_(*within)) if within else None

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from horror_pipeline.errors import WarehouseError
+from horror_pipeline.warehouse.locks import SOURCE_LOCK, hold
 from horror_pipeline.warehouse.tables import data_source
-
-SOURCE_LOCK = 0x686F7203
 
 
 def claim_source(
     connection: Connection, is_demo: bool, api_url: str, now: dt.datetime, *, gap_min_votes: int | None = None
 ) -> None:
-    """State where this database's data comes from, and refuse another kind of source: demo and TMDB never mix.
+    """Record where this database's data comes from, and refuse another kind of source: demo and TMDB never mix.
 
     Args:
         connection: in a transaction; the caller commits.
         is_demo: whether the rows about to be written come from the made-up TMDB.
         api_url: base URL they come from.
         now: the present moment, UTC.
-        gap_min_votes: votes a film needs before `latest_predictions` calls it under- or over-valued; None: as it is.
+        gap_min_votes: votes a film needs before `latest_predictions` calls it under- or over-valued; None: leave it.
 
     Raises:
-        WarehouseError: the database holds data of the other kind; the message names what clears it.
+        WarehouseError: the database holds data of the other kind; the remedy names the command that clears it.
     """
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SOURCE_LOCK})
+    hold(connection, SOURCE_LOCK)
     held = connection.execute(select(data_source.c.is_demo)).scalar()
     if held is None:
         row = {"is_demo": is_demo, "api_url": api_url, "first_used_at": now}
@@ -36,8 +35,8 @@ def claim_source(
     elif held != is_demo:
         theirs, ours = ("the demo's made-up", "TMDB's") if held else ("TMDB's", "the demo's made-up")
         raise WarehouseError(
-            f"this database holds {theirs} films, and {ours} would now mix with them; run: horror purge --all, "
-            "or use another HORROR_HOME or DATABASE_URL"
+            f"this database holds {theirs} films, and {ours} would now mix with them",
+            "run: horror purge --all, or use another HORROR_HOME or DATABASE_URL",
         )
     if gap_min_votes is not None:
         changed = update(data_source).where(data_source.c.gap_min_votes != gap_min_votes)

@@ -1,4 +1,4 @@
-"""SQL of `movie_features`, and of what each step of learning last dealt with."""
+"""SQL of `movie_features`, and of the fingerprints that steps of learning last ended with."""
 
 from __future__ import annotations
 
@@ -10,20 +10,16 @@ from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from horror_pipeline.warehouse.bulk import WriteCounts, copy_upsert
-from horror_pipeline.warehouse.tables import (
-    movie_features,
-    movies,
-    training_state,
-)
+from horror_pipeline.warehouse.tables import movie_features, movies, training_state
 
 FEATURES_STEP = "features"
 PREDICTIONS_STEP = "predictions"
 
 
 def training_fingerprint(connection: Connection) -> str:
-    """What models learn from, in short: it changes when a film is added, observed anew, re-read, or gone.
+    """Return a digest of what models learn from: it changes when a film is added, observed, read again, or gone.
 
-    Cheap enough to be asked every hour: one pass over `movies` that reads no text.
+    It takes one pass over `movies` that reads no text, cheap enough for every hour.
     """
     row = connection.execute(
         select(
@@ -38,49 +34,37 @@ def training_fingerprint(connection: Connection) -> str:
 
 
 def last_trained_fingerprint(connection: Connection) -> str | None:
-    """The fingerprint the newest predictions were made at; None before the first."""
+    """Return the fingerprint that the newest predictions were made at; None before the first."""
     return state(connection, PREDICTIONS_STEP)
 
 
 def state(connection: Connection, step: str) -> str | None:
-    """The fingerprint a step last ended with; None before the first time."""
-    found = connection.execute(select(training_state.c.fingerprint).where(training_state.c.step == step)).scalar()
-    return None if found is None else str(found)
+    """Return the fingerprint that a step last ended with; None before the first time."""
+    return connection.execute(select(training_state.c.fingerprint).where(training_state.c.step == step)).scalar()
 
 
 def set_state(connection: Connection, step: str, fingerprint: str, now: dt.datetime) -> None:
-    """Note that a step has ended with this fingerprint."""
+    """Record that a step has ended with this fingerprint."""
     values = {"fingerprint": fingerprint, "completed_at": now}
     statement = insert(training_state).values(step=step, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=["step"], set_=values))
 
 
-_LEARNT_FROM = (
-    "tmdb_id",
-    "title",
-    "original_title",
-    "original_language",
-    "release_date",
-    "runtime_minutes",
-    "genres",
-    "directors",
-    "collection_id",
-    "popularity",
-    "vote_average",
-    "vote_count",
-    "observed_at",
+_SOURCE_COLUMNS = (
+    *("tmdb_id", "title", "original_title", "original_language", "release_date", "runtime_minutes", "genres"),
+    *("directors", "collection_id", "popularity", "vote_average", "vote_count", "observed_at"),
 )
 
 
 def films_to_describe(connection: Connection) -> tuple[list[str], list[Sequence[Any]]]:
-    """What features are made from: column names, and a row per film that still exists."""
-    columns = [movies.c[name] for name in _LEARNT_FROM]
+    """Return what features are computed from: column names, and a row for each film that still exists."""
+    columns = [movies.c[name] for name in _SOURCE_COLUMNS]
     rows = connection.execute(select(*columns).where(movies.c.gone_at.is_(None)).order_by(movies.c.tmdb_id))
-    return list(_LEARNT_FROM), [tuple(row) for row in rows]
+    return list(_SOURCE_COLUMNS), [tuple(row) for row in rows]
 
 
 def replace_features(connection: Connection, rows: Iterable[Mapping[str, Any]], as_of: dt.datetime) -> WriteCounts:
-    """Write the features of every film as of a moment; films that are gone, or not among the rows, lose theirs."""
+    """Write the features of every film as of a moment; films that are gone or not among the rows lose theirs."""
     written = copy_upsert(connection, movie_features, ({**row, "as_of": as_of} for row in rows))
     exists = select(movies.c.tmdb_id).where(movies.c.tmdb_id == movie_features.c.tmdb_id, movies.c.gone_at.is_(None))
     connection.execute(delete(movie_features).where((movie_features.c.as_of != as_of) | ~exists.exists()))
@@ -88,6 +72,6 @@ def replace_features(connection: Connection, rows: Iterable[Mapping[str, Any]], 
 
 
 def read_features(connection: Connection) -> tuple[list[str], list[Sequence[Any]]]:
-    """All features and targets: column names, and a row per film, in order of its id."""
+    """Return all features and targets: column names, and a row for each film in the order of ids."""
     rows = connection.execute(select(movie_features).order_by(movie_features.c.tmdb_id))
     return [str(column.name) for column in movie_features.columns], [tuple(row) for row in rows]

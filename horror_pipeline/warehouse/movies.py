@@ -1,4 +1,4 @@
-"""SQL of `movies`, and the stored documents it is made from."""
+"""SQL of `movies`, and of the stored documents it is made from."""
 
 from __future__ import annotations
 
@@ -11,20 +11,17 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from horror_pipeline.warehouse.bulk import WriteCounts, copy_upsert
-from horror_pipeline.warehouse.raw import HAS_ID, ROWS
-from horror_pipeline.warehouse.tables import (
-    movies,
-)
+from horror_pipeline.warehouse.tables import movies
 
 ROWS_A_FETCH = 500
 
 
 @dataclass(frozen=True)
 class StoredDetails:
-    """A details document with the film's newest listing row of its year, and how the film stands in `movies`.
+    """A details document, the film's newest listing row of its year, and the film's present values in `movies`.
 
-    `payload` and `listed` are parsed JSON, None where there is none; the `movie_` values are None where `movies` has
-    no such film yet.
+    `payload` and `listed` are parsed JSON, None where there is none. The `movie_` values are None where `movies` does
+    not have the film yet.
     """
 
     tmdb_id: int
@@ -39,39 +36,40 @@ class StoredDetails:
     movie_observed_at: dt.datetime | None
 
 
-_STORED = f"""
+_STORED = text("""
 WITH listed AS (
-    SELECT DISTINCT ON (tmdb_id) (listed_row ->> 'id')::bigint AS tmdb_id, listed_row, page.fetched_at AS listed_at
-    FROM raw.discover_pages AS page, {ROWS.format(table="page")}
-    WHERE page.release_year = :year AND {HAS_ID}
-    ORDER BY tmdb_id, page.fetched_at DESC, page.sweep, page.slice_start_date, page.page
+    SELECT DISTINCT ON (tmdb_id) tmdb_id, listed, fetched_at AS listed_at FROM raw.listed_movies
+    WHERE release_year = :year ORDER BY tmdb_id, fetched_at DESC, sweep, slice_start_date, page
 )
-SELECT details.tmdb_id, details.payload::text, details.fetched_at, details.gone_at, listed.listed_row::text,
+SELECT details.tmdb_id, details.payload::text, details.fetched_at, details.gone_at, listed.listed::text,
        listed.listed_at, movies.popularity, movies.vote_average, movies.vote_count, movies.observed_at
 FROM raw.movie_details AS details LEFT JOIN listed USING (tmdb_id) LEFT JOIN movies USING (tmdb_id)
 WHERE details.release_year = :year
 ORDER BY details.tmdb_id
-"""  # noqa: S608  # made of constants
+""")
 
 
 def stream_details(engine: Engine, release_year: int) -> Iterator[StoredDetails]:
-    """Every film of a partition, a few hundred at a time, over a connection of its own."""
+    """Yield every film of a partition; rows are fetched a few hundred at a time over a connection of its own."""
     with engine.connect().execution_options(stream_results=True, max_row_buffer=ROWS_A_FETCH) as connection:
-        for row in connection.execute(text(_STORED), {"year": release_year}).yield_per(ROWS_A_FETCH):
-            tmdb_id, payload, fetched_at, gone_at, listed, listed_at, *standing = row
-            yield StoredDetails(tmdb_id, _parsed(payload), fetched_at, gone_at, _parsed(listed), listed_at, *standing)
+        for row in connection.execute(_STORED, {"year": release_year}).yield_per(ROWS_A_FETCH):
+            tmdb_id, payload, fetched_at, gone_at, listed, listed_at, *current = row
+            yield StoredDetails(tmdb_id, _parsed(payload), fetched_at, gone_at, _parsed(listed), listed_at, *current)
 
 
 def _parsed(document: str | None) -> Any:
-    return None if document is None else json.loads(document)
+    try:
+        return None if document is None else json.loads(document)
+    except ValueError:  # an integer of more digits than Python converts
+        return json.loads(document or "", parse_int=float)
 
 
 def write_movies(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> WriteCounts:
-    """Store typed films; `first_seen_at` stays as it was first written, a film that says the same is not rewritten.
+    """Store typed films; `first_seen_at` stays as first written, and an unchanged film is not rewritten.
 
     Args:
         connection: in a transaction; the caller commits.
         rows: every column of `movies`, consumed as a stream.
     """
-    keep = {"tmdb_id", "first_seen_at"}
-    return copy_upsert(connection, movies, rows, update=[name for name in movies.c.keys() if name not in keep])  # noqa: SIM118  # a collection, not a dict
+    updated = [column.name for column in movies.columns if column.name not in ("tmdb_id", "first_seen_at")]
+    return copy_upsert(connection, movies, rows, update=updated)

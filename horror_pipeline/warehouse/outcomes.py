@@ -1,7 +1,4 @@
-"""SQL of what became of predictions: `prediction_outcomes`.
-
-What belongs here: holding stored predictions against stored snapshots. What does not: writing either.
-"""
+"""SQL of `prediction_outcomes`: stored predictions compared with stored snapshots."""
 
 from __future__ import annotations
 
@@ -10,20 +7,21 @@ from typing import Any
 
 from sqlalchemy import Connection, Date, Integer, bindparam, delete, text
 
-from horror_pipeline.warehouse.predictions import batches, start_of
+from horror_pipeline.warehouse.days import start_of
+from horror_pipeline.warehouse.predictions import batches
 from horror_pipeline.warehouse.tables import prediction_outcomes
 
 HORIZON_DAYS = {1: "1d", 7: "7d", 30: "30d"}
-"""Days between a prediction and the snapshot it is held against, and their names."""
+"""Names of the horizons, by the days between a prediction and the snapshot it is compared with."""
 
-_HELD = """
+_OF_HORIZON = """
     SELECT prediction.*, CAST(:horizon AS text) AS horizon
     FROM model_predictions AS prediction JOIN movies USING (tmdb_id)
     WHERE prediction.predicted_at = :predicted_at
       AND (prediction.stage = 'after_release' OR movies.release_date < :day)
 """
 
-_HELD_AT_RELEASE = """
+_OF_RELEASE = """
     SELECT DISTINCT ON (tmdb_id) prediction.*, 'release' AS horizon
     FROM model_predictions AS prediction JOIN movies USING (tmdb_id)
     WHERE movies.release_date = :day AND prediction.stage = 'before_release' AND prediction.predicted_at < :start
@@ -39,44 +37,44 @@ _OUTCOMES = """
         outcome_vote_average, outcome_vote_count, vote_average_error, is_vote_average_in_interval,
         popularity_model_version, vote_average_model_version
     )
-    SELECT held.predicted_at, held.tmdb_id, :day, held.horizon, held.stage,
-           held.predicted_popularity, held.popularity_lower, held.popularity_upper,
-           seen.popularity, seen.popularity - held.predicted_popularity,
-           seen.popularity BETWEEN held.popularity_lower AND held.popularity_upper,
-           held.predicted_vote_average, held.vote_average_lower, held.vote_average_upper,
-           seen.vote_average, seen.vote_count, seen.vote_average - held.predicted_vote_average,
-           seen.vote_average BETWEEN held.vote_average_lower AND held.vote_average_upper,
-           held.popularity_model_version, held.vote_average_model_version
-    FROM ({held}) AS held
-    JOIN movie_snapshots AS seen ON seen.tmdb_id = held.tmdb_id AND seen.snapshot_date = :day
+    SELECT prediction.predicted_at, prediction.tmdb_id, :day, prediction.horizon, prediction.stage,
+           prediction.predicted_popularity, prediction.popularity_lower, prediction.popularity_upper,
+           snapshot.popularity, snapshot.popularity - prediction.predicted_popularity,
+           snapshot.popularity BETWEEN prediction.popularity_lower AND prediction.popularity_upper,
+           prediction.predicted_vote_average, prediction.vote_average_lower, prediction.vote_average_upper,
+           snapshot.vote_average, snapshot.vote_count, snapshot.vote_average - prediction.predicted_vote_average,
+           snapshot.vote_average BETWEEN prediction.vote_average_lower AND prediction.vote_average_upper,
+           prediction.popularity_model_version, prediction.vote_average_model_version
+    FROM ({chosen}) AS prediction
+    JOIN movie_snapshots AS snapshot ON snapshot.tmdb_id = prediction.tmdb_id AND snapshot.snapshot_date = :day
 """
 
 
 def replace_outcomes(connection: Connection, day: dt.date) -> int:
-    """Hold the predictions of 1, 7 and 30 days before, and of upcoming films released that day, against its snapshot.
+    """Compare predictions of 1, 7 and 30 days before, and of films released that day, with the day's snapshot.
 
-    The last batch of each earlier day counts. A prediction made before release is judged on the day of release (the
-    newest there is), and later at its horizons.
+    The last batch of each earlier day is compared. A prediction made before release is compared on the day of release
+    (the newest one), and later at its horizons.
 
     Returns:
         Rows written; those of an earlier run of the day are replaced.
     """
     connection.execute(delete(prediction_outcomes).where(prediction_outcomes.c.outcome_date == day))
     given = {"day": day, "start": start_of(day)}
-    rows = connection.execute(text(_OUTCOMES.format(held=_HELD_AT_RELEASE)), given).rowcount
+    rows = connection.execute(text(_OUTCOMES.format(chosen=_OF_RELEASE)), given).rowcount
     last_of_day: dict[dt.date, dt.datetime] = {}
     for batch in batches(connection, start_of(day), start_of(day - dt.timedelta(days=max(HORIZON_DAYS)))):
         last_of_day.setdefault(batch.astimezone(dt.UTC).date(), batch)
     for days, horizon in HORIZON_DAYS.items():
         batch_of_day = last_of_day.get(day - dt.timedelta(days=days))
         if batch_of_day is not None:
-            chosen = {**given, "horizon": horizon, "predicted_at": batch_of_day}
-            rows += connection.execute(text(_OUTCOMES.format(held=_HELD)), chosen).rowcount
+            values = {**given, "horizon": horizon, "predicted_at": batch_of_day}
+            rows += connection.execute(text(_OUTCOMES.format(chosen=_OF_HORIZON)), values).rowcount
     return int(rows)
 
 
 def days_left_out(connection: Connection, before: dt.date, reach_days: int) -> list[dt.date]:
-    """Days shortly before another that have a snapshot and not one outcome, oldest first."""
+    """Return the days within `reach_days` before a day that have a snapshot and no outcome, oldest first."""
     query = text("""
         SELECT day::date FROM generate_series(:before - :reach, :before - 1, '1 day'::interval) AS day
         WHERE EXISTS (SELECT FROM movie_snapshots WHERE snapshot_date = day::date)
@@ -88,12 +86,12 @@ def days_left_out(connection: Connection, before: dt.date, reach_days: int) -> l
 
 _ACCURACY = text("""
     SELECT outcome.horizon, outcome.stage, target.name AS target, count(*) AS films,
-           avg(abs(target.error)) AS mae, avg(target.error) AS drift, avg(target.held::int) AS coverage
+           avg(abs(target.error)) AS mae, avg(target.error) AS drift, avg(target.is_in_interval::int) AS coverage
     FROM prediction_outcomes AS outcome JOIN movies USING (tmdb_id)
     CROSS JOIN LATERAL (VALUES
         ('popularity', popularity_error, is_popularity_in_interval),
         ('vote_average', vote_average_error, is_vote_average_in_interval)
-    ) AS target (name, error, held)
+    ) AS target (name, error, is_in_interval)
     WHERE outcome_date = :day AND target.error IS NOT NULL
       AND coalesce(outcome_vote_count, movies.vote_count) >= :votes
     GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
@@ -101,18 +99,18 @@ _ACCURACY = text("""
 
 
 def accuracy(connection: Connection, day: dt.date, min_votes: int) -> list[dict[str, Any]]:
-    """How a day's outcomes compare, by horizon, stage and target: films, MAE, drift (mean error), coverage.
+    """Return films, MAE, drift (mean error) and coverage of a day's outcomes, by horizon, stage and target.
 
     Args:
         connection: where to read.
         day: the day of the outcomes.
-        min_votes: votes a film needs to count, in the day's listing or else as last observed.
+        min_votes: votes a film needs to be included, in the day's listing or else as last observed.
     """
     return [dict(row) for row in connection.execute(_ACCURACY, {"day": day, "votes": min_votes}).mappings()]
 
 
 def popularity_shift(connection: Connection, day: dt.date) -> tuple[int, float | None]:
-    """How popularity has moved since it was last predicted, at most 30 days before the day.
+    """Return how popularity has moved since it was predicted, at most 30 days before the day.
 
     Returns:
         Films compared, and the median over films of the day's popularity divided by the one then.

@@ -9,15 +9,11 @@ from typing import Any, Literal
 from sqlalchemy import Connection, delete, text
 
 from horror_pipeline.warehouse.bulk import WriteCounts, copy_rows, copy_upsert
-from horror_pipeline.warehouse.tables import (
-    model_predictions,
-    movie_clusters,
-    rating_class,
-)
+from horror_pipeline.warehouse.days import start_of
+from horror_pipeline.warehouse.tables import model_predictions, movie_clusters, rating_class
 
 KEEP_ALL_BATCHES_DAYS = 7
-"""Days for which every batch of predictions is kept; older days keep their last."""
-
+"""Days for which every batch of predictions is kept; of older days the last batch is kept."""
 
 Order = Literal["popularity", "undervalued", "overvalued", "rating"]
 
@@ -49,7 +45,10 @@ def thin_batches(connection: Connection, now: dt.datetime, retention_days: int) 
 
 
 def batches(connection: Connection, before: dt.datetime, since: dt.datetime | None = None) -> list[dt.datetime]:
-    """When batches were predicted, newest first. It steps from one to the next in the index, whatever their size."""
+    """Return when batches were predicted, newest first.
+
+    The query steps from one batch to the next in the index, whatever their size.
+    """
     statement = text("""
         WITH RECURSIVE batch (predicted_at) AS (
             SELECT max(predicted_at) FROM model_predictions WHERE predicted_at < :before
@@ -66,11 +65,6 @@ def batches(connection: Connection, before: dt.datetime, since: dt.datetime | No
     return list(connection.execute(statement, {"before": before, "since": since}).scalars())
 
 
-def start_of(day: dt.date) -> dt.datetime:
-    """The day's first moment, UTC."""
-    return dt.datetime.combine(day, dt.time(), dt.UTC)
-
-
 _ORDERS: dict[str, str] = {
     "popularity": "predicted_popularity DESC NULLS LAST",
     "rating": "predicted_vote_average DESC NULLS LAST",
@@ -82,14 +76,14 @@ _ORDERS: dict[str, str] = {
 def top_predictions(
     connection: Connection, stage: str | None = None, order: Order = "popularity", limit: int = 20
 ) -> list[dict[str, Any]]:
-    """The first rows of `latest_predictions` in an order.
+    """Return the first rows of `latest_predictions` in an order.
 
     Args:
         connection: where to read.
         stage: `before_release` or `after_release`; None: both.
-        order: `popularity` and `rating` by what is predicted, `undervalued` and `overvalued` by how far the actual
-            rating lies below or above the predicted one, in widths of the interval.
-        limit: rows at most.
+        order: `popularity` and `rating` by the prediction, `undervalued` and `overvalued` by how far the actual rating
+            is below or above the predicted one, in widths of the interval.
+        limit: the most rows to return.
     """
     gaps_only = "AND rating_gap IS NOT NULL" if order in ("undervalued", "overvalued") else ""
     statement = text(f"""

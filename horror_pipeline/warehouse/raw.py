@@ -1,8 +1,4 @@
-"""SQL for the catalogue: `raw.*`, and `movies` made from it.
-
-What belongs here: reading and writing those tables. What does not: which films are due (that is `due`), asking TMDB,
-judging values, history and learning.
-"""
+"""SQL of the schema `raw`: listing pages, changes, details documents, and rejected records."""
 
 from __future__ import annotations
 
@@ -11,74 +7,42 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, case, delete, func, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, Table, delete, func, select, text
 
 from horror_pipeline.warehouse.bulk import copy_rows, copy_upsert
 from horror_pipeline.warehouse.copy_format import JsonText
-from horror_pipeline.warehouse.tables import (
-    discover_pages,
-    movie_changes,
-    movie_details,
-    rejected_records,
-)
-
-# Rows of listing pages, whatever a page holds; ids as `tmdb.documents.movie_id` accepts them.
-ROWS = "jsonb_path_query({table}.payload, '$.results[*]') AS listed_row"
-
-
-HAS_ID = "jsonb_typeof(listed_row -> 'id') = 'number' AND listed_row ->> 'id' ~ '^[1-9][0-9]{0,15}$'"
+from horror_pipeline.warehouse.tables import discover_pages, movie_changes, movie_details, rejected_records
 
 
 def count_rows(connection: Connection, table: Table) -> int:
-    """How many rows a table holds now."""
+    """Count a table's rows."""
     return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
-@dataclass(frozen=True)
-class PageRow:
-    """A page of `raw.discover_pages` to be stored; `text` is its JSON as received."""
-
-    listing: str
-    sweep: int
-    start: dt.date
-    end: dt.date | None
-    number: int
-    text: str
-
-
 def replace_sweep(
-    connection: Connection, release_year: int, pages: Iterable[PageRow], tmdb_ids: Sequence[int], now: dt.datetime
+    connection: Connection,
+    release_year: int,
+    pages: Iterable[Mapping[str, Any]],
+    tmdb_ids: Sequence[int],
+    now: dt.datetime,
 ) -> int:
-    """Put a year's sweep in the place of the one before; known films listed in it become this year's.
+    """Replace a year's sweep; known films listed in it are moved to this year.
 
     Args:
         connection: in a transaction; the caller commits.
         release_year: the partition.
-        pages: every page of every pass.
-        tmdb_ids: the distinct films on them.
+        pages: every page of every pass: `listing`, `sweep`, `slice_start_date`, `slice_end_date`, `page`, and as
+            `payload` the JSON text that was received.
+        tmdb_ids: the distinct films on the pages.
         now: when the sweep ended, UTC.
 
     Returns:
         Pages stored.
     """
     connection.execute(delete(discover_pages).where(discover_pages.c.release_year == release_year))
+    same = {"release_year": release_year, "fetched_at": now}
     stored = copy_rows(
-        connection,
-        discover_pages,
-        (
-            {
-                "release_year": release_year,
-                "listing": page.listing,
-                "sweep": page.sweep,
-                "slice_start_date": page.start,
-                "page": page.number,
-                "slice_end_date": page.end,
-                "payload": JsonText(page.text),
-                "fetched_at": now,
-            }
-            for page in pages
-        ),
+        connection, discover_pages, ({**page, **same, "payload": JsonText(page["payload"])} for page in pages)
     )
     move = text("UPDATE raw.movie_details SET release_year = :year WHERE tmdb_id = ANY(:ids) AND release_year <> :year")
     connection.execute(move, {"year": release_year, "ids": list(tmdb_ids)})
@@ -86,7 +50,7 @@ def replace_sweep(
 
 
 def replace_changes(connection: Connection, day: dt.date, pages: Iterable[tuple[int, str]], now: dt.datetime) -> int:
-    """Put a closed day's changes in the place of those before.
+    """Replace the changes of a closed day.
 
     Args:
         connection: in a transaction; the caller commits.
@@ -105,31 +69,19 @@ def replace_changes(connection: Connection, day: dt.date, pages: Iterable[tuple[
 
 
 def collected_change_days(connection: Connection) -> set[dt.date]:
-    """The closed days whose changes are stored."""
+    """Return the closed days whose changes are stored."""
     return set(connection.execute(select(movie_changes.c.change_date).distinct()).scalars())
 
 
 def first_read_date(connection: Connection) -> dt.date | None:
-    """The UTC day on which the oldest details document was read; None where there is none."""
+    """Return the UTC day on which the oldest details document was read; None where there is none."""
     oldest = connection.execute(select(func.min(movie_details.c.fetched_at))).scalar()
     return oldest.astimezone(dt.UTC).date() if oldest is not None else None
 
 
 @dataclass(frozen=True)
-class DetailsRow:
-    """What was read of one film, for the release year it belongs to; `text` None: it is gone."""
-
-    release_year: int
-    tmdb_id: int
-    fetched_at: dt.datetime
-    text: str | None = None
-    digest: str | None = None
-    missing: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class DetailsCounts:
-    """What a batch of details did, in films."""
+    """How many films a batch of details found new, changed, unchanged and gone."""
 
     new: int = 0
     changed: int = 0
@@ -137,100 +89,74 @@ class DetailsCounts:
     gone: int = 0
 
     def __add__(self, other: DetailsCounts) -> DetailsCounts:
-        """What both batches did together."""
+        """Add the counts of two batches."""
         return DetailsCounts(
             self.new + other.new, self.changed + other.changed, self.unchanged + other.unchanged, self.gone + other.gone
         )
 
 
 def stored_parts(connection: Connection, tmdb_ids: Sequence[int], parts: Sequence[str]) -> dict[int, dict[str, Any]]:
-    """Sub-objects of stored documents, by film, where they are there."""
-    found: dict[int, dict[str, Any]] = {tmdb_id: {} for tmdb_id in tmdb_ids}
+    """Return by film those of the named parts of its stored document that are objects."""
+    stored: dict[int, dict[str, Any]] = {tmdb_id: {} for tmdb_id in tmdb_ids}
     for part in parts:
         column = movie_details.c.payload[part]
-        wanted = movie_details.c.tmdb_id.in_(bindparam("ids", list(tmdb_ids), expanding=True))
-        query = select(movie_details.c.tmdb_id, column).where(wanted, func.jsonb_typeof(column) == "object")
-        for tmdb_id, value in connection.execute(query):
-            found[tmdb_id][part] = value
-    return found
+        query = select(movie_details.c.tmdb_id, column).where(movie_details.c.tmdb_id.in_(list(tmdb_ids)))
+        for tmdb_id, value in connection.execute(query.where(func.jsonb_typeof(column) == "object")):
+            stored[tmdb_id][part] = value
+    return stored
 
 
-def write_details(connection: Connection, rows: Sequence[DetailsRow]) -> dict[int, DetailsCounts]:
-    """Store what was read of some films. A gone film keeps its last document and becomes `gone_at`.
+def write_details(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[int, DetailsCounts]:
+    """Store what TMDB answered about some films. A gone film keeps its last document and gets `gone_at`.
 
     Args:
         connection: in a transaction; the caller commits, and is the only one that stores details.
-        rows: what was read; each film once.
+        rows: one for each film: `tmdb_id`, `release_year`, `fetched_at`, `payload` (the JSON text received, None: the
+            film is gone), `payload_hash`, `missing_parts`.
 
     Returns:
         What was done, by release year.
     """
-    ids = [row.tmdb_id for row in rows]
     query = text("SELECT tmdb_id, payload_hash, changed_at, gone_at FROM raw.movie_details WHERE tmdb_id = ANY(:ids)")
-    stored = {row.tmdb_id: row for row in connection.execute(query, {"ids": ids})}
+    stored = {row.tmdb_id: row for row in connection.execute(query, {"ids": [row["tmdb_id"] for row in rows]})}
     counts: dict[int, DetailsCounts] = {}
     unknown: list[dict[str, Any]] = []
     known: list[dict[str, Any]] = []
     for row in rows:
-        before = stored.get(row.tmdb_id)
-        is_same = before is not None and before.payload_hash == row.digest and before.gone_at is None
-        what = "gone" if row.text is None else "new" if before is None else "unchanged" if is_same else "changed"
-        counts[row.release_year] = counts.get(row.release_year, DetailsCounts()) + DetailsCounts(**{what: 1})
-        if row.text is not None:
-            changed_at = before.changed_at if before is not None and is_same else row.fetched_at
-            (unknown if before is None else known).append(_document(row, row.text, changed_at))
-    copy_rows(connection, movie_details, unknown)  # straight in: most rows of a first ingest, at a third of the cost
+        before = stored.get(row["tmdb_id"])
+        is_gone = row["payload"] is None
+        is_same = before is not None and before.payload_hash == row["payload_hash"] and before.gone_at is None
+        what = "gone" if is_gone else "new" if before is None else "unchanged" if is_same else "changed"
+        counts[row["release_year"]] = counts.get(row["release_year"], DetailsCounts()) + DetailsCounts(**{what: 1})
+        if not is_gone:
+            changed_at = before.changed_at if before is not None and is_same else row["fetched_at"]
+            document = {**row, "payload": JsonText(row["payload"]), "changed_at": changed_at, "gone_at": None}
+            (unknown if before is None else known).append(document)
+    copy_rows(connection, movie_details, unknown)  # most rows of a first ingest, at a third of an upsert's cost
     copy_upsert(connection, movie_details, known)
-    _mark_gone(connection, [row for row in rows if row.text is None])
+    _mark_gone(connection, [row for row in rows if row["payload"] is None])
     return counts
 
 
-def _document(row: DetailsRow, received: str, changed_at: dt.datetime) -> dict[str, Any]:
-    return {
-        "tmdb_id": row.tmdb_id,
-        "release_year": row.release_year,
-        "payload": JsonText(received),
-        "payload_hash": row.digest,
-        "missing_parts": list(row.missing),
-        "fetched_at": row.fetched_at,
-        "changed_at": changed_at,
-        "gone_at": None,
-    }
-
-
-def _mark_gone(connection: Connection, rows: Sequence[DetailsRow]) -> None:
-    if not rows:
-        return
-    given = insert(movie_details)
-    statement = given.on_conflict_do_update(
-        index_elements=["tmdb_id"],
-        set_={
-            "fetched_at": given.excluded.fetched_at,
-            "gone_at": func.coalesce(movie_details.c.gone_at, given.excluded.gone_at),
-            "changed_at": case(
-                (movie_details.c.gone_at.is_(None), given.excluded.changed_at), else_=movie_details.c.changed_at
-            ),
-        },
-    )
+def _mark_gone(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    statement = text("""
+        INSERT INTO raw.movie_details AS stored
+            (tmdb_id, release_year, missing_parts, fetched_at, changed_at, gone_at)
+        VALUES (:tmdb_id, :release_year, '{}', :fetched_at, :fetched_at, :fetched_at)
+        ON CONFLICT (tmdb_id) DO UPDATE SET
+            fetched_at = excluded.fetched_at,
+            gone_at = coalesce(stored.gone_at, excluded.gone_at),
+            changed_at = CASE WHEN stored.gone_at IS NULL THEN excluded.changed_at ELSE stored.changed_at END
+    """)
     for row in rows:
-        moment = row.fetched_at
-        connection.execute(
-            statement,
-            {
-                "tmdb_id": row.tmdb_id,
-                "release_year": row.release_year,
-                "missing_parts": [],
-                "fetched_at": moment,
-                "changed_at": moment,
-                "gone_at": moment,
-            },
-        )
+        values = {name: row[name] for name in ("tmdb_id", "release_year", "fetched_at")}
+        connection.execute(statement, values)
 
 
 def replace_rejected(
     connection: Connection, source_table: str, release_year: int, rejected: Sequence[Mapping[str, Any]]
 ) -> int:
-    """Store a partition's rejections; what was rejected before and is fine now leaves the table.
+    """Replace a partition's rejections: a record that is no longer rejected leaves the table.
 
     Args:
         connection: in a transaction; the caller commits.
@@ -243,7 +169,7 @@ def replace_rejected(
     """
     rows = [{"source_table": source_table, "release_year": release_year, **record} for record in rejected]
     copy_upsert(connection, rejected_records, rows, compare=["release_year", "reason", "payload"])
-    # A film's rejection may stand under the year it was listed in before.
+    # A film's rejection may be stored under the year it was listed in before.
     connection.execute(
         text(
             """

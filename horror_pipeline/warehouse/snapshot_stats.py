@@ -1,8 +1,4 @@
-"""SQL of the figures that tell whether the daily history can be trusted.
-
-What belongs here: counts, coverage and the popularity scale, per day. What does not: thresholds' consequences (asset
-checks decide), writing.
-"""
+"""Statistics of a day of `movie_snapshots` that show whether the history can be trusted: counts, coverage, scale."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ HIGHEST_SCALE_RATIO = 2.0
 stay within a few percent; in March 2025 it fell to a tenth and less."""
 
 FEWEST_FILMS = 20
-"""Films on both days below which a median says nothing."""
+"""Films needed on both days for the median to mean anything."""
 
 LONGEST_GAP_DAYS = 7
 """Days further apart than this are not compared."""
@@ -26,12 +22,12 @@ SAMPLED_FILMS = 1_000
 
 @dataclass(frozen=True)
 class DayFigures:
-    """A day of history beside the stored day before it.
+    """Statistics of a day of history, and of the stored day before it.
 
     Attributes:
         day: the day.
         rows: its rows.
-        previous_day: the stored day before, at most `LONGEST_GAP_DAYS` earlier; None: there is none.
+        previous_day: the stored day before, at most `LONGEST_GAP_DAYS` earlier; None where there is none.
         previous_rows: that day's rows.
         compared_films: films with a popularity above 0 on both days.
         scale_ratio: median of popularity over that day's; None where there is nothing to compare.
@@ -84,32 +80,32 @@ _FIGURES = text(
 
 
 def day_figures(connection: Connection, day: dt.date) -> DayFigures:
-    """The figures of one day."""
+    """Return the statistics of one day."""
     earliest = day - dt.timedelta(days=LONGEST_GAP_DAYS)
-    found = connection.execute(_FIGURES, {"day": day, "earliest": earliest}).one()
+    row = connection.execute(_FIGURES, {"day": day, "earliest": earliest}).one()
     return DayFigures(
         day=day,
-        rows=found.rows,
-        previous_day=found.previous_day,
-        previous_rows=found.previous_rows,
-        compared_films=found.films,
-        scale_ratio=found.ratio,
-        covered_films=found.covered,
-        existing_films=found.existing,
+        rows=row.rows,
+        previous_day=row.previous_day,
+        previous_rows=row.previous_rows,
+        compared_films=row.films,
+        scale_ratio=row.ratio,
+        covered_films=row.covered,
+        existing_films=row.existing,
     )
 
 
 def future_rows(connection: Connection, today: dt.date) -> int:
-    """Rows of days after the present UTC day."""
+    """Count the rows of days after the present UTC day."""
     query = text("SELECT count(*) FROM movie_snapshots WHERE snapshot_date > :today")
     return int(connection.execute(query, {"today": today}).scalar_one())
 
 
 def latest_scale_break(connection: Connection) -> dt.date | None:
-    """The first day on the newest popularity scale, where the scale ever broke; None: history has one scale.
+    """Return the first day on the newest popularity scale; None where the scale never broke.
 
-    Popularities from before that day must not be learnt from together with those since. A fixed sample of films
-    answers it from the primary key's index, whatever the history's size.
+    Models must not learn from popularities before that day together with those since. The query reads a fixed sample
+    of films through the primary key's index, whatever the size of the history.
     """
     query = text(
         """
@@ -129,5 +125,5 @@ def latest_scale_break(connection: Connection) -> dt.date | None:
         """
     )
     values = {"films": SAMPLED_FILMS, "fewest": FEWEST_FILMS, "highest": HIGHEST_SCALE_RATIO}
-    found: dt.date | None = connection.execute(query, values).scalar()
-    return found
+    day: dt.date | None = connection.execute(query, values).scalar()
+    return day

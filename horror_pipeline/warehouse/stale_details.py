@@ -1,7 +1,4 @@
-"""Which films' details are to be read now, and why: what keeps the number of requests small and the catalogue whole.
-
-What belongs here: that decision, in SQL over what is stored. What does not: reading them.
-"""
+"""Which films' details are to be read now, and why. It keeps requests few and the catalogue complete."""
 
 from __future__ import annotations
 
@@ -11,37 +8,36 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from horror_pipeline.warehouse.raw import HAS_ID, ROWS, collected_change_days
+from horror_pipeline.domain import CHANGES_REACH_DAYS
+from horror_pipeline.warehouse.raw import collected_change_days
 
-LONGEST_GAP_DAYS = 14
-"""Closed days without collected changes after which a film is read again regardless: TMDB tells no further back."""
+LONGEST_GAP_DAYS = CHANGES_REACH_DAYS
+"""Closed days without collected changes after which a film is read again in any case."""
 
 NEAR_RELEASE_DAYS = 14
 GONE_ASKED_AGAIN_DAYS = 7
 
 EARLIEST_SHARE, LATEST_SHARE = 1 / 3, 2 / 3
-"""Of the retention, when a document is old enough to be read again. In between each film has its own time, fixed by its
-id: those of a first collection, read on one day, do not all come due on one day again."""
+"""Shares of the retention between which a document becomes old enough to be read again. Each film has its own time
+between the two, decided by its id, so that films first read on the same day do not all come due on the same day."""
 
 PLACES = 97
-"""Times a film may have between the two: prime, for ids are handed out in order."""
+"""Number of different times between the two; a prime, because ids are given in sequence."""
 
 
 @dataclass(frozen=True)
 class Due:
-    """A film whose details are to be read, under which release year, and why."""
+    """A film whose details are to be read, its release year, and the reason."""
 
     release_year: int
     tmdb_id: int
     reason: str
 
 
-_DUE = f"""
+_DUE = text("""
 WITH listed AS (
-    SELECT page.release_year, (listed_row ->> 'id')::bigint AS tmdb_id, max(page.fetched_at) AS listed_at
-    FROM raw.discover_pages AS page, {ROWS.format(table="page")}
-    WHERE page.release_year = ANY(:years) AND {HAS_ID}
-    GROUP BY 1, 2
+    SELECT release_year, tmdb_id, max(fetched_at) AS listed_at FROM raw.listed_movies
+    WHERE release_year = ANY(:years) GROUP BY 1, 2
 ),
 known AS (
     SELECT release_year, tmdb_id, fetched_at, gone_at, cardinality(missing_parts) > 0 AS is_incomplete,
@@ -49,10 +45,8 @@ known AS (
     FROM raw.movie_details WHERE release_year = ANY(:years)
 ),
 changed AS (
-    SELECT (listed_row ->> 'id')::bigint AS tmdb_id, max(page.change_date) AS change_date
-    FROM raw.movie_changes AS page, {ROWS.format(table="page")}
-    WHERE page.change_date >= (SELECT min(read_date) FROM known) AND {HAS_ID}
-    GROUP BY 1
+    SELECT tmdb_id, max(change_date) AS change_date FROM raw.changed_movies
+    WHERE change_date >= (SELECT min(read_date) FROM known) GROUP BY 1
 ),
 reasons AS (
     SELECT release_year, tmdb_id, 'new' AS reason FROM listed
@@ -71,13 +65,13 @@ reasons AS (
 )
 SELECT DISTINCT ON (tmdb_id) release_year, tmdb_id, reason FROM reasons WHERE reason IS NOT NULL
 ORDER BY tmdb_id, release_year DESC
-"""  # noqa: S608  # made of constants
+""")
 
 
 def due_details(
     connection: Connection, release_years: Sequence[int], now: dt.datetime, *, retention_days: int
 ) -> list[Due]:
-    """Which films' details are to be read now; each film once.
+    """Return the films whose details are to be read now, each once.
 
     A film is due when it is `new`, `changed` on or after the day it was last read, `incomplete` or `near release` and
     not read today, `old` (its own time between a third and two thirds of the retention), or last read before a `gap`
@@ -92,8 +86,8 @@ def due_details(
     today = now.astimezone(dt.UTC).date()
     near = dt.timedelta(days=NEAR_RELEASE_DAYS)
     retention = dt.timedelta(days=retention_days)
-    found = connection.execute(
-        text(_DUE),
+    rows = connection.execute(
+        _DUE,
         {
             "years": list(release_years),
             "today": today,
@@ -106,11 +100,11 @@ def due_details(
             "gap_until": gap_reaches(collected_change_days(connection), today) or dt.date.min,
         },
     )
-    return [Due(*row) for row in found]
+    return [Due(*row) for row in rows]
 
 
 def gap_reaches(collected: set[dt.date], today: dt.date) -> dt.date | None:
-    """The newest day such that a film last read on it has missed too many days of changes.
+    """Return the newest day such that a film last read on it has missed too many days of changes.
 
     Args:
         collected: closed days whose changes are stored.

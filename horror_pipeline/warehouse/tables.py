@@ -1,14 +1,14 @@
-"""One declaration per table: the source of the migrations, of the assets' column schemas and of their checks.
+"""One declaration per table: the source of the first migration, of the assets' column schemas and of their checks.
 
-What belongs here: columns, types, keys, comments (what a column means, its unit, when it is NULL) and value ranges.
-What does not: SQL that reads or writes, and anything of Dagster.
-
-Unknown is NULL, never 0 or ''. Units stand in suffixes (`_minutes`, `_usd`), booleans start with `is_`,
-dates end in `_date`, instants (UTC, timestamptz) in `_at`. A column's `info={"range": (low, high)}` states what a value
-can be (None: open on that side) and becomes an asset check.
+A declaration states columns, types, keys, value ranges, and in comments what a column means, its unit, and when it is
+NULL. Unknown is NULL, never 0 or ''. Units are suffixes (`_minutes`, `_usd`), booleans start with `is_`, dates end in
+`_date`, instants (UTC, timestamptz) in `_at`. A column's `info={"range": (low, high)}` states which values are possible
+(None: no limit on that side) and becomes an asset check.
 """
 
 from __future__ import annotations
+
+import datetime as dt
 
 from sqlalchemy import (
     BigInteger,
@@ -32,18 +32,34 @@ metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
 )
 
-VOTE_RANGE = (0, 10)
+
+def _movie_id(comment: str = "TMDB's movie id.") -> Column[int]:
+    return Column("tmdb_id", BigInteger, primary_key=True, autoincrement=False, comment=comment)
 
 
-def _instant(name: str, comment: str, *, nullable: bool = False) -> Column[object]:
+def _instant(name: str, comment: str, *, nullable: bool = False) -> Column[dt.datetime]:
     return Column(name, DateTime(timezone=True), nullable=nullable, comment=comment)
+
+
+def _text(name: str, comment: str) -> Column[str]:
+    return Column(name, Text, nullable=False, comment=comment)
+
+
+def _number(
+    name: str, comment: str, low: float | None = None, high: float | None = None, *, nullable: bool = True
+) -> Column[float]:
+    return Column(name, Double, nullable=nullable, info={"range": (low, high)}, comment=comment)
+
+
+def _flag(name: str, comment: str, *, nullable: bool = True) -> Column[bool]:
+    return Column(name, Boolean, nullable=nullable, comment=comment)
 
 
 data_source = Table(
     "data_source",
     metadata,
     Column("is_demo", Boolean, primary_key=True, comment="True: every row came from the made-up TMDB."),
-    Column("api_url", Text, nullable=False, comment="Base URL first collected from."),
+    _text("api_url", "Base URL first collected from."),
     _instant("first_used_at", "When this database was first filled."),
     Column(
         "gap_min_votes",
@@ -55,7 +71,7 @@ data_source = Table(
     comment="Where this database's data comes from: one row. Demo and TMDB data never mix.",
 )
 
-# -- raw: as TMDB said it ----------------------------------------------------------------------------------------------
+# -- raw: as received from TMDB ----------------------------------------------------------------------------------------
 
 discover_pages = Table(
     "discover_pages",
@@ -75,7 +91,7 @@ discover_pages = Table(
 movie_details = Table(
     "movie_details",
     metadata,
-    Column("tmdb_id", BigInteger, primary_key=True, autoincrement=False, comment="TMDB's movie id."),
+    _movie_id(),
     Column(
         "release_year",
         SmallInteger,
@@ -84,17 +100,8 @@ movie_details = Table(
         comment="Partition: the year it was last listed under.",
     ),
     Column("payload", JSONB, comment="The details document as received; NULL: gone before it was ever read."),
-    Column(
-        "payload_hash",
-        Text,
-        comment="Digest of the document without popularity and votes: tells changed from unchanged.",
-    ),
-    Column(
-        "missing_parts",
-        ARRAY(Text),
-        nullable=False,
-        comment="Appended sub-objects never yet received; asked for again.",
-    ),
+    Column("payload_hash", Text, comment="Digest of the document without popularity and votes, to find changes."),
+    Column("missing_parts", ARRAY(Text), nullable=False, comment="Appended parts never received yet; asked for again."),
     _instant("fetched_at", "When the document was last read from TMDB (or found gone)."),
     _instant("changed_at", "When the document last differed from the one before."),
     _instant("gone_at", "When TMDB first answered that the film no longer exists; NULL: it exists.", nullable=True),
@@ -119,7 +126,7 @@ rejected_records = Table(
     Column("source_table", Text, primary_key=True, comment="Table the record was read from, like `raw.movie_details`."),
     Column("record_key", Text, primary_key=True, comment="The record's id there, or a digest where it has none."),
     Column("release_year", SmallInteger, comment="Partition it was met in; NULL where there is none."),
-    Column("reason", Text, nullable=False, comment="Why it could not become a typed row."),
+    _text("reason", "Why it could not become a typed row."),
     Column("payload", JSONB, nullable=False, comment="The record as received."),
     _instant("rejected_at", "When it was last rejected."),
     schema="raw",
@@ -131,9 +138,9 @@ rejected_records = Table(
 movies = Table(
     "movies",
     metadata,
-    Column("tmdb_id", BigInteger, primary_key=True, autoincrement=False, comment="TMDB's movie id."),
+    _movie_id(),
     Column("imdb_id", Text, comment="IMDb id, like tt0084787."),
-    Column("title", Text, nullable=False, comment="Title in English where TMDB has one."),
+    _text("title", "Title in English where TMDB has one."),
     Column("original_title", Text, comment="Title in the original language."),
     Column("original_language", Text, comment="ISO 639-1 code."),
     Column("overview", Text, comment="Plot summary."),
@@ -150,12 +157,10 @@ movies = Table(
     Column("keywords", ARRAY(Text), comment="TMDB's keywords; NULL: never received."),
     Column("directors", ARRAY(Text), comment="Directors; NULL: never received."),
     Column("cast_names", ARRAY(Text), comment="Leading cast in billing order; NULL: never received."),
-    Column("popularity", Double, info={"range": (0, None)}, comment="TMDB's popularity when last observed."),
-    Column(
-        "vote_average", Double, info={"range": VOTE_RANGE}, comment="Mean of TMDB's votes, 0 to 10; NULL: no votes."
-    ),
+    _number("popularity", "TMDB's popularity when last observed.", 0),
+    _number("vote_average", "Mean of TMDB's votes, 0 to 10; NULL: no votes.", 0, 10),
     Column("vote_count", Integer, info={"range": (0, None)}, comment="Votes when last observed."),
-    Column("is_adult", Boolean, nullable=False, comment="TMDB's adult flag."),
+    _flag("is_adult", "TMDB's adult flag.", nullable=False),
     Column("poster_path", Text, comment="Path of the poster at TMDB's image server."),
     Column("backdrop_path", Text, comment="Path of the backdrop at TMDB's image server."),
     _instant("first_seen_at", "When the film first entered this table."),
@@ -177,26 +182,19 @@ movies = Table(
 movie_snapshots = Table(
     "movie_snapshots",
     metadata,
-    Column("tmdb_id", BigInteger, primary_key=True, autoincrement=False, comment="TMDB's movie id."),
+    _movie_id(),
     Column("snapshot_date", Date, primary_key=True, comment="The UTC day the values stand for."),
-    Column("popularity", Double, nullable=False, info={"range": (0, None)}, comment="TMDB's popularity that day."),
-    Column(
+    _number("popularity", "TMDB's popularity that day.", 0, nullable=False),
+    _number(
         "popularity_percentile",
-        Double,
+        "Share of that day's films with a popularity at most this one's, 0 to 1.",
+        0,
+        1,
         nullable=False,
-        info={"range": (0, 1)},
-        comment="Share of that day's films with a popularity at most this one's, 0 to 1.",
     ),
-    Column(
-        "vote_count",
-        Integer,
-        info={"range": (0, None)},
-        comment="Votes in that day's listing; NULL: not listed that day.",
-    ),
-    Column(
-        "vote_average", Double, info={"range": VOTE_RANGE}, comment="Mean vote in that day's listing; NULL likewise."
-    ),
-    Column("source", Text, nullable=False, comment="Where popularity came from: `export` or `listing`."),
+    Column("vote_count", Integer, info={"range": (0, None)}, comment="Votes in that day's listing; NULL: not listed."),
+    _number("vote_average", "Mean vote in that day's listing; NULL likewise.", 0, 10),
+    _text("source", "Where popularity came from: `export` or `listing`."),
     Column("export_date", Date, comment="Date of the id export; NULL for `listing`."),
     Index(None, "snapshot_date"),
     comment="One row per film and day; range-partitioned by month of snapshot_date.",
@@ -205,92 +203,49 @@ movie_snapshots = Table(
 
 # -- features: as of a moment, nothing from its future -----------------------------------------------------------------
 
+_GENRES = (
+    *("Action", "Adventure", "Animation", "Comedy", "Crime", "Documentary", "Drama", "Family", "Fantasy", "History"),
+    *("Music", "Mystery", "Romance", "Science Fiction", "Thriller", "TV Movie", "War", "Western"),
+)
+
 movie_features = Table(
     "movie_features",
     metadata,
-    Column("tmdb_id", BigInteger, primary_key=True, autoincrement=False, comment="TMDB's movie id; never a feature."),
+    _movie_id("TMDB's movie id; never a feature."),
     _instant("as_of", "The moment the features describe."),
     Column("release_date", Date, comment="Primary release; NULL: not announced."),
-    Column("stage", Text, nullable=False, comment="`before_release` or `after_release`, as of as_of."),
-    Column("runtime_minutes", Double, info={"range": (1, 1000)}, comment="Length in minutes; NULL: unknown."),
-    Column("release_year", Double, comment="Year of the primary release."),
-    Column("release_month", Double, info={"range": (1, 12)}, comment="Month of the primary release, 1 to 12."),
-    Column("release_decade", Double, comment="First year of the release's decade."),
-    Column("release_weekday", Double, info={"range": (0, 6)}, comment="Weekday of the release, Monday 0 to Sunday 6."),
-    Column("season_sin", Double, info={"range": (-1, 1)}, comment="Sine of the release's place in the year."),
-    Column("season_cos", Double, info={"range": (-1, 1)}, comment="Cosine of the release's place in the year."),
-    Column(
-        "days_since_release", Double, info={"range": (0, None)}, comment="Days from release to as_of; 0: not out yet."
-    ),
-    Column("genre_count", Double, info={"range": (0, None)}, comment="Number of genres, Horror included."),
-    Column("title_length", Double, info={"range": (0, None)}, comment="Characters of the title."),
-    Column("title_words", Double, info={"range": (0, None)}, comment="Words of the title."),
-    Column(
-        "director_earlier_films",
-        Double,
-        info={"range": (0, None)},
-        comment="Horror films its busiest director released strictly earlier.",
-    ),
-    Column(
-        "director_years_since_last",
-        Double,
-        info={"range": (0, None)},
-        comment="Years since its directors' last earlier film; NULL: none known.",
-    ),
-    Column(
-        "collection_earlier_films",
-        Double,
-        info={"range": (0, None)},
-        comment="Films of its collection released strictly earlier.",
-    ),
-    Column(
-        "collection_years_since_last",
-        Double,
-        info={"range": (0, None)},
-        comment="Years since its collection's last earlier film; NULL: none known.",
-    ),
-    Column("is_october", Boolean, comment="Released in October."),
-    Column("is_summer", Boolean, comment="Released in June, July or August."),
-    Column("is_holiday_season", Boolean, comment="Released in November or December."),
-    Column("is_new_years_day", Boolean, comment="Released on 1 January, which is also how an unknown day is written."),
-    Column("is_english", Boolean, comment="The original language is English."),
-    Column("is_title_translated", Boolean, comment="The title differs from the original title."),
-    Column("has_title_digit", Boolean, comment="The title holds a digit."),
-    Column("has_subtitle", Boolean, comment="The title has a part after a colon or dash."),
-    Column("is_sequel_title", Boolean, comment="The title looks like a sequel's: Part, Chapter, a number at its end."),
-    Column("is_action", Boolean, comment="Its genres include Action."),
-    Column("is_adventure", Boolean, comment="Its genres include Adventure."),
-    Column("is_animation", Boolean, comment="Its genres include Animation."),
-    Column("is_comedy", Boolean, comment="Its genres include Comedy."),
-    Column("is_crime", Boolean, comment="Its genres include Crime."),
-    Column("is_documentary", Boolean, comment="Its genres include Documentary."),
-    Column("is_drama", Boolean, comment="Its genres include Drama."),
-    Column("is_family", Boolean, comment="Its genres include Family."),
-    Column("is_fantasy", Boolean, comment="Its genres include Fantasy."),
-    Column("is_history", Boolean, comment="Its genres include History."),
-    Column("is_music", Boolean, comment="Its genres include Music."),
-    Column("is_mystery", Boolean, comment="Its genres include Mystery."),
-    Column("is_romance", Boolean, comment="Its genres include Romance."),
-    Column("is_science_fiction", Boolean, comment="Its genres include Science Fiction."),
-    Column("is_thriller", Boolean, comment="Its genres include Thriller."),
-    Column("is_tv_movie", Boolean, comment="Its genres include TV Movie."),
-    Column("is_war", Boolean, comment="Its genres include War."),
-    Column("is_western", Boolean, comment="Its genres include Western."),
+    _text("stage", "`before_release` or `after_release`, as of as_of."),
+    _number("runtime_minutes", "Length in minutes; NULL: unknown.", 1, 1_000),
+    _number("release_year", "Year of the primary release."),
+    _number("release_month", "Month of the primary release, 1 to 12.", 1, 12),
+    _number("release_decade", "First year of the release's decade."),
+    _number("release_weekday", "Weekday of the release, Monday 0 to Sunday 6.", 0, 6),
+    _number("season_sin", "Sine of the release's place in the year.", -1, 1),
+    _number("season_cos", "Cosine of the release's place in the year.", -1, 1),
+    _number("days_since_release", "Days from release to as_of; 0: not out yet.", 0),
+    _number("genre_count", "Number of genres, Horror included.", 0),
+    _number("title_length", "Characters of the title.", 0),
+    _number("title_words", "Words of the title.", 0),
+    _number("director_earlier_films", "Horror films its busiest director released strictly earlier.", 0),
+    _number("director_years_since_last", "Years since its directors' last earlier film; NULL: none known.", 0),
+    _number("collection_earlier_films", "Films of its collection released strictly earlier.", 0),
+    _number("collection_years_since_last", "Years since its collection's last earlier film; NULL: none known.", 0),
+    _flag("is_october", "Released in October."),
+    _flag("is_summer", "Released in June, July or August."),
+    _flag("is_holiday_season", "Released in November or December."),
+    _flag("is_new_years_day", "Released on 1 January, which is also how an unknown day is written."),
+    _flag("is_english", "The original language is English."),
+    _flag("is_title_translated", "The title differs from the original title."),
+    _flag("has_title_digit", "The title holds a digit."),
+    _flag("has_subtitle", "The title has a part after a colon or dash."),
+    _flag("is_sequel_title", "The title looks like a sequel's: Part, Chapter, a number at its end."),
+    *(_flag(f"is_{genre.lower().replace(' ', '_')}", f"Its genres include {genre}.") for genre in _GENRES),
     Column("original_language", Text, comment="ISO 639-1 code."),
-    Column("vote_count", Double, info={"range": (0, None)}, comment="Votes as of as_of; after release only."),
-    Column(
-        "log_vote_count",
-        Double,
-        info={"range": (0, None)},
-        comment="Natural logarithm of 1 + votes; after release only.",
-    ),
-    Column(
-        "log_vote_rate",
-        Double,
-        comment="Natural logarithm of (1 + votes) per day of age, 60 days added; after release only.",
-    ),
-    Column("popularity", Double, info={"range": (0, None)}, comment="Target, not a feature: popularity as of as_of."),
-    Column("vote_average", Double, info={"range": VOTE_RANGE}, comment="Target, not a feature: mean vote as of as_of."),
+    _number("vote_count", "Votes as of as_of; after release only.", 0),
+    _number("log_vote_count", "Natural logarithm of 1 + votes; after release only.", 0),
+    _number("log_vote_rate", "Natural logarithm of (1 + votes) per day of age, 60 days added; after release only."),
+    _number("popularity", "Target, not a feature: popularity as of as_of.", 0),
+    _number("vote_average", "Target, not a feature: mean vote as of as_of.", 0, 10),
     comment="One row per film: what a model may know of it as of a moment, and what it is to predict.",
 )
 
@@ -298,7 +253,7 @@ training_state = Table(
     "training_state",
     metadata,
     Column("step", Text, primary_key=True, comment="A step of learning: `features`, a model, `predictions`."),
-    Column("fingerprint", Text, nullable=False, comment="What of the catalogue the step has seen, in short."),
+    _text("fingerprint", "Digest of the part of the catalogue that the step has used."),
     _instant("completed_at", "When the step last ended."),
     comment="How far learning has come: equal fingerprints mean there is nothing new to learn from.",
 )
@@ -308,49 +263,39 @@ training_state = Table(
 model_versions = Table(
     "model_versions",
     metadata,
-    Column(
-        "model_version",
-        Text,
-        primary_key=True,
-        comment="Digest of name, algorithm, data and seed: same input, same id.",
-    ),
-    Column("model_name", Text, nullable=False, comment="Asset it belongs to, like `popularity_after_release`."),
-    Column("algorithm", Text, nullable=False, comment="Which candidate it is, like `blend`."),
+    Column("model_version", Text, primary_key=True, comment="Digest of name, algorithm, data and seed."),
+    _text("model_name", "Asset it belongs to, like `popularity_after_release`."),
+    _text("algorithm", "Which candidate it is, like `blend`."),
     _instant("trained_at", "When it was first fitted."),
     Column("training_rows", Integer, nullable=False, info={"range": (1, None)}, comment="Films it was fitted on."),
-    Column("data_fingerprint", Text, nullable=False, comment="Digest of the training rows."),
+    _text("data_fingerprint", "Digest of the training rows."),
     Column("metrics", JSONB, nullable=False, comment="Its metrics per split on later films."),
-    Column(
-        "baseline_metrics",
-        JSONB,
-        nullable=False,
-        comment="The constant's and the linear regression's on the same films.",
-    ),
+    Column("baseline_metrics", JSONB, nullable=False, comment="The baselines' metrics on the same films."),
     Column("importance", JSONB, comment="Permutation importance by feature, on later films."),
-    Column("library_versions", JSONB, nullable=False, comment="Versions the artefact was written with."),
-    Column("is_champion", Boolean, nullable=False, comment="True for the one version that predicts."),
-    Column("artifact", LargeBinary, comment="The fitted pipeline, by skops; NULL once it predicts no more."),
+    Column("library_versions", JSONB, nullable=False, comment="Versions the artifact was written with."),
+    _flag("is_champion", "True for the one version that predicts.", nullable=False),
+    Column("artifact", LargeBinary, comment="The fitted pipeline, by skops; NULL for a version that is retired."),
     Index("uq_model_versions_champion", "model_name", unique=True, postgresql_where="is_champion"),
     Index(None, "model_name", "trained_at"),
     comment="Every version that was champion: how good it was, beside the baselines.",
 )
 
-# -- predictions: with intervals, later held against what happened -----------------------------------------------------
+# -- predictions: with intervals, later compared with outcomes ---------------------------------------------------------
 
 model_predictions = Table(
     "model_predictions",
     metadata,
     Column("predicted_at", DateTime(timezone=True), primary_key=True, comment="The batch: when it was predicted."),
-    Column("tmdb_id", BigInteger, primary_key=True, autoincrement=False, comment="TMDB's movie id."),
-    Column("stage", Text, nullable=False, comment="`before_release` or `after_release`."),
-    Column("predicted_popularity", Double, info={"range": (0, None)}, comment="Expected popularity."),
-    Column("popularity_lower", Double, info={"range": (0, None)}, comment="Lower end of its 80 % interval."),
-    Column("popularity_upper", Double, info={"range": (0, None)}, comment="Upper end of its 80 % interval."),
-    Column("predicted_vote_average", Double, info={"range": VOTE_RANGE}, comment="Expected mean vote."),
-    Column("vote_average_lower", Double, info={"range": VOTE_RANGE}, comment="Lower end of its 80 % interval."),
-    Column("vote_average_upper", Double, info={"range": VOTE_RANGE}, comment="Upper end of its 80 % interval."),
-    Column("actual_popularity", Double, comment="Popularity as it stood at predicted_at."),
-    Column("actual_vote_average", Double, comment="Mean vote as it stood at predicted_at."),
+    _movie_id(),
+    _text("stage", "`before_release` or `after_release`."),
+    _number("predicted_popularity", "Expected popularity.", 0),
+    _number("popularity_lower", "Lower end of its 80 % interval.", 0),
+    _number("popularity_upper", "Upper end of its 80 % interval.", 0),
+    _number("predicted_vote_average", "Expected mean vote.", 0, 10),
+    _number("vote_average_lower", "Lower end of its 80 % interval.", 0, 10),
+    _number("vote_average_upper", "Upper end of its 80 % interval.", 0, 10),
+    _number("actual_popularity", "Popularity as it stood at predicted_at."),
+    _number("actual_vote_average", "Mean vote as it stood at predicted_at."),
     Column("actual_vote_count", Integer, comment="Votes as they stood at predicted_at."),
     Column("popularity_model_version", Text, comment="Version that predicted popularity."),
     Column("vote_average_model_version", Text, comment="Version that predicted the mean vote."),
@@ -362,59 +307,87 @@ prediction_outcomes = Table(
     "prediction_outcomes",
     metadata,
     Column("predicted_at", DateTime(timezone=True), primary_key=True, comment="The batch that predicted."),
-    Column("tmdb_id", BigInteger, primary_key=True, autoincrement=False, comment="TMDB's movie id."),
-    Column("outcome_date", Date, primary_key=True, comment="Partition: the day of the snapshot it is held against."),
-    Column("horizon", Text, nullable=False, comment="`1d`, `7d`, `30d` or `release`."),
-    Column("stage", Text, nullable=False, comment="Stage of the prediction."),
-    Column("predicted_popularity", Double, comment="What was predicted."),
-    Column("popularity_lower", Double, comment="Its interval's lower end."),
-    Column("popularity_upper", Double, comment="Its interval's upper end."),
-    Column("outcome_popularity", Double, comment="What the snapshot says."),
-    Column("popularity_error", Double, comment="outcome_popularity − predicted_popularity."),
-    Column("is_popularity_in_interval", Boolean, comment="Whether the interval held."),
-    Column("predicted_vote_average", Double, comment="What was predicted."),
-    Column("vote_average_lower", Double, comment="Its interval's lower end."),
-    Column("vote_average_upper", Double, comment="Its interval's upper end."),
-    Column("outcome_vote_average", Double, comment="What the snapshot says; NULL: not listed that day."),
+    _movie_id(),
+    Column("outcome_date", Date, primary_key=True, comment="Partition: the day of the snapshot it is compared with."),
+    _text("horizon", "`1d`, `7d`, `30d` or `release`."),
+    _text("stage", "Stage of the prediction."),
+    _number("predicted_popularity", "The prediction."),
+    _number("popularity_lower", "Lower end of its interval."),
+    _number("popularity_upper", "Upper end of its interval."),
+    _number("outcome_popularity", "Popularity in the snapshot."),
+    _number("popularity_error", "outcome_popularity − predicted_popularity."),
+    _flag("is_popularity_in_interval", "Whether the outcome is within the interval."),
+    _number("predicted_vote_average", "The prediction."),
+    _number("vote_average_lower", "Lower end of its interval."),
+    _number("vote_average_upper", "Upper end of its interval."),
+    _number("outcome_vote_average", "Mean vote in the snapshot; NULL: not listed that day."),
     Column("outcome_vote_count", Integer, comment="Votes in the snapshot; NULL likewise."),
-    Column("vote_average_error", Double, comment="outcome_vote_average − predicted_vote_average."),
-    Column("is_vote_average_in_interval", Boolean, comment="Whether the interval held."),
+    _number("vote_average_error", "outcome_vote_average − predicted_vote_average."),
+    _flag("is_vote_average_in_interval", "Whether the outcome is within the interval."),
     Column("popularity_model_version", Text, comment="Version that predicted popularity."),
     Column("vote_average_model_version", Text, comment="Version that predicted the mean vote."),
     Index(None, "outcome_date"),
-    comment="Earlier predictions held against a later day's snapshot.",
+    comment="Earlier predictions compared with a later day's snapshot.",
 )
 
 rating_class = Table(
     "rating_class",
     metadata,
-    Column("tmdb_id", BigInteger, primary_key=True, autoincrement=False, comment="TMDB's movie id."),
+    _movie_id(),
     _instant("predicted_at", "When it was classified."),
-    Column(
-        "is_high_rated",
-        Boolean,
-        comment="Whether its mean vote reaches the training films' median; NULL: too few votes.",
-    ),
-    Column("predicted_is_high_rated", Boolean, nullable=False, comment="What the classifier says."),
-    Column(
-        "high_rated_probability", Double, nullable=False, info={"range": (0, 1)}, comment="Its probability of high."
-    ),
-    Column("model_version", Text, nullable=False, comment="Version that classified."),
+    _flag("is_high_rated", "Whether its mean vote reaches the training films' median; NULL: too few votes."),
+    _flag("predicted_is_high_rated", "The classifier's answer.", nullable=False),
+    _number("high_rated_probability", "Its probability of high.", 0, 1, nullable=False),
+    _text("model_version", "Version that classified."),
     comment="High or low rating, as classified from what is known before release.",
 )
 
 movie_clusters = Table(
     "movie_clusters",
     metadata,
-    Column("tmdb_id", BigInteger, primary_key=True, autoincrement=False, comment="TMDB's movie id."),
+    _movie_id(),
     _instant("clustered_at", "When it was grouped."),
     Column("cluster", SmallInteger, nullable=False, comment="Number of the group, by falling size from 0."),
-    Column("cluster_name", Text, nullable=False, comment="What stands out in the group, in words."),
-    Column("distance", Double, nullable=False, info={"range": (0, None)}, comment="Distance from the group's centre."),
+    _text("cluster_name", "What stands out in the group, in words."),
+    _number("distance", "Distance from the group's center.", 0, nullable=False),
     comment="Groups of similar films.",
 )
 
-LATEST_PREDICTIONS_VIEW = "latest_predictions"
+# -- forecasts: from the daily history, later compared with it ---------------------------------------------------------
+
+popularity_forecasts = Table(
+    "popularity_forecasts",
+    metadata,
+    Column("made_on", Date, primary_key=True, comment="Partition: the UTC day whose snapshot is the newest one used."),
+    _movie_id(),
+    Column("horizon_days", SmallInteger, primary_key=True, autoincrement=False, comment="Days from made_on to target."),
+    Column("target_date", Date, nullable=False, comment="The day that is forecast: made_on + horizon_days."),
+    _number("origin_popularity", "Popularity on made_on, which is also the forecast of no change.", 0, nullable=False),
+    _number("forecast_popularity", "Popularity forecast for target_date.", 0, nullable=False),
+    _number("popularity_lower", "Lower end of its 80 % interval.", 0, nullable=False),
+    _number("popularity_upper", "Upper end of its 80 % interval.", 0, nullable=False),
+    _flag("is_backtest", "Made afterward for a past day, with nothing later than that day.", nullable=False),
+    _text("model_version", "Version that forecast."),
+    comment="Popularity of every film some days ahead; range-partitioned by month of made_on.",
+    postgresql_partition_by="RANGE (made_on)",
+)
+
+forecast_scores = Table(
+    "forecast_scores",
+    metadata,
+    Column("made_on", Date, primary_key=True, comment="The day the forecasts were made on."),
+    Column("horizon_days", SmallInteger, primary_key=True, autoincrement=False, comment="Days from made_on to target."),
+    Column("target_date", Date, nullable=False, comment="The day of the snapshot they are compared with."),
+    _flag("is_backtest", "Whether the forecasts were made afterward.", nullable=False),
+    Column("films", Integer, nullable=False, info={"range": (1, None)}, comment="Films at popularity 1 or more."),
+    _number("total_error", "Sum of the absolute errors of the forecasts.", 0, nullable=False),
+    _number("total_error_no_change", "Sum of the absolute errors of no change.", 0, nullable=False),
+    Column("films_in_interval", Integer, nullable=False, comment="Films whose outcome is within the interval."),
+    comment="How one day's forecasts at one horizon compare with the outcomes; summed up in `forecast_accuracy`.",
+)
+
+BY_MONTH = {movie_snapshots: "snapshot_date", popularity_forecasts: "made_on"}
+"""The tables that are partitioned by month, and the date column that decides the month."""
 
 TABLES: dict[str, Table] = dict(metadata.tables)
 """Every table by its qualified name, which is also its asset's key: `movies`, `raw.movie_details`."""

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-import logging
+import datetime as dt
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy import Engine, Table, inspect, text
 
-from horror_pipeline.errors import SchemaError
-from horror_pipeline.warehouse import schema, tables
-from horror_pipeline.warehouse.engine import connect
+from horror_pipeline.warehouse import partitions, schema, tables, views
 
 
 def test_the_migrations_create_what_the_tables_declare(engine: Engine) -> None:
@@ -27,13 +24,6 @@ def test_every_column_is_explained_in_the_database_too(engine: Engine) -> None:
         assert found == {column.name: column.comment for column in table.columns}
 
 
-def test_upgrading_twice_changes_nothing(engine: Engine) -> None:
-    before = schema.schema_revision(engine)
-    schema.upgrade(engine)
-    assert schema.schema_revision(engine) == before
-    schema.require_current_schema(engine)
-
-
 def test_the_schema_can_be_taken_back_and_made_again(engine: Engine) -> None:
     with engine.begin() as connection:
         command.downgrade(schema._alembic(connection), "base")
@@ -42,57 +32,34 @@ def test_the_schema_can_be_taken_back_and_made_again(engine: Engine) -> None:
     schema.require_current_schema(engine)
 
 
-@pytest.mark.parametrize(
-    ("statement", "advice"),
-    [
-        (f"DROP TABLE {schema.VERSION_TABLE}", "the database is empty; run: horror db upgrade"),
-        (f"DELETE FROM {schema.VERSION_TABLE}", "the database is empty; run: horror db upgrade"),
-        (f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'", "install that version of horror-pipeline"),
-    ],
-)
-def test_a_database_of_another_version_is_refused_with_the_remedy(engine: Engine, statement: str, advice: str) -> None:
+def test_the_views_are_those_declared(engine: Engine) -> None:
     with engine.begin() as connection:
-        connection.execute(text(statement))
-    with pytest.raises(SchemaError) as refused:
-        schema.require_current_schema(engine)
-    assert advice in str(refused.value)
-    assert "\n" not in str(refused.value)
+        schemas = "WHERE schemaname IN ('public', 'raw')"
+        stored = connection.execute(text(f"SELECT schemaname, viewname, definition FROM pg_views {schemas}")).all()
+        for schema_name, name, definition in stored:
+            qualified = name if schema_name == "public" else f"{schema_name}.{name}"
+            connection.execute(text(f"CREATE TEMPORARY VIEW declared AS {views.VIEWS[qualified]}"))
+            assert connection.execute(text("SELECT pg_get_viewdef('declared'::regclass)")).scalar() == definition
+            connection.execute(text("DROP VIEW declared"))
+    assert len(stored) == len(views.VIEWS)
 
 
-def test_a_newer_database_is_not_downgraded(engine: Engine) -> None:
+@pytest.mark.parametrize("table", tables.BY_MONTH)
+def test_a_month_has_what_its_table_declares(engine: Engine, table: Table) -> None:
     with engine.begin() as connection:
-        connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
-    with pytest.raises(SchemaError):
-        schema.upgrade(engine)
-    assert schema.schema_revision(engine) == "9999"
+        [month] = partitions.ensure_months(connection, table, [dt.date(2026, 11, 20)])
+        bounds = "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = :name"
+        assert connection.execute(text(bounds), {"name": month}).scalar() == (
+            "FOR VALUES FROM ('2026-11-01') TO ('2026-12-01')"
+        )
+        inspector = inspect(connection)
+        stored = {column["name"]: (column["nullable"], column["comment"]) for column in inspector.get_columns(month)}
+        assert stored == {column.name: (column.nullable, column.comment) for column in table.columns}
+        assert inspector.get_pk_constraint(month)["constrained_columns"] == [key.name for key in table.primary_key]
+        indexed = {tuple(index["column_names"]) for index in inspector.get_indexes(month)}
+        assert indexed == {tuple(column.name for column in index.columns) for index in table.indexes}
 
 
-def test_the_reader_sees_public_tables_and_nothing_else(engine: Engine) -> None:
-    with engine.begin() as connection:
-        connection.execute(text(f"SET ROLE {schema.READER}"))
-        connection.execute(text("SELECT * FROM movies, latest_predictions"))
-        for forbidden in ("SELECT * FROM raw.movie_details", "DELETE FROM movies", "CREATE TABLE mine (i int)"):
-            with pytest.raises(ProgrammingError, match="permission denied"), connection.begin_nested():
-                connection.execute(text(forbidden))
-
-
-def test_the_reader_sees_tables_made_later(engine: Engine) -> None:
-    with engine.begin() as connection:
-        connection.execute(text("CREATE TABLE later (i int)"))
-        connection.execute(text(f"SET ROLE {schema.READER}"))
-        assert connection.execute(text("SELECT count(*) FROM later")).scalar() == 0
-
-
-def test_a_login_that_may_not_create_roles_still_upgrades_and_is_told(
-    engine: Engine, caplog: pytest.LogCaptureFixture
-) -> None:
-    admin = engine.execution_options(isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text("CREATE ROLE plain LOGIN"))
-        connection.execute(text("CREATE DATABASE of_plain OWNER plain"))
-    plain = connect(engine.url.set(username="plain", database="of_plain"))
-    with caplog.at_level(logging.WARNING):
-        schema.upgrade(plain)
-    schema.require_current_schema(plain)
-    plain.dispose()
-    assert "horror db upgrade" in caplog.text
+def test_the_first_migration_is_frozen_before_there_is_a_second() -> None:
+    first, *later = sorted((schema.MIGRATIONS / "versions").glob("0*.py"))
+    assert not later or "metadata" not in first.read_text()

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from sqlalchemy import URL, Engine, text
 
 from horror_pipeline.cli.doctor.diagnosis import Finding, State, whatever_happens
+from horror_pipeline.domain import READER_ROLE
 from horror_pipeline.errors import SchemaError, WarehouseError
 from horror_pipeline.runtime import postgres
 from horror_pipeline.runtime.environment import uses_embedded
@@ -75,7 +76,7 @@ def _server(engine: Engine, settings: Settings) -> Iterator[Finding]:
             )
         ).one()
         reader = connection.execute(
-            text("SELECT count(*) FROM pg_roles WHERE rolname = :name"), {"name": schema.READER}
+            text("SELECT count(*) FROM pg_roles WHERE rolname = :name"), {"name": READER_ROLE}
         ).scalar_one()
     kind = "embedded " if uses_embedded(settings) else ""
     told = f"{kind}Postgres {number // 10000}.{number % 10000}, {size / MEGABYTE:,.0f} MB in {engine.url.database!r}"
@@ -87,10 +88,8 @@ def _server(engine: Engine, settings: Settings) -> Iterator[Finding]:
         told = f"user {engine.url.username!r} may not create tables in {engine.url.database!r}"
         yield Finding("rights", State.FATAL, told, f'as its owner: GRANT ALL ON DATABASE "{engine.url.database}" TO …')
     if not reader:
-        told = f"role {schema.READER} does not exist: the dashboard reads as the pipeline's own user"
-        remedy = (
-            f"as an administrator: CREATE ROLE {schema.READER} NOLOGIN; GRANT {schema.READER} TO …; horror db upgrade"
-        )
+        told = f"role {READER_ROLE} does not exist: the dashboard reads as the pipeline's own user"
+        remedy = f"as an administrator: CREATE ROLE {READER_ROLE} NOLOGIN; GRANT {READER_ROLE} TO …; horror db upgrade"
         yield Finding("rights", State.NOTE, told, remedy)
     host = engine.url.host or ""
     if "-pooler" in host or engine.url.port == 6432:

@@ -1,4 +1,4 @@
-"""Runs migrations: on the connection `store.upgrade` hands over, or for `alembic` itself on `DATABASE_URL`.
+"""Run migrations on the connection that `schema.upgrade` passes, or for `alembic` itself on `DATABASE_URL`.
 
 To draft a migration after changing `tables.py`, with an upgraded database in DATABASE_URL:
 `alembic revision --autogenerate --rev-id 0002 -m "What changes"`.
@@ -11,13 +11,13 @@ import os
 from alembic import context
 from sqlalchemy import Connection, create_engine, make_url
 
-from horror_pipeline.warehouse import schema, snapshots
+from horror_pipeline.warehouse import partitions, schema
 from horror_pipeline.warehouse.tables import metadata
 
 
 def _is_ours(name: str | None, kind: str, parents: object) -> bool:
-    """Leave out the monthly partitions: they come and go without migrations."""
-    return not (kind == "table" and name is not None and snapshots.is_partition(name))
+    """Leave out the monthly partitions, which are created and dropped without migrations."""
+    return not (kind == "table" and name is not None and partitions.is_partition(name))
 
 
 def run(connection: Connection) -> None:

@@ -1,0 +1,31 @@
+"""UTC days: their first moment, and which of them a table holds."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import Column, Connection, text
+
+
+def start_of(day: dt.date) -> dt.datetime:
+    """Return the day's first moment, UTC."""
+    return dt.datetime.combine(day, dt.time(), dt.UTC)
+
+
+def stored_days(connection: Connection, column: Column[dt.date]) -> list[dt.date]:
+    """Return a date column's distinct values, oldest first.
+
+    The query steps from one day to the next in the column's index, whatever the number of rows.
+    """
+    name, table = column.name, column.table
+    query = text(
+        f"""
+        WITH RECURSIVE day (date) AS (
+            SELECT min({name}) FROM {table}
+            UNION ALL
+            SELECT (SELECT min({name}) FROM {table} WHERE {name} > day.date) FROM day WHERE day.date IS NOT NULL
+        )
+        SELECT date FROM day WHERE date IS NOT NULL ORDER BY date
+        """  # noqa: S608  # names of a declaration
+    )
+    return list(connection.execute(query).scalars())

@@ -1,0 +1,229 @@
+"""SQL of `popularity_forecasts` and `forecast_scores`, and of the history that forecasts are computed from.
+
+A forecast is scored as soon as both it and the snapshot of its target day are stored, whichever comes last: the scores
+of a day are sums over its films, so the accuracy of millions of forecasts is read in a moment.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy import Connection, delete, select, text
+
+from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
+from horror_pipeline.warehouse.bulk import copy_columns
+from horror_pipeline.warehouse.days import stored_days
+from horror_pipeline.warehouse.locks import FORECAST_DAY_LOCK, hold
+from horror_pipeline.warehouse.partitions import ensure_months
+from horror_pipeline.warehouse.tables import forecast_scores, movie_snapshots, movies, popularity_forecasts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LOWEST_SCORED_POPULARITY = 1
+"""Popularity on the day of the forecast from which a film is scored: below it TMDB's values are coarse and noisy."""
+
+ForecastOrder = Literal["popularity", "movers", "rising", "falling"]
+
+# -- reading what forecasts are computed from --------------------------------------------------------------------------
+
+_COPY_HEADER_BYTES = 19
+_COPY_ROW = [("fields", ">i2"), ("size_1", ">i4"), ("tmdb_id", ">i8"), ("size_2", ">i4"), ("popularity", ">f8")]
+"""A row of the binary COPY format: two columns that are never NULL, each after its size."""
+
+
+def read_history(connection: Connection, first: dt.date, last: dt.date) -> dict[str, NDArray[Any]]:
+    """Read the daily popularity of every film, column by column, without making Python objects of the values.
+
+    Args:
+        connection: to read with.
+        first: the first day.
+        last: the last day.
+
+    Returns:
+        `tmdb_id` (int64), `snapshot_date` (datetime64[D]) and `popularity` (float64), in order of day and film.
+    """
+    import numpy as np
+
+    days = [day for day in stored_days(connection, movie_snapshots.c.snapshot_date) if first <= day <= last]
+    rows = [_read_day(connection, day) for day in days]
+    dates = np.array(days, dtype="datetime64[D]")
+    none = np.empty(0, dtype=_COPY_ROW)
+    return {
+        "tmdb_id": np.concatenate([none["tmdb_id"], *(day["tmdb_id"] for day in rows)], dtype=np.int64),
+        "snapshot_date": np.repeat(dates, [len(day) for day in rows]),
+        "popularity": np.concatenate([none["popularity"], *(day["popularity"] for day in rows)], dtype=np.float64),
+    }
+
+
+def _read_day(connection: Connection, day: dt.date) -> NDArray[np.void]:
+    import numpy as np
+
+    query = f"SELECT tmdb_id, popularity FROM movie_snapshots WHERE snapshot_date = '{day}' ORDER BY tmdb_id"  # noqa: S608  # a date
+    received = io.BytesIO()
+    cursor: Any = connection.connection.cursor()
+    with cursor:
+        cursor.copy_expert(f"COPY ({query}) TO STDOUT WITH (FORMAT binary)", received)
+        return np.frombuffer(received.getbuffer(), dtype=_COPY_ROW, count=cursor.rowcount, offset=_COPY_HEADER_BYTES)
+
+
+_MOVIE_COLUMNS = ("tmdb_id", "release_date", "original_language", "genres", "collection_id", "vote_count")
+
+
+def films_to_forecast(connection: Connection) -> tuple[list[str], list[Sequence[Any]]]:
+    """Return the attributes of every film that forecasts may use: column names, and a row for each film.
+
+    `vote_count` is as last observed, hence later than a past day for which forecasts are made.
+    """
+    rows = connection.execute(select(*(movies.c[name] for name in _MOVIE_COLUMNS)).order_by(movies.c.tmdb_id))
+    return list(_MOVIE_COLUMNS), [tuple(row) for row in rows]
+
+
+# -- writing and scoring -----------------------------------------------------------------------------------------------
+
+
+def replace_forecasts(
+    connection: Connection, made_on: dt.date, columns: Mapping[str, Sequence[Any]], *, is_backtest: bool
+) -> int:
+    """Replace the forecasts made on a day, and score those whose target day is stored.
+
+    A day with live forecasts keeps them: backtest forecasts are not written over them.
+
+    Args:
+        connection: in a transaction; the caller commits.
+        made_on: the day whose snapshot is the newest one that the forecasts use.
+        columns: by column of `popularity_forecasts` the values of all films and horizons; `made_on`, `target_date` and
+            `is_backtest` are added here.
+        is_backtest: whether the forecasts were made afterward.
+
+    Returns:
+        Rows written; 0 where live forecasts were kept.
+    """
+    hold(connection, FORECAST_DAY_LOCK, made_on.toordinal())
+    if is_backtest and forecast_days(connection).get(made_on) is False:
+        return 0
+    for table in (popularity_forecasts, forecast_scores):
+        connection.execute(delete(table).where(table.c.made_on == made_on))
+    horizons = [int(days) for days in columns["horizon_days"]]
+    if not horizons:
+        return 0
+    ensure_months(connection, popularity_forecasts, [made_on])
+    target_of = {days: made_on + dt.timedelta(days=days) for days in set(horizons)}
+    added: dict[str, Sequence[Any]] = {
+        "made_on": [made_on] * len(horizons),
+        "target_date": [target_of[days] for days in horizons],
+        "is_backtest": [is_backtest] * len(horizons),
+    }
+    written = copy_columns(connection, popularity_forecasts, {**columns, **added})
+    _score(connection, [made_on], sorted(target_of.values()))
+    return written
+
+
+_DELETE_SCORES = text("""
+    DELETE FROM forecast_scores AS score WHERE made_on = ANY(:origins) AND target_date = ANY(:targets)
+       AND EXISTS (SELECT FROM popularity_forecasts AS forecast WHERE forecast.made_on = score.made_on)
+""")
+"""Scores whose forecasts have been purged are kept."""
+
+_SCORE = text("""
+    INSERT INTO forecast_scores (made_on, horizon_days, target_date, is_backtest, films, total_error,
+                                 total_error_no_change, films_in_interval)
+    SELECT made_on, horizon_days, target_date, is_backtest, count(*),
+           sum(abs(snapshot.popularity - forecast_popularity)), sum(abs(snapshot.popularity - origin_popularity)),
+           count(*) FILTER (WHERE snapshot.popularity BETWEEN popularity_lower AND popularity_upper)
+    FROM popularity_forecasts AS forecast JOIN movie_snapshots AS snapshot USING (tmdb_id)
+    WHERE made_on = ANY(:origins) AND target_date = ANY(:targets)
+      AND snapshot_date = ANY(:targets) AND snapshot_date = target_date AND origin_popularity >= :lowest
+    GROUP BY made_on, horizon_days, target_date, is_backtest
+""")
+
+
+def score_target(connection: Connection, target: dt.date) -> int:
+    """Compare all forecasts for a day with the day's snapshot, and replace their scores; return how many there are."""
+    return _score(connection, [target - dt.timedelta(days=days) for days in FORECAST_HORIZONS_DAYS], [target])
+
+
+def _score(connection: Connection, origins: Sequence[dt.date], targets: Sequence[dt.date]) -> int:
+    values = {"origins": list(origins), "targets": list(targets), "lowest": LOWEST_SCORED_POPULARITY}
+    connection.execute(_DELETE_SCORES, values)
+    return int(connection.execute(_SCORE, values).rowcount)
+
+
+# -- reading forecasts and their scores --------------------------------------------------------------------------------
+
+
+def forecast_days(connection: Connection) -> dict[dt.date, bool]:
+    """Return the days with forecasts, oldest first, and whether they are backtest forecasts."""
+    query = text("""
+        SELECT day, (SELECT is_backtest FROM popularity_forecasts WHERE made_on = day LIMIT 1)
+        FROM unnest(CAST(:days AS date[])) AS day
+    """)
+    days = stored_days(connection, popularity_forecasts.c.made_on)
+    return {day: bool(is_backtest) for day, is_backtest in connection.execute(query, {"days": days})}
+
+
+def forecast_days_missing(connection: Connection, first: dt.date, last: dt.date) -> list[dt.date]:
+    """Return the days from `first` to `last` that have a snapshot and no forecasts, oldest first."""
+    made = set(stored_days(connection, popularity_forecasts.c.made_on))
+    days = stored_days(connection, movie_snapshots.c.snapshot_date)
+    return [day for day in days if first <= day <= last and day not in made]
+
+
+def live_skill(connection: Connection, since: dt.date) -> dict[int, dict[str, Any]]:
+    """Return how live forecasts for the days since a day compare with no change, by horizon in days.
+
+    Returns:
+        `films`, `mae`, `mae_no_change`, `skill` (1 − their ratio, None where nothing changed) and `coverage`; horizons
+        without scores are left out.
+    """
+    query = text("""
+        SELECT horizon_days, sum(films) AS films, sum(total_error) / sum(films) AS mae,
+               sum(total_error_no_change) / sum(films) AS mae_no_change,
+               1 - sum(total_error) / nullif(sum(total_error_no_change), 0) AS skill,
+               sum(films_in_interval)::float8 / sum(films) AS coverage
+        FROM forecast_scores WHERE NOT is_backtest AND target_date >= :since GROUP BY 1 ORDER BY 1
+    """)
+    rows = [dict(row) for row in connection.execute(query, {"since": since}).mappings()]
+    return {row.pop("horizon_days"): row for row in rows}
+
+
+_CHANGE = "ln(greatest(forecast_popularity, 0.01) / origin_popularity)"
+
+_ORDERS: dict[str, str] = {
+    "popularity": "forecast_popularity DESC",
+    "movers": f"abs({_CHANGE}) DESC",
+    "rising": f"{_CHANGE} DESC",
+    "falling": f"{_CHANGE} ASC",
+}
+
+
+def top_forecasts(
+    connection: Connection, horizon_days: int, order: ForecastOrder = "popularity", limit: int = 20
+) -> list[dict[str, Any]]:
+    """Return the first rows of `latest_forecasts` of one horizon in an order.
+
+    Args:
+        connection: to read with.
+        horizon_days: the horizon.
+        order: `popularity` by the forecast, `movers` by the size of the relative change, `rising` and `falling` by the
+            change itself. The last three leave out films below popularity 1, whose changes are mostly noise, and
+            `rising` and `falling` those that move the other way.
+        limit: the most rows to return.
+    """
+    conditions = ["horizon_days = :horizon"]
+    if order != "popularity":
+        conditions.append("origin_popularity >= :lowest")
+    if order in ("rising", "falling"):
+        conditions.append(f"forecast_popularity {'>' if order == 'rising' else '<'} origin_popularity")
+    statement = text(f"""
+        SELECT * FROM (SELECT * FROM latest_forecasts WHERE {" AND ".join(conditions)} OFFSET 0) AS chosen
+        ORDER BY {_ORDERS[order]}, tmdb_id LIMIT :limit
+    """)  # noqa: S608  # constants
+    values: dict[str, Any] = {"horizon": horizon_days, "limit": limit}
+    if order != "popularity":
+        values["lowest"] = LOWEST_SCORED_POPULARITY
+    return [dict(row) for row in connection.execute(statement, values).mappings()]

@@ -1,0 +1,134 @@
+"""The views: their queries, and comments on what cannot be seen from a column's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+# A row of a page may be any JSON value, and a number may have any size. CASE keeps Postgres from casting a value before
+# it is tested. Rounding to 20 places turns numbers that are too small for a double into 0.
+_ROWS = """
+    CROSS JOIN LATERAL jsonb_path_query(page.payload, '$.results[*]') AS result (listed)
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN jsonb_typeof(listed -> 'id') = 'number' AND listed ->> 'id' ~ '^[1-9][0-9]{0,15}$'
+                    THEN (listed ->> 'id')::bigint END AS tmdb_id
+    ) AS movie
+"""
+
+
+def _listed_number(name: str) -> str:
+    value = f"(listed -> '{name}')::numeric"
+    test = f"jsonb_typeof(listed -> '{name}') = 'number' AND abs({value}) < 1e15"
+    return f"CASE WHEN {test} THEN round({value}, 20)::float8 END AS {name}"
+
+
+VIEWS: dict[str, str] = {
+    "raw.listed_movies": f"""
+        SELECT page.release_year, page.sweep, page.slice_start_date, page.page, page.fetched_at, movie.tmdb_id, listed,
+               {", ".join(map(_listed_number, ("popularity", "vote_count", "vote_average")))}
+        FROM raw.discover_pages AS page {_ROWS}
+        WHERE movie.tmdb_id IS NOT NULL
+    """,  # noqa: S608  # constants
+    "raw.changed_movies": f"""
+        SELECT page.change_date, movie.tmdb_id FROM raw.movie_changes AS page {_ROWS} WHERE movie.tmdb_id IS NOT NULL
+    """,  # noqa: S608  # constants
+    # A batch holds every film there is, so the newest batch holds each film's newest prediction: two index look-ups,
+    # where a DISTINCT ON would read every batch ever written.
+    "latest_predictions": """
+        WITH newest AS (
+            SELECT * FROM model_predictions WHERE predicted_at = (SELECT max(predicted_at) FROM model_predictions)
+        )
+        SELECT
+            newest.tmdb_id,
+            movies.title,
+            movies.release_date,
+            movies.genres,
+            newest.predicted_at,
+            newest.stage,
+            newest.predicted_popularity,
+            newest.popularity_lower,
+            newest.popularity_upper,
+            newest.predicted_vote_average,
+            newest.vote_average_lower,
+            newest.vote_average_upper,
+            newest.actual_popularity,
+            newest.actual_vote_average,
+            newest.actual_vote_count,
+            newest.popularity_model_version,
+            newest.vote_average_model_version,
+            CASE WHEN newest.actual_vote_count >= source.gap_min_votes THEN
+                (newest.actual_popularity - newest.predicted_popularity)
+                / nullif(newest.popularity_upper - newest.popularity_lower, 0)
+            END AS popularity_gap,
+            CASE WHEN newest.actual_vote_count >= source.gap_min_votes THEN
+                (newest.actual_vote_average - newest.predicted_vote_average)
+                / nullif(newest.vote_average_upper - newest.vote_average_lower, 0)
+            END AS rating_gap
+        FROM newest
+        JOIN movies USING (tmdb_id)
+        CROSS JOIN (SELECT coalesce(max(gap_min_votes), 50) AS gap_min_votes FROM data_source) AS source
+        WHERE movies.gone_at IS NULL
+    """,
+    "latest_forecasts": """
+        SELECT
+            forecast.tmdb_id,
+            movies.title,
+            movies.release_date,
+            movies.release_date - forecast.made_on AS days_to_release,
+            forecast.made_on,
+            forecast.horizon_days,
+            forecast.target_date,
+            forecast.origin_popularity,
+            forecast.forecast_popularity,
+            forecast.popularity_lower,
+            forecast.popularity_upper,
+            forecast.forecast_popularity / nullif(forecast.origin_popularity, 0) AS change_factor,
+            forecast.is_backtest,
+            forecast.model_version
+        FROM popularity_forecasts AS forecast
+        JOIN movies USING (tmdb_id)
+        WHERE forecast.made_on = (SELECT max(made_on) FROM popularity_forecasts) AND movies.gone_at IS NULL
+    """,
+    "forecast_accuracy": """
+        SELECT
+            horizon_days,
+            date_trunc('month', target_date::timestamp)::date AS month,
+            is_backtest,
+            sum(films) AS films,
+            sum(total_error) / sum(films) AS mae,
+            sum(total_error_no_change) / sum(films) AS mae_no_change,
+            1 - sum(total_error) / nullif(sum(total_error_no_change), 0) AS skill,
+            sum(films_in_interval)::float8 / sum(films) AS coverage
+        FROM forecast_scores
+        GROUP BY 1, 2, 3
+    """,
+}
+"""The query of every view by its qualified name, in the order in which they can be created."""
+
+_COMMENTS: dict[str, str] = {
+    "VIEW raw.listed_movies": "Every row with a usable id on the pages of raw.discover_pages.",
+    "COLUMN raw.listed_movies.listed": "The row as received.",
+    "VIEW raw.changed_movies": "Every film with a usable id on the pages of raw.movie_changes.",
+    "VIEW latest_predictions": "The newest prediction of every film that still exists.",
+    "COLUMN latest_predictions.popularity_gap": "Actual less predicted popularity, in widths of its 80 % interval; "
+    "NULL: too few votes (gap_min_votes).",
+    "COLUMN latest_predictions.rating_gap": "Actual less predicted mean vote, in widths of its 80 % interval; "
+    "NULL: too few votes (gap_min_votes).",
+    "VIEW latest_forecasts": "The forecasts of the newest day, of every film that still exists.",
+    "COLUMN latest_forecasts.days_to_release": "Days from made_on to the release; negative once it is past.",
+    "COLUMN latest_forecasts.change_factor": "forecast_popularity over origin_popularity; NULL: that was 0.",
+    "VIEW forecast_accuracy": "Errors of forecasts of films at popularity 1 or more, beside those of no change.",
+    "COLUMN forecast_accuracy.month": "First day of the month that the target dates are in.",
+    "COLUMN forecast_accuracy.films": "Forecasts compared: each film once for each day.",
+    "COLUMN forecast_accuracy.mae": "Mean absolute error of the forecasts.",
+    "COLUMN forecast_accuracy.mae_no_change": "Mean absolute error of saying that nothing changes.",
+    "COLUMN forecast_accuracy.skill": "1 − mae / mae_no_change: above 0 is better than no change.",
+    "COLUMN forecast_accuracy.coverage": "Share of outcomes within the 80 % interval.",
+}
+
+
+def creation_statements() -> Iterator[str]:
+    """Yield the statements that create all views with their comments."""
+    for name, query in VIEWS.items():
+        yield f"CREATE VIEW {name} AS {query}"
+    for subject, comment in _COMMENTS.items():
+        yield f"COMMENT ON {subject} IS '{comment}'"

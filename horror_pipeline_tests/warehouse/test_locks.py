@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import threading
+import time
+
+from sqlalchemy import Engine
+
+from horror_pipeline.warehouse import locks
+
+
+def test_only_one_at_a_time_talks_to_tmdb(engine: Engine) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with locks.tmdb_lock(engine):
+            order.append("second")
+
+    with locks.tmdb_lock(engine):
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        time.sleep(0.2)
+        order.append("first")
+    waiting.join(timeout=10)
+    assert order == ["first", "second"]
