@@ -22,7 +22,7 @@ from urllib.parse import quote, quote_plus, urlencode, urlsplit
 from horror_pipeline.errors import CredentialError, TmdbError, UnavailableError
 from horror_pipeline.tmdb.payloads import Document, Json, MalformedError, parse
 from horror_pipeline.tmdb.rate_limiter import CancelledError, RateLimiter
-from horror_pipeline.tmdb.retry_policy import Retry, classify_export_response, classify_response, server_date
+from horror_pipeline.tmdb.retry_policy import Retry, classify_response, server_date
 from horror_pipeline.tmdb.transport import ConnectionFailedError, Request, RequestsTransport, Response, Transport
 
 ATTEMPTS = 8
@@ -154,10 +154,6 @@ class TmdbClient:
         """Return the `Date` of TMDB's latest answer, UTC; None where no answer had one."""
         return self._date
 
-    def get(self, path: str, **params: str | int) -> Json:
-        """Return the JSON object at a path. Arguments and errors are those of `fetch`."""
-        return self.fetch(path, params).body
-
     def fetch(
         self,
         path: str,
@@ -218,7 +214,7 @@ class TmdbClient:
             largest_bytes=LARGEST_EXPORT_BYTES,
             is_stream=True,
         )
-        response = self._ask(request, lambda answer: answer, classify=classify_export_response)
+        response = self._ask(request, lambda answer: answer)
         try:
             yield response
         finally:
@@ -276,11 +272,10 @@ class TmdbClient:
         *,
         attempts: int | None = None,
         cancel: threading.Event | None = None,
-        classify: Callable[[Response, str], Retry | None] = classify_response,
     ) -> T:
         for attempt in count(1):
             self.limiter.acquire(cancel)
-            result = self._attempt(request, read, classify)
+            result = self._attempt(request, read)
             if not isinstance(result, Retry):
                 return result
             if attempt >= (attempts or (ATTEMPTS if self._was_reached else ATTEMPTS_BEFORE_FIRST_ANSWER)):
@@ -294,9 +289,7 @@ class TmdbClient:
             self._count("retries")
         raise AssertionError("unreachable")
 
-    def _attempt(
-        self, request: Request, read: Callable[[Response], T], classify: Callable[[Response, str], Retry | None]
-    ) -> T | Retry:
+    def _attempt(self, request: Request, read: Callable[[Response], T]) -> T | Retry:
         """Send the request once; return what `read` makes of the answer, or why to send it again."""
         path = urlsplit(request.url).path
         self._count("requests")
@@ -310,7 +303,7 @@ class TmdbClient:
         self._was_reached = True
         self._date = server_date(response.headers) or self._date
         try:
-            retry = classify(response, path)
+            retry = classify_response(response, path)
             if retry is None:
                 result = read(response)
                 self.limiter.succeeded()

@@ -3,14 +3,14 @@
 The file is decompressed, split and filtered in one pass and kept nowhere: of some 130 MB only the known films'
 popularity stays.
 
-A file is trusted when it starts like gzip, has as many bytes as the server announced, ends where its own checksum says,
-holds a JSON object on each line, has at least `least_lines` of them, and lists at least `least_known` of the known
-films.
+A file is trusted when it is gzip to its end, holds a JSON object on each line, has at least `least_lines` of them, and
+lists at least `least_known` of the known films.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import io
 import zlib
 from collections.abc import Iterable, Iterator, Set
@@ -30,16 +30,13 @@ PUBLISHED_AT = dt.time(8, 0)
 ATTEMPTS = 3
 """Attempts at a file whose transfer breaks off."""
 
-PIECE_BYTES = 1 << 18
-INFLATED_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 20
 LONGEST_LINE_BYTES = 1 << 20
 LARGEST_FILE_BYTES = 1 << 31
 """Size of a file after decompression that is surely not an export; TMDB's have some 130 MB."""
 
 MOST_MALFORMED_SHARE = 0.001
 _BEYOND_POPULARITY = 1e9
-_GZIP_MAGIC = b"\x1f\x8b"
-_NOTHING_STORED = "nothing of it was stored, run that day again later"
 
 
 class Source(Protocol):
@@ -195,81 +192,44 @@ class _TruncatedExportError(Exception):
 
 
 def _read(response: Response, day: dt.date, known_ids: Set[int], least_lines: int, least_known: int) -> Export:
-    received = _Received(response, day)
-    export = parse_lines(received.blocks(), known_ids)
-    export.received_bytes = received.bytes
+    stream = response.stream or io.BytesIO(response.body)
+    export = parse_lines(_blocks(stream, day), known_ids)
+    export.received_bytes = stream.tell()
+    listed = len(export.popularity) + export.without_popularity
+    if export.received_bytes == 0:
+        raise _untrusted(day, "it is empty")
     if export.malformed > max(10, MOST_MALFORMED_SHARE * export.lines):
         raise _untrusted(day, f"{export.malformed:,} of {export.lines:,} lines are not films")
     if export.lines < least_lines:
         raise _untrusted(day, f"it has {export.lines:,} lines, where at least {least_lines:,} are expected")
-    listed = len(export.popularity) + export.without_popularity
     if listed < least_known:
         raise _untrusted(day, f"it lists only {listed:,} of the {len(known_ids):,} films known")
     return export
 
 
-def _untrusted(day: dt.date, why: str) -> ExportUnavailableError:
-    return ExportUnavailableError(f"the id export of {day} cannot be trusted: {why}", _NOTHING_STORED)
-
-
-class _Received:
-    """The bytes of a file on their way to lines, counted and checked."""
-
-    def __init__(self, response: Response, day: dt.date) -> None:
-        self._response = response
-        self._day = day
-        self.bytes = 0
-
-    def blocks(self) -> Iterator[bytes]:
-        """Yield whole lines, about a megabyte at a time; add the last line's newline where it is missing."""
-        rest = b""
-        for text in self._inflated():
-            cut = text.rfind(b"\n") + 1
-            if cut:
-                yield rest + text[:cut]
-                rest = text[cut:]
-            else:
-                rest += text
+def _blocks(stream: io.BufferedIOBase, day: dt.date) -> Iterator[bytes]:
+    """Decompress the file and yield whole lines, about a megabyte at a time; complete the last line."""
+    text, rest, size = gzip.GzipFile(fileobj=stream), b"", 0
+    try:
+        while piece := text.read(BLOCK_BYTES):
+            size += len(piece)
+            lines, newline, rest = (rest + piece).rpartition(b"\n")
             if len(rest) > LONGEST_LINE_BYTES:
-                raise _untrusted(self._day, "a line of it has no end")
-        if rest.strip():
-            yield rest + b"\n"
+                raise _untrusted(day, "a line of it has no end")
+            if size > LARGEST_FILE_BYTES:
+                raise _untrusted(day, f"it decompresses to more than {LARGEST_FILE_BYTES:,} bytes")
+            yield lines + newline
+    except EOFError:
+        raise _TruncatedExportError(f"the id export of {day} is truncated after {stream.tell():,} bytes") from None
+    except ConnectionFailedError as error:
+        raise _TruncatedExportError(f"the id export of {day} broke off: {error}") from None
+    except (gzip.BadGzipFile, zlib.error):
+        raise _untrusted(day, "it is damaged, or not gzip but something else, such as an error page") from None
+    if rest.strip():
+        yield rest + b"\n"
 
-    def _inflated(self) -> Iterator[bytes]:
-        inflater, size = zlib.decompressobj(wbits=31), 0
-        try:
-            for piece in self._pieces():
-                while piece:
-                    if inflater.eof:  # gzip allows several members, one after the other
-                        inflater = zlib.decompressobj(wbits=31)
-                    text = inflater.decompress(piece, INFLATED_BYTES)
-                    size += len(text)
-                    if size > LARGEST_FILE_BYTES:
-                        raise _untrusted(self._day, f"it decompresses to more than {LARGEST_FILE_BYTES:,} bytes")
-                    yield text
-                    piece = inflater.unconsumed_tail or inflater.unused_data
-        except zlib.error:
-            raise _untrusted(self._day, "it is damaged") from None
-        if not inflater.eof:
-            raise _TruncatedExportError(f"the id export of {self._day} is truncated after {self.bytes:,} bytes")
 
-    def _pieces(self) -> Iterator[bytes]:
-        expected = self._response.headers.get("Content-Length", "")
-        stream = self._response.stream or io.BytesIO(self._response.body)
-        head = b""
-        try:
-            while piece := stream.read(PIECE_BYTES):
-                self.bytes += len(piece)
-                if len(head) < len(_GZIP_MAGIC):
-                    head = (head + piece)[: len(_GZIP_MAGIC)]
-                    if not _GZIP_MAGIC.startswith(head):
-                        raise _untrusted(self._day, "it is not gzip but something else, such as an error page")
-                yield piece
-        except ConnectionFailedError as error:
-            raise _TruncatedExportError(f"the id export of {self._day} broke off: {error}") from None
-        if self.bytes == 0:
-            raise _untrusted(self._day, "it is empty")
-        if expected.isdecimal() and int(expected) != self.bytes:
-            raise _TruncatedExportError(
-                f"the id export of {self._day} is truncated: {self.bytes:,} of {int(expected):,} bytes arrived"
-            )
+def _untrusted(day: dt.date, why: str) -> ExportUnavailableError:
+    return ExportUnavailableError(
+        f"the id export of {day} cannot be trusted: {why}", "nothing of it was stored, run that day again later"
+    )

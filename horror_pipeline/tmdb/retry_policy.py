@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-from horror_pipeline.errors import BadRequestError, CredentialError, ExportUnavailableError, NotFoundError, TmdbError
+from horror_pipeline.domain import EXPORTS_REACH_DAYS
+from horror_pipeline.errors import BadRequestError, CredentialError, ExportUnavailableError, NotFoundError
 from horror_pipeline.tmdb.transport import Response
 
 LONGEST_RETRY_AFTER_SECONDS = 60.0
@@ -38,12 +39,17 @@ def classify_response(response: Response, path: str) -> Retry | None:
 
     Raises:
         CredentialError: 401, or 403 of TMDB itself.
+        ExportUnavailableError: 403 or 404 for a stream: the exports server has no such file.
         NotFoundError: 404.
         BadRequestError: TMDB rejected the request in another way.
     """
     status = response.status
     if status == 200:
         return None
+    if response.stream is not None and status in (403, 404):
+        raise ExportUnavailableError(
+            f"{path} is not there ({status}): not published yet, or expired after about {EXPORTS_REACH_DAYS} days"
+        )
     code, message = _complaint(response.body)
     answered = (
         f"{path} answered {status}"
@@ -58,27 +64,10 @@ def classify_response(response: Response, path: str) -> Retry | None:
         )
     if status == 404:
         raise NotFoundError(answered)
-    if (200 < status < 300 or _may_pass(status)) and (status, code) != (500, _INVALID_ID_CODE):
+    may_pass = status < 300 or status in (408, 429) or status >= 500
+    if may_pass and (status, code) != (500, _INVALID_ID_CODE):
         return Retry(answered, status == 429, _retry_after(response.headers))
     raise BadRequestError(f"TMDB rejected a request: {answered}")
-
-
-def classify_export_response(response: Response, path: str) -> Retry | None:
-    """As `classify_response`, for the exports server, which answers 403 where there is no such file.
-
-    Raises:
-        ExportUnavailableError: the file is not published yet, or has expired.
-    """
-    status = response.status
-    if status == 200:
-        return None
-    if status in (403, 404):
-        raise ExportUnavailableError(
-            f"{path} is not there ({status}): not published yet, or expired after about 90 days"
-        )
-    if _may_pass(status):
-        return Retry(f"{path} answered {status}", status == 429, _retry_after(response.headers))
-    raise TmdbError(f"{path} answered {status}")
 
 
 def server_date(headers: Mapping[str, str]) -> dt.datetime | None:
@@ -88,10 +77,6 @@ def server_date(headers: Mapping[str, str]) -> dt.datetime | None:
         return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     except (ValueError, TypeError, OverflowError):
         return None
-
-
-def _may_pass(status: int) -> bool:
-    return status >= 500 or status in (408, 429) or status < 200
 
 
 def _complaint(body: bytes) -> tuple[int | None, str]:

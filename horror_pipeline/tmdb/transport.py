@@ -106,7 +106,8 @@ class RequestsTransport:
         Raises:
             ConnectionFailedError: the connection failed, or its body was cut short, too slow or too large.
         """
-        _SENDING.set(_Sending(time.monotonic() + request.whole_seconds, request.secret_query))
+        _DEADLINE.set(time.monotonic() + request.whole_seconds)
+        _SECRET_QUERY.set(request.secret_query)
         failure: ConnectionFailedError | None = None
         try:
             answer = self._session.get(
@@ -157,6 +158,9 @@ class _Stream(io.BufferedIOBase):
             raise _too_large(self._largest)
         return piece
 
+    def tell(self) -> int:
+        return self._received
+
     def close(self) -> None:
         self._raw.close()  # a body read to its end has already given its connection back
         super().close()
@@ -188,15 +192,9 @@ def _too_large(largest: int) -> ConnectionFailedError:
 # -- our own connections ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Sending:
-    """What the connections need to know of the request that the current thread is sending."""
-
-    deadline: float
-    secret_query: str
-
-
-_SENDING: ContextVar[_Sending] = ContextVar("sending")
+_DEADLINE: ContextVar[float] = ContextVar("deadline")
+_SECRET_QUERY: ContextVar[str] = ContextVar("secret_query")
+"""Of the request that the current thread is sending."""
 
 
 class _TimedReader(io.RawIOBase):
@@ -227,7 +225,7 @@ class _TimedResponse(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         raw = self.fp.detach()
-        self.fp = io.BufferedReader(_TimedReader(raw, sock, _SENDING.get().deadline))
+        self.fp = io.BufferedReader(_TimedReader(raw, sock, _DEADLINE.get()))
 
 
 class _OwnConnection(HTTPConnection):
@@ -236,7 +234,7 @@ class _OwnConnection(HTTPConnection):
     response_class = _TimedResponse
 
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
-        secret = _SENDING.get().secret_query
+        secret = _SECRET_QUERY.get()
         super().putrequest(method, f"{url}{'&' if '?' in url else '?'}{secret}" if secret else url, *args, **kwargs)
 
     def _new_conn(self) -> socket.socket:

@@ -45,8 +45,8 @@ GOOD = answer({"ok": True})
 
 def test_a_v3_key_goes_into_the_query_and_a_v4_token_into_the_header() -> None:
     v3, v4 = Script(GOOD), Script(GOOD)
-    make_client(v3).get("/movie/1", language="en-US")
-    make_client(v4, api_key=V4).get("/movie/1", language="en-US")
+    make_client(v3).fetch("/movie/1", {"language": "en-US"})
+    make_client(v4, api_key=V4).fetch("/movie/1", {"language": "en-US"})
     assert v3.requests[0].url == f"{API}/movie/1?language=en-US"
     assert v3.requests[0].secret_query == f"api_key={V3}"
     assert "Authorization" not in v3.requests[0].headers
@@ -57,7 +57,7 @@ def test_a_v3_key_goes_into_the_query_and_a_v4_token_into_the_header() -> None:
 
 def test_without_a_credential_none_is_sent() -> None:
     script = Script(GOOD)
-    make_client(script, api_key=None).get("/movie/1")
+    make_client(script, api_key=None).fetch("/movie/1")
     assert script.requests[0].secret_query == ""
     assert "Authorization" not in script.requests[0].headers
 
@@ -82,7 +82,7 @@ def test_without_a_credential_none_is_sent() -> None:
 )
 def test_what_may_pass_is_asked_again(trouble: Reply) -> None:
     client = make_client(Script(trouble, trouble, GOOD))
-    assert client.get("/movie/1") == {"ok": True}
+    assert client.fetch("/movie/1").body == {"ok": True}
     assert (client.stats.requests, client.stats.retries, client.stats.failures) == (3, 2, 0)
 
 
@@ -104,7 +104,7 @@ def test_what_may_pass_is_asked_again(trouble: Reply) -> None:
 def test_what_will_not_pass_is_told_apart_and_asked_once(reply: Response, error: type[TmdbError]) -> None:
     client = make_client(Script(reply))
     with pytest.raises(error):
-        client.get("/movie/1")
+        client.fetch("/movie/1")
     assert client.stats.requests == 1
 
 
@@ -112,7 +112,7 @@ def test_what_keeps_failing_is_unavailable_after_bounded_attempts_and_time() -> 
     clock = FakeClock()
     client = make_client(Script(refusal(503, 9)), clock=clock)
     with pytest.raises(UnavailableError, match=f"after {ATTEMPTS} attempts.*run again"):
-        client.get("/movie/1")
+        client.fetch("/movie/1")
     assert client.stats.requests == ATTEMPTS
     assert client.stats.failures == 1
     assert 20 < sum(clock.slept) < 180
@@ -125,7 +125,7 @@ def test_a_host_that_was_never_reached_is_given_up_sooner() -> None:
     clock = FakeClock()
     client = make_client(refused, clock=clock)
     with pytest.raises(UnavailableError, match="connection refused"):
-        client.get("/movie/1")
+        client.fetch("/movie/1")
     assert client.stats.requests == ATTEMPTS_BEFORE_FIRST_ANSWER
     assert sum(clock.slept) < 10
 
@@ -135,7 +135,7 @@ def test_retry_after_is_honoured_when_positive_and_capped() -> None:
         clock = FakeClock()
         script = Script(answer(b"{}", 429, {"Retry-After": header}), GOOD)
         client = make_client(script, clock=clock)
-        client.get("/movie/1")
+        client.fetch("/movie/1")
         assert low <= sum(clock.slept) <= high, header
         assert client.stats.rate_limited == 1
 
@@ -169,7 +169,7 @@ def test_no_error_holds_the_credential(key: str, reply: Reply, caplog: pytest.Lo
     caplog.set_level(logging.DEBUG)
     echo = reply if callable(reply) else Response(reply.status, {}, reply.body.replace(b"no", key.encode()))
     try:
-        make_client(Script(echo), api_key=key).get("/movie/1")
+        make_client(Script(echo), api_key=key).fetch("/movie/1")
     except TmdbError as error:
         told = "".join(traceback.format_exception(error)) + caplog.text
         assert key not in told
@@ -184,7 +184,7 @@ def test_no_error_holds_the_credential(key: str, reply: Reply, caplog: pytest.Lo
 def test_the_server_s_date_is_told() -> None:
     client = make_client(Script(answer({"ok": True}, headers={"Date": "Sun, 22 Nov 2026 12:00:00 GMT"})))
     assert client.server_date() is None
-    client.get("/authentication")
+    client.fetch("/authentication")
     assert client.server_date() == dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 
 
