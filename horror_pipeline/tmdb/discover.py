@@ -28,6 +28,10 @@ ROWS_A_WINDOW = 12
 """Rows a narrow window should hold: well under a page, as films cluster on some dates."""
 
 FEWEST_ROWS_TO_JUDGE = 5
+"""Rows with genres from which on a page shows whether TMDB filtered by genre."""
+
+FARTHEST_YEAR = 2100
+"""Later release dates are not requested in parts, so that an open slice is not cut for ever."""
 
 MOST_FILMS = 100_000
 """Films that a listing may state. TMDB has some 60,000 horror films of all years."""
@@ -36,7 +40,7 @@ MOST_SURPLUS = 100
 """Films that the parts of a small listing may state beyond twice the whole's total."""
 
 PAGES_AHEAD = 32
-"""Pages under way or waiting, at most: those requested in vain where a slice ends before the page it stated as last."""
+"""Pages under way or waiting: as many at most are requested in vain behind the first empty page of a slice."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,9 @@ class Slice:
     end: dt.date | None
 
     def halves(self) -> list[Slice]:
-        """Return the slice in two parts, or itself where it is a single day."""
+        """Return the slice in two parts, or itself where it is a single day or has nothing but far future in it."""
         end = self.end or self.start + dt.timedelta(days=730)
-        if end <= self.start:
+        if end <= self.start or self.start.year > FARTHEST_YEAR:
             return [self]
         middle = self.start + (end - self.start) // 2
         return [Slice(self.start, middle), Slice(middle + dt.timedelta(days=1), self.end)]
@@ -129,12 +133,12 @@ class Sweep:
 
     @property
     def short(self) -> int:
-        """Films missed for certain: as many as the smallest total stated exceeds the films found by."""
+        """Films that were certainly missed: the smallest total stated, less the films found."""
         return max(0, min(self.totals, default=0) - len(self.ids))
 
     @property
     def short_at_most(self) -> int:
-        """Films missed if the largest total stated is right; totals differ by a few from page to page."""
+        """Films that were missed if the largest total is right; totals differ by a few from page to page."""
         return max(0, max(self.totals, default=0) - len(self.ids))
 
     @property

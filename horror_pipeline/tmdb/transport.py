@@ -16,7 +16,6 @@ import ssl
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
@@ -72,6 +71,8 @@ class Response:
 
 Transport = Callable[[Request], Response]
 
+_ERRORS = (OSError, http.client.HTTPException, errors.HTTPError, zlib.error)  # those of `requests` are OSErrors
+
 
 class ConnectionFailedError(Exception):
     """No whole answer arrived. `reached` is False where there was not even a connection."""
@@ -108,7 +109,6 @@ class RequestsTransport:
         """
         _DEADLINE.set(time.monotonic() + request.whole_seconds)
         _SECRET_QUERY.set(request.secret_query)
-        failure: ConnectionFailedError | None = None
         try:
             answer = self._session.get(
                 request.url,
@@ -123,11 +123,9 @@ class RequestsTransport:
             with stream:
                 body = _read(stream, answer.headers.get("Content-Encoding", ""), request.largest_bytes)
             return Response(answer.status_code, answer.headers, body)
-        except (requests.RequestException, errors.HTTPError, http.client.HTTPException, OSError, zlib.error) as error:
+        except _ERRORS as error:
             failure = _failure(error)
-        except ConnectionFailedError as error:
-            failure = error
-        raise failure  # outside of the handlers: the library's error, which quotes more, is not kept as context
+        raise failure  # outside of the handler: the library's error, which quotes more, is not kept as context
 
     def close(self) -> None:
         """Close every kept connection."""
@@ -146,17 +144,15 @@ class _Stream(io.BufferedIOBase):
         self._raw, self._largest, self._received = raw, largest, 0
 
     def read(self, size: int | None = None, /) -> bytes:
-        failure = None
         try:
             piece = self._raw.read(size, decode_content=False)
-        except (errors.HTTPError, http.client.HTTPException, OSError) as error:
+            self._received += len(piece)
+            failure = None if self._received <= self._largest else _too_large(self._largest)
+        except _ERRORS as error:
             failure = _failure(error)
-        if failure is not None:
-            raise failure
-        self._received += len(piece)
-        if self._received > self._largest:
-            raise _too_large(self._largest)
-        return piece
+        if failure is None:
+            return piece
+        raise failure
 
     def tell(self) -> int:
         return self._received
@@ -194,7 +190,7 @@ def _too_large(largest: int) -> ConnectionFailedError:
 
 _DEADLINE: ContextVar[float] = ContextVar("deadline")
 _SECRET_QUERY: ContextVar[str] = ContextVar("secret_query")
-"""Of the request that the current thread is sending."""
+"""Both are of the request that the current thread is sending."""
 
 
 class _TimedReader(io.RawIOBase):
@@ -239,15 +235,17 @@ class _OwnConnection(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         """Try the address that the host was reached at last before those that its name stands for."""
-        host, known = self.host, _REACHED_AT.get((self.host, self.port))
-        if known:
-            with suppress(errors.HTTPError):
-                try:
-                    self.host = known
-                    return super()._new_conn()
-                finally:
-                    self.host = host
-        sock = super()._new_conn()
+        host = self.host
+        try:
+            self.host = _REACHED_AT.pop((host, self.port), host)
+            sock = super()._new_conn()
+        except errors.HTTPError:
+            if self.host == host:
+                raise
+            self.host = host
+            sock = super()._new_conn()
+        finally:
+            self.host = host
         _REACHED_AT[host, self.port] = sock.getpeername()[0]
         return sock
 

@@ -236,6 +236,21 @@ def test_a_plan_that_the_totals_cannot_justify_is_refused_by_name(
     assert tmdb.asked["/discover/movie"] < 1_000
 
 
+def test_an_open_slice_is_not_cut_for_ever() -> None:
+    class Endless(FakeTmdb):
+        def _page(self, rows: list[dict[str, Any]], query: Any) -> Response:
+            body = page_of(super()._page(rows, query))
+            is_open = "primary_release_date.lte" not in query
+            return answer(body | ({"total_results": 20_000, "total_pages": 1_000} if is_open else {}))
+
+    tmdb = Endless([film(1, "9998-12-31")])
+    listing = Listing("upcoming", 2028, Slice(dt.date(2028, 1, 1), None))
+    sweep = Sweeper(make_client(tmdb)).sweep(listing)
+    assert sweep.films == {1}
+    assert sweep.short > 0
+    assert tmdb.asked["/discover/movie"] < 2_500
+
+
 def test_empty_pages_end_a_slice() -> None:
     tmdb = Absurd(lambda _: 9_000, lambda _: 450)
     planned: list[int] = []
