@@ -1,11 +1,11 @@
-"""How fast, how completely and how thriftily the catalogue is collected, beside a plain sequential loader.
+"""Measure speed, completeness and number of requests of an ingest, compared with a plain sequential loader.
 
-Run `python benchmarks/ingest.py`. Without a credential it asks the made-up TMDB, started for the purpose; otherwise the
-server that the settings name (`TMDB_API_KEY`, `TMDB_API_URL`, `TMDB_REQUESTS_PER_SECOND`, …). Each contender runs in a
-process of its own against the same server: the pipeline's is the assets themselves, Dagster and an embedded Postgres
-in a temporary folder included; the loader's asks for one film after the other over one kept connection, without a
-pause, and stores each as it comes. What the loader would do if it threw all of it away is told beside. Prints a table,
-and JSON as the last line.
+Run `python benchmarks/ingest.py`. Without a credential it starts the demo TMDB and reads from it; otherwise it reads
+from the server that the settings name (`TMDB_API_KEY`, `TMDB_API_URL`, `TMDB_REQUESTS_PER_SECOND`, …). Each contender
+runs in its own process against the same server. The pipeline's runs the assets themselves, with Dagster and an embedded
+Postgres in a temporary folder. The loader's requests one film after the other over one kept connection, without a
+pause, and stores each as it arrives; its speed without storing anything is measured as well. The script prints a table,
+and JSON as its last line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Figures = dict[str, Any]
 
 
 def main() -> None:
-    """Measure, report."""
+    """Measure the contenders and print the figures."""
     options = _options()
     if options._contender:
         print(json.dumps(_CONTENDERS[options._contender](options)))
@@ -59,7 +59,7 @@ def _median(values: list[float]) -> float:
 
 @contextlib.contextmanager
 def _server(options: argparse.Namespace) -> Iterator[dict[str, str]]:
-    """The variables by which contenders find their TMDB: the demo's, or none beyond the settings."""
+    """Yield the variables that name the contenders' TMDB: the demo's, or none where the settings name one."""
     from horror_pipeline.demo.process import spawn
     from horror_pipeline.settings import load_settings
 
@@ -76,7 +76,7 @@ def _given(name: str) -> dict[str, str]:
 
 
 def _repeat(home: Path, environment: dict[str, str], options: argparse.Namespace) -> Figures:
-    """Both contenders once, over a new database."""
+    """Measure both contenders once, with a new database."""
     from horror_pipeline.runtime import postgres
 
     with postgres.session(home) as url:
@@ -103,7 +103,7 @@ def _run(contender: str, database: str, environment: dict[str, str], options: ar
 
 
 def _pipeline(options: argparse.Namespace) -> Figures:
-    """A first ingest of every release year, and the same again."""
+    """Ingest every release year, and then once more."""
     import dagster as dg
     from sqlalchemy import make_url
 
@@ -165,7 +165,7 @@ _OF_THE_RUN = ("requests", "retries", "rate_limited", "requests_per_second", "fa
 
 
 def _steps(result: Any) -> dict[str, Figures]:
-    """Seconds and figures of each step; figures of a partition are added up, those of the run are the same in each."""
+    """Return seconds and figures of each step: a partition's are added up, the run's are the same in each partition."""
     found: dict[str, Figures] = {}
     for event in result.all_events:
         if event.is_step_success:
@@ -179,9 +179,9 @@ def _steps(result: Any) -> dict[str, Figures]:
 
 
 def _sequential(options: argparse.Namespace) -> Figures:
-    """One request at a time on a kept connection, no pause: some of the films the pipeline has read.
+    """Request some of the films that the pipeline has read, one at a time over a kept connection.
 
-    Storing is a plain insert, committed film by film: what is loaded is not lost.
+    Each film is stored by a plain insert with a commit of its own, so that nothing loaded is lost.
     """
     from sqlalchemy import create_engine, text
 
@@ -208,7 +208,7 @@ def _sequential(options: argparse.Namespace) -> Figures:
 
 
 def _load(settings: Any, films: list[int], store: Callable[[int, object], None]) -> float:
-    """Films read a second."""
+    """Return the films read per second."""
     import requests
 
     key = settings.tmdb_api_key.get_secret_value()

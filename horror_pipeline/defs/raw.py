@@ -26,8 +26,9 @@ from horror_pipeline.tmdb.changes import changes_of
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.details import Details, details_of
 from horror_pipeline.tmdb.discover import Sweep, Sweeper, listings_of
-from horror_pipeline.tmdb.payloads import APPENDED, as_text, payload_hash, with_kept_parts
+from horror_pipeline.tmdb.payloads import APPENDED, as_text
 from horror_pipeline.warehouse import locks, raw, tables
+from horror_pipeline.warehouse.copy_format import JsonText
 from horror_pipeline.warehouse.stale_details import LONGEST_GAP_DAYS, Due, due_details
 
 DOCUMENTS_A_BATCH = 100
@@ -151,8 +152,9 @@ def _store_sweep(warehouse: Engine, year: int, sweeps: list[Sweep], now: dt.date
     pages = [page for sweep in sweeps for page in sweep.pages]
     films: set[int] = set().union(*(sweep.films for sweep in sweeps))
     nameless = {_digest(row): row for page in pages for row in page.nameless}
+    reason = "a listing row without usable id"
     rejected = [
-        {"record_key": key, "reason": "a listing row without usable id", "payload": row, "rejected_at": now}
+        {"record_key": key, "reason": reason, "payload": JsonText(as_text(row)), "rejected_at": now}
         for key, row in nameless.items()
     ]
     rows = (
@@ -289,20 +291,16 @@ def _store_details(warehouse: Engine, batch: list[Details], year_of: dict[int, i
     arrived = [one for one in batch if one.failure is None]
     with warehouse.begin() as connection:
         kept = raw.stored_parts(connection, [one.tmdb_id for one in arrived if one.missing], APPENDED)
-        rows = [_details_row(one, kept.get(one.tmdb_id, {}), year_of[one.tmdb_id]) for one in arrived]
+        whole = [one.with_kept_parts(kept.get(one.tmdb_id, {})) for one in arrived]
+        rows = [
+            {
+                "tmdb_id": details.tmdb_id,
+                "release_year": year_of[details.tmdb_id],
+                "fetched_at": details.fetched_at,
+                "payload": details.text,
+                "payload_hash": details.digest,
+                "missing_parts": details.missing,
+            }
+            for details in whole
+        ]
         return raw.write_details(connection, rows)
-
-
-def _details_row(found: Details, kept: dict[str, object], release_year: int) -> dict[str, object]:
-    text, digest = found.text, found.digest
-    if found.body is not None and kept:
-        body = with_kept_parts(found.body, kept)
-        text, digest = as_text(body), payload_hash(body)
-    return {
-        "tmdb_id": found.tmdb_id,
-        "release_year": release_year,
-        "fetched_at": found.fetched_at,
-        "payload": text,
-        "payload_hash": digest,
-        "missing_parts": found.missing,
-    }

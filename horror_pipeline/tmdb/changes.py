@@ -1,7 +1,4 @@
-"""What TMDB edited or deleted on a day.
-
-What belongs here: reading every page of one day's changes. What does not: what follows from a change, storage.
-"""
+"""What TMDB edited or deleted on a day."""
 
 from __future__ import annotations
 
@@ -10,16 +7,14 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from horror_pipeline.domain import LAST_PAGE
 from horror_pipeline.tmdb.client import TmdbClient
-from horror_pipeline.tmdb.parallel import run_parallel
 from horror_pipeline.tmdb.payloads import Json, count_of, ids_of, rows_of
-
-LAST_PAGE = 500
 
 
 @dataclass(frozen=True)
 class ChangesPage:
-    """A page of one day's changes, as received."""
+    """A page of one day's changes; `text` is its JSON as received."""
 
     day: dt.date
     number: int
@@ -29,22 +24,21 @@ class ChangesPage:
 
 
 def changes_of(client: TmdbClient, day: dt.date) -> Iterator[ChangesPage]:
-    """Every page of a closed UTC day's changes, all genres; page 1 comes even where nothing changed.
+    """Read every page of a closed UTC day's changes, of all genres; a day without changes has one page.
 
     Raises:
-        TmdbError: a page could not be had.
+        TmdbError: a page could not be read.
     """
 
     def fetch(number: int, cancel: threading.Event | None = None) -> ChangesPage:
-        asked: dict[str, str | int] = {"start_date": day.isoformat(), "end_date": day.isoformat(), "page": number}
-        answer = client.fetch("/movie/changes", asked, check=_check_page, cancel=cancel)
-        total_pages = count_of(answer.body, "total_pages")
-        return ChangesPage(day, number, answer.text, tuple(ids_of(answer.body)), total_pages)
+        params: dict[str, str | int] = {"start_date": day.isoformat(), "end_date": day.isoformat(), "page": number}
+        document = client.fetch("/movie/changes", params, check=_check_page, cancel=cancel)
+        total_pages = count_of(document.body, "total_pages")
+        return ChangesPage(day, number, document.text, tuple(ids_of(document.body)), total_pages)
 
     first = fetch(1)
     yield first
-    last = min(first.total_pages, LAST_PAGE)
-    yield from run_parallel(range(2, last + 1), fetch, threads=min(client.connections, max(1, last - 1)))
+    yield from client.run_parallel(fetch, range(2, min(first.total_pages, LAST_PAGE) + 1))
 
 
 def _check_page(body: Json) -> None:

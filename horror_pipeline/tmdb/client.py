@@ -1,10 +1,7 @@
-"""The TMDB client: credential, pace, retries, and errors told apart.
+"""The TMDB client: credential, rate, retries and typed errors.
 
-What belongs here: getting one JSON object, or one stream, out of TMDB, or a typed error. What does not: which pages or
-films to ask for, storage, Dagster.
-
-The credential never leaves this module: a v4 token is a header, a v3 key is added to the URL at the moment of sending,
-and every error raised here is new, without cause, its words redacted.
+The credential never leaves this module in a message: a v4 token is sent as a header, a v3 key as a query parameter that
+only the transport sees, and every error raised here is new, has no cause, and is redacted.
 """
 
 from __future__ import annotations
@@ -12,36 +9,36 @@ from __future__ import annotations
 import datetime as dt
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from itertools import count, islice
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 from horror_pipeline.errors import CredentialError, TmdbError, UnavailableError
 from horror_pipeline.tmdb.payloads import Document, Json, MalformedError, parse
-from horror_pipeline.tmdb.rate_limiter import Limiter
-from horror_pipeline.tmdb.retry_policy import Again, judge, judge_export, server_date
-from horror_pipeline.tmdb.streams import ExportStream
-from horror_pipeline.tmdb.transport import (
-    ConnectionFailedError,
-    PooledTransport,
-    Request,
-    Response,
-    Transport,
-)
+from horror_pipeline.tmdb.rate_limiter import CancelledError, RateLimiter
+from horror_pipeline.tmdb.retry_policy import Retry, classify_response, server_date
+from horror_pipeline.tmdb.transport import ConnectionFailedError, Request, RequestsTransport, Response, Transport
 
 ATTEMPTS = 8
 """Attempts at one request once TMDB has answered at all: about two minutes of patience."""
 
 ATTEMPTS_BEFORE_FIRST_ANSWER = 4
-"""Attempts while TMDB was never reached: a wrong address is told in seconds."""
+"""Attempts while TMDB was never reached, so that a wrong address is reported within seconds."""
 
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 30.0
+EXPORT_SECONDS = 900.0
+LARGEST_EXPORT_BYTES = 1 << 29
+JOBS_AHEAD = 256
 USER_AGENT = "horror-pipeline"
 
+J = TypeVar("J")
 T = TypeVar("T")
 
 
@@ -66,7 +63,7 @@ class ClientSettings(Protocol):
 
 @dataclass(frozen=True)
 class ClientStats:
-    """What a client did: requests sent, and seconds from the first of them to the latest answer."""
+    """Counts of a client's requests, and the seconds from the first of them to the latest answer."""
 
     requests: int = 0
     retries: int = 0
@@ -75,27 +72,24 @@ class ClientStats:
     seconds: float = 0.0
 
     def __sub__(self, earlier: ClientStats) -> ClientStats:
-        """What was done since `earlier`."""
-        return ClientStats(
-            self.requests - earlier.requests,
-            self.retries - earlier.retries,
-            self.rate_limited - earlier.rate_limited,
-            self.failures - earlier.failures,
-            self.seconds - earlier.seconds,
-        )
+        """Return the counts since `earlier`."""
+        return ClientStats(*(now - then for now, then in zip(astuple(self), astuple(earlier), strict=True)))
 
 
 class TmdbClient:
-    """Asks TMDB, from any number of threads, under one rate.
+    """Send requests to TMDB, from any number of threads, under one rate.
 
     Args:
         api_url: base URL of the v3 API.
         exports_url: base URL of the daily id exports.
-        api_key: v3 key or v4 token, told apart by form; None sends none (the demo needs none).
+        api_key: v3 key or v4 token, told apart by form; None sends none, which the demo accepts.
         requests_per_second: ceiling of all requests together.
-        connections: connections kept open at once.
-        transport: sends a request; by default over kept connections.
+        connections: requests under way at once.
+        transport: sends a request; by default a `RequestsTransport`.
         limiter: by default one of `requests_per_second`.
+
+    Raises:
+        CredentialError: the key holds characters that no key has.
     """
 
     def __init__(
@@ -107,19 +101,14 @@ class TmdbClient:
         requests_per_second: float,
         connections: int,
         transport: Transport | None = None,
-        limiter: Limiter | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
-        """Open nothing yet.
-
-        Raises:
-            CredentialError: the key holds characters that can be in none.
-        """
         self.api_url = api_url.rstrip("/")
         self.exports_url = exports_url.rstrip("/")
-        self.connections = connections
-        self.limiter = limiter or Limiter(requests_per_second)
-        self._pool = PooledTransport()
-        self._transport: Transport = transport or self._pool
+        self.connections = max(1, connections)
+        self.limiter = limiter or RateLimiter(requests_per_second)
+        self._requests = RequestsTransport(self.connections)
+        self._transport: Transport = transport or self._requests
         self._secret = api_key
         self._headers, self._key_query = _credential(api_key)
         self._lock = threading.Lock()
@@ -130,7 +119,7 @@ class TmdbClient:
 
     @classmethod
     def from_settings(cls, settings: ClientSettings) -> TmdbClient:
-        """A client as the settings say."""
+        """Make a client of the settings."""
         key = settings.tmdb_api_key
         return cls(
             api_url=settings.tmdb_api_url,
@@ -141,7 +130,7 @@ class TmdbClient:
         )
 
     def __enter__(self) -> TmdbClient:
-        """Use as a context manager: connections are closed at the end."""
+        """Use as a context manager, which closes the connections at its end."""
         return self
 
     def __exit__(
@@ -152,33 +141,18 @@ class TmdbClient:
 
     def close(self) -> None:
         """Close every connection."""
-        self._pool.close()
+        self._requests.close()
 
     @property
     def stats(self) -> ClientStats:
-        """What was done so far; subtract an earlier one for the difference."""
+        """Counts so far; subtract earlier ones for the difference."""
         with self._lock:
             seconds = self._latest - self._first if self._counts["requests"] else 0.0
             return ClientStats(**self._counts, seconds=seconds)
 
     def server_date(self) -> dt.datetime | None:
-        """The `Date` of TMDB's latest answer, UTC; None before the first answer or where it sends none."""
+        """Return the `Date` of TMDB's latest answer, UTC; None where no answer had one."""
         return self._date
-
-    def get(self, path: str, **params: str | int) -> Json:
-        """One JSON object.
-
-        Args:
-            path: like `/discover/movie`; only integers may be put into it.
-            params: query parameters, without the credential.
-
-        Raises:
-            CredentialError: the credential was refused.
-            NotFoundError: the record no longer exists.
-            BadRequestError: TMDB rejected the request itself.
-            UnavailableError: still failing after every retry.
-        """
-        return self.fetch(path, params).body
 
     def fetch(
         self,
@@ -188,17 +162,20 @@ class TmdbClient:
         check: Callable[[Json], object] | None = None,
         cancel: threading.Event | None = None,
     ) -> Document:
-        """As `get`, with the text to store.
+        """Return the JSON object at a path, with its text to store.
 
         Args:
-            path: as in `get`.
-            params: as in `get`.
-            check: raises `MalformedError` on a body of the wrong shape, which is then asked for again.
-            cancel: set it to give up waiting.
+            path: like `/discover/movie`; only integers may be put into it.
+            params: query parameters, without the credential.
+            check: raises `MalformedError` on a body of the wrong shape, which is then requested again.
+            cancel: set it to end the waiting.
 
         Raises:
+            CredentialError: TMDB refused the credential.
+            NotFoundError: the record no longer exists.
+            BadRequestError: TMDB rejected the request itself.
+            UnavailableError: it still fails after every retry.
             CancelledError: `cancel` was set.
-            TmdbError: as in `get`.
         """
 
         def read(response: Response) -> Document:
@@ -207,124 +184,157 @@ class TmdbClient:
                 check(document.body)
             return document
 
-        request = Request(self._url(path, params or {}), self._headers)
-        return self._ask(request, path, read, cancel=cancel)
+        url = f"{self.api_url}{path}" + (f"?{urlencode(params)}" if params else "")
+        return self._ask(Request(url, self._headers, self._key_query), read, cancel=cancel)
 
     def check_credential(self) -> None:
-        """Ask TMDB whether it takes the credential; answers within seconds.
+        """Ask TMDB whether it accepts the credential, within seconds.
 
         Raises:
             CredentialError: it does not.
-            UnavailableError: TMDB could not be asked.
+            UnavailableError: TMDB did not answer.
         """
-        path = "/authentication"
-        request = Request(self._url(path, {}), self._headers, connect_seconds=2.0, read_seconds=3.0)
-        self._ask(request, path, lambda response: parse(response.body), attempts=2)
+        url = f"{self.api_url}/authentication"
+        request = Request(url, self._headers, self._key_query, connect_seconds=2.0, read_seconds=3.0, whole_seconds=5.0)
+        self._ask(request, lambda response: parse(response.body), attempts=2)
 
     @contextmanager
-    def open_export(self, url: str) -> Iterator[ExportStream]:
-        """Stream a daily export, as it is on the server (gzip), without any credential.
+    def open_export(self, url: str) -> Iterator[Response]:
+        """Open a daily export as a stream of what is on the server (gzip), without any credential.
 
         Raises:
-            ExportUnavailableError: not published yet, or expired (403, 404).
-            UnavailableError: still failing after every retry before the first byte, or cut short while read.
+            ExportUnavailableError: it is not published yet, or has expired (403, 404).
+            UnavailableError: it still fails after every retry.
         """
-        request = Request(url, {"User-Agent": USER_AGENT}, read_seconds=30.0, stream=True)
-        response = self._ask(request, urlsplit(url).path, lambda answer: answer, judged=judge_export)
-        stream = ExportStream(response)
+        request = Request(
+            url,
+            {"User-Agent": USER_AGENT},
+            read_seconds=30.0,
+            whole_seconds=EXPORT_SECONDS,
+            largest_bytes=LARGEST_EXPORT_BYTES,
+            is_stream=True,
+        )
+        response = self._ask(request, lambda answer: answer)
         try:
-            yield stream
+            yield response
         finally:
-            stream.close()
+            _close(response)
 
-    # -- one request, and again ----------------------------------------------------------------------------------------
+    def run_parallel(
+        self, work: Callable[[J, threading.Event], T], jobs: Iterable[J], *, ahead: int = JOBS_AHEAD
+    ) -> Generator[T, None, None]:
+        """Do every job, as many at once as there are connections, and yield what they return as they finish.
+
+        Closing the generator ends the waiting of the jobs under way and starts no others.
+
+        Args:
+            work: does one job; the event is set when its result is no longer wanted.
+            jobs: drawn in the caller's thread, as results are taken.
+            ahead: jobs drawn whose results are not taken yet, so that memory stays flat.
+
+        Raises:
+            Exception: the first that `work` or `jobs` raised.
+        """
+        source, cancel = iter(jobs), threading.Event()
+        finished: SimpleQueue[Future[T]] = SimpleQueue()
+        waiting = 0
+
+        def do(job: J) -> T:
+            if cancel.is_set():
+                raise CancelledError("the request was cancelled")
+            try:
+                return work(job, cancel)
+            except BaseException:
+                cancel.set()  # at once, rather than when the caller takes the result
+                raise
+
+        pool = ThreadPoolExecutor(self.connections, thread_name_prefix="tmdb")
+        try:
+            while True:
+                for job in islice(source, ahead - waiting):
+                    pool.submit(do, job).add_done_callback(finished.put)
+                    waiting += 1
+                if not waiting:
+                    return
+                result = finished.get().result()
+                waiting -= 1
+                yield result
+        finally:
+            cancel.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    # -- one request and its retries -----------------------------------------------------------------------------------
 
     def _ask(
         self,
         request: Request,
-        what: str,
         read: Callable[[Response], T],
         *,
         attempts: int | None = None,
         cancel: threading.Event | None = None,
-        judged: Callable[[Response, str], Again | None] = judge,
     ) -> T:
-        attempt = 0
-        while True:
-            attempt += 1
-            trouble = self._attempt(request, what, read, judged, cancel, is_retry=attempt > 1)
-            if not isinstance(trouble, Again):
-                return trouble
-            allowed = attempts or (ATTEMPTS if self._was_reached else ATTEMPTS_BEFORE_FIRST_ANSWER)
-            if attempt >= allowed:
+        for attempt in count(1):
+            self.limiter.acquire(cancel)
+            result = self._attempt(request, read)
+            if not isinstance(result, Retry):
+                return result
+            if attempt >= (attempts or (ATTEMPTS if self._was_reached else ATTEMPTS_BEFORE_FIRST_ANSWER)):
                 self._count("failures")
                 raise UnavailableError(
-                    f"TMDB at {_host(request.url)} keeps failing after {attempt} attempts: "
-                    f"{self._redacted(trouble.reason)}; check the network and TMDB_API_URL, then run again"
+                    f"TMDB at {urlsplit(request.url).hostname} keeps failing after {attempt} attempts: "
+                    f"{self._redacted(result.reason)}",
+                    "check the network and TMDB_API_URL, then run again",
                 )
-            self._back_off(trouble, attempt, cancel)
-
-    def _attempt(
-        self,
-        request: Request,
-        what: str,
-        read: Callable[[Response], T],
-        judged: Callable[[Response, str], Again | None],
-        cancel: threading.Event | None,
-        *,
-        is_retry: bool,
-    ) -> T | Again:
-        """Send once: what was read, or why to ask again."""
-        self.limiter.acquire(cancel)
-        if not self._counts["requests"]:
-            self._first = self.limiter.clock()
-        self._count("requests")
-        if is_retry:
+            self._back_off(result, attempt, cancel)
             self._count("retries")
+        raise AssertionError("unreachable")
+
+    def _attempt(self, request: Request, read: Callable[[Response], T]) -> T | Retry:
+        """Send the request once; return what `read` makes of the answer, or why to send it again."""
+        path = urlsplit(request.url).path
+        self._count("requests")
         try:
             response = self._transport(request)
-        except ConnectionFailedError as failure:
-            self._was_reached = self._was_reached or failure.reached
-            return Again(str(failure))
+        except ConnectionFailedError as error:
+            self._was_reached = self._was_reached or error.reached
+            return Retry(str(error))
         finally:
             self._latest = self.limiter.clock()
         self._was_reached = True
         self._date = server_date(response.headers) or self._date
         try:
-            trouble = judged(response, what)
-            if trouble is None:
-                found = read(response)
+            retry = classify_response(response, path)
+            if retry is None:
+                result = read(response)
                 self.limiter.succeeded()
-                return found
+                return result
         except MalformedError as error:
-            return Again(f"{what}: {error}")
+            retry = Retry(f"{path}: {error}")
         except TmdbError as error:
-            raise type(error)(self._redacted(str(error))) from None
-        if response.stream is not None:
-            response.stream.close()
-        return trouble
+            _close(response)
+            raise type(error)(self._redacted(error.problem), error.remedy) from None
+        _close(response)
+        return retry
 
-    def _back_off(self, trouble: Again, attempt: int, cancel: threading.Event | None) -> None:
+    def _back_off(self, retry: Retry, attempt: int, cancel: threading.Event | None) -> None:
         ceiling = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** (attempt - 1))
-        seconds = trouble.wait or ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
-        if trouble.rate_limited:
+        seconds = retry.wait_seconds or ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+        if retry.is_rate_limited:
             self._count("rate_limited")
-            self.limiter.refused(seconds)  # everybody waits, this thread among them, in its next acquire
+            self.limiter.refused(seconds)  # every thread waits, this one in its next `acquire`
         else:
             self.limiter.failed()
             self.limiter.wait(seconds, cancel)
 
-    def _url(self, path: str, params: Mapping[str, str | int]) -> str:
-        query = "&".join(part for part in (urlencode(params), self._key_query) if part)
-        return f"{self.api_url}{path}" + (f"?{query}" if query else "")
-
-    def _count(self, name: str, more: int = 1) -> None:
+    def _count(self, name: str) -> None:
         with self._lock:
-            self._counts[name] += more
             self._latest = self.limiter.clock()
+            if not self._counts["requests"]:
+                self._first = self._latest
+            self._counts[name] += 1
 
     def _redacted(self, text: str) -> str:
-        """The text without the credential in any of the forms a server could echo it in."""
+        """Return the text without the credential, in any form in which a server could echo it."""
         if not self._secret:
             return text
         for form in {self._secret, quote(self._secret, safe=""), quote_plus(self._secret)}:
@@ -333,20 +343,21 @@ class TmdbClient:
 
 
 def _credential(api_key: str | None) -> tuple[dict[str, str], str]:
-    """The headers of every request, and the query a v3 key needs.
+    """Return the headers of every request, and the query parameter of a v3 key.
 
-    Whatever starts like a JWT is a v4 token; anything else is a v3 key. Forms that are neither were refused with the
-    settings, except on loopback, where a test server may take any.
+    What starts like a JWT is a v4 token, anything else a v3 key. The settings refuse other forms, except on loopback,
+    where a test server may accept any.
     """
     headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
     if not api_key:
         return headers, ""
     if not (api_key.isascii() and api_key.isprintable()):
-        raise CredentialError("TMDB_API_KEY holds characters that no key has; copy it again")
+        raise CredentialError("TMDB_API_KEY holds characters that no key has", "copy it again")
     if api_key.startswith("eyJ"):
         return headers | {"Authorization": f"Bearer {api_key}"}, ""
     return headers, urlencode({"api_key": api_key})
 
 
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or "?"
+def _close(response: Response) -> None:
+    if response.stream is not None:
+        response.stream.close()

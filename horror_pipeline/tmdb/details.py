@@ -1,30 +1,27 @@
-"""Reading the details documents of many films, as fast as the limiter lets them through.
-
-What belongs here: one request a film, and what came of it. What does not: which films are due, storage, cleaning.
-"""
+"""Reading the details documents of many films, as fast as the rate limiter allows."""
 
 from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from horror_pipeline.errors import BadRequestError, NotFoundError, UnavailableError
 from horror_pipeline.tmdb.client import TmdbClient
-from horror_pipeline.tmdb.parallel import run_parallel
-from horror_pipeline.tmdb.payloads import APPENDED, Json, MalformedError, missing_parts, movie_id, payload_hash
+from horror_pipeline.tmdb.payloads import APPENDED, Json, MalformedError, as_text, missing_parts, movie_id, payload_hash
 
 MOST_FAILURES_IN_A_ROW = 25
-"""Films that may fail one after the other before the reading is given up: TMDB is down, not one record broken."""
+"""Films that may fail one after the other. With more, TMDB is down rather than a record broken, and reading stops."""
 
 
 @dataclass(frozen=True)
 class Details:
-    """What TMDB said of one film: a document, that it is gone, or nothing usable.
+    """TMDB's answer for one film: a document, that the film is gone, or nothing usable.
 
-    `body` and `text` are None without a document; `failure` is then why, or None where the film is gone.
+    `body` and `text` are None without a document; `failure` is then the reason, or None where the film is gone.
     """
 
     tmdb_id: int
@@ -37,25 +34,37 @@ class Details:
 
     @property
     def is_gone(self) -> bool:
-        """Whether TMDB says there is no such film any more."""
+        """Whether TMDB has no such film any more."""
         return self.body is None and self.failure is None
+
+    def with_kept_parts(self, kept: Mapping[str, Any]) -> Details:
+        """Fill each appended sub-object that the document lacks from an older document, where that has it.
+
+        Args:
+            kept: sub-objects of the older document. `missing` still names them afterwards, so that they stay due.
+        """
+        filled = {name: kept[name] for name in self.missing if name in kept}
+        if self.body is None or not filled:
+            return self
+        body = self.body | filled
+        return replace(self, body=body, text=as_text(body), digest=payload_hash(body))
 
 
 def details_of(
     client: TmdbClient, tmdb_ids: Iterable[int], clock: Callable[[], dt.datetime]
 ) -> Generator[Details, None, None]:
-    """Ask for every film, several at once; results come in the order they arrive.
+    """Read every film's details, several at once, and yield them in the order they arrive.
 
-    One film that keeps failing is a result with its reason, so that the others are not lost.
+    A film that keeps failing is yielded with the reason, so that it does not cost the others.
 
     Args:
-        client: asks TMDB.
+        client: sends the requests.
         tmdb_ids: the films.
-        clock: tells when an answer arrived, UTC.
+        clock: returns the present moment, UTC.
 
     Raises:
-        CredentialError: the credential was refused.
-        UnavailableError: film after film fails.
+        CredentialError: TMDB refused the credential.
+        UnavailableError: too many films in a row failed.
     """
 
     def fetch(tmdb_id: int, cancel: threading.Event) -> Details:
@@ -67,22 +76,20 @@ def details_of(
             return Details(tmdb_id, clock(), failure=str(error))
 
     failed = 0
-    with closing(run_parallel(tmdb_ids, fetch, threads=client.connections)) as arriving:
-        for found in arriving:
-            failed = failed + 1 if found.failure else 0
+    with closing(client.run_parallel(fetch, tmdb_ids)) as arriving:
+        for details in arriving:
+            failed = failed + 1 if details.failure else 0
             if failed >= MOST_FAILURES_IN_A_ROW:
-                raise UnavailableError(f"{failed} films in a row could not be read; the last: {found.failure}")
-            yield found
+                raise UnavailableError(f"{failed} films in a row could not be read; the last: {details.failure}")
+            yield details
 
 
-def _read(
-    client: TmdbClient, tmdb_id: int, clock: Callable[[], dt.datetime], cancel: threading.Event | None
-) -> Details:
+def _read(client: TmdbClient, tmdb_id: int, clock: Callable[[], dt.datetime], cancel: threading.Event) -> Details:
     def check(body: Json) -> None:
         if movie_id(body) != tmdb_id:
             raise MalformedError("the document is of another film")
 
-    asked = {"append_to_response": ",".join(APPENDED), "language": "en-US"}
-    answer = client.fetch(f"/movie/{int(tmdb_id)}", asked, check=check, cancel=cancel)
-    body = answer.body
-    return Details(tmdb_id, clock(), body, answer.text, digest=payload_hash(body), missing=tuple(missing_parts(body)))
+    params = {"append_to_response": ",".join(APPENDED), "language": "en-US"}
+    document = client.fetch(f"/movie/{int(tmdb_id)}", params, check=check, cancel=cancel)
+    body = document.body
+    return Details(tmdb_id, clock(), body, document.text, payload_hash(body), missing=tuple(missing_parts(body)))

@@ -1,12 +1,9 @@
-"""Sweeping a release year's horror listing so that nothing in it is lost, and saying so when something may be.
+"""Sweeping a release year's horror listing so that no film is lost, and reporting when some may be.
 
-What belongs here: which listings and slices to ask for, reading every page, holding what came against what TMDB says
-there is, and sweeping again. What does not: storage, the clock, Dagster.
-
-TMDB pages are cached apart, so rows are repeated and skipped over page borders, totals differ from page to page, and a
-page may be short without being the last. Therefore rows are deduplicated by id, the distinct ids are held against the
-largest total seen, and a listing that falls short is swept again in narrow windows of release dates: most fit on one
-page, where there is no border to fall through. The union of all passes is kept.
+TMDB caches each page on its own, so rows are repeated and skipped over page borders, totals differ from page to page,
+and a page may be short without being the last. Therefore rows are deduplicated by id, the distinct ids are compared
+with the largest total stated, and a listing that falls short is swept again in narrow windows of release dates: most
+fit on one page, where there is no border to fall through. The union of all passes is kept.
 """
 
 from __future__ import annotations
@@ -19,13 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from horror_pipeline.errors import BadRequestError
+from horror_pipeline.domain import HORROR_GENRE_ID, LAST_PAGE
+from horror_pipeline.errors import BadRequestError, UnavailableError
 from horror_pipeline.tmdb.client import TmdbClient
-from horror_pipeline.tmdb.parallel import run_parallel
-from horror_pipeline.tmdb.payloads import Json, count_of, ids_of, movie_id, rows_of
+from horror_pipeline.tmdb.payloads import Json, MalformedError, count_of, ids_of, movie_id, rows_of
 
-HORROR = 27
-LAST_PAGE = 500
 MOST_PASSES = 7
 QUIET_PASSES = 2
 ROWS_A_PAGE = 20
@@ -33,25 +28,38 @@ ROWS_A_WINDOW = 12
 """Rows a narrow window should hold: well under a page, as films cluster on some dates."""
 
 FEWEST_ROWS_TO_JUDGE = 5
+"""Rows with genres from which on a page shows whether TMDB filtered by genre."""
+
+FARTHEST_YEAR = 2100
+"""Later release dates are not requested in parts, so that an open slice is not cut for ever."""
+
+MOST_FILMS = 100_000
+"""Films that a listing may state. TMDB has some 60,000 horror films of all years."""
+
+MOST_SURPLUS = 100
+"""Films that the parts of a small listing may state beyond twice the whole's total."""
+
+PAGES_AHEAD = 32
+"""Pages under way or waiting: as many at most are requested in vain behind the first empty page of a slice."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Release dates from `start` to `end`, both included; `end` None: open."""
+    """Release dates from `start` to `end`, both included; open where `end` is None."""
 
     start: dt.date
     end: dt.date | None
 
     def halves(self) -> list[Slice]:
-        """The slice in two; itself where it is a single day."""
+        """Return the slice in two parts, or itself where it is a single day or has nothing but far future in it."""
         end = self.end or self.start + dt.timedelta(days=730)
-        if end <= self.start:
+        if end <= self.start or self.start.year > FARTHEST_YEAR:
             return [self]
         middle = self.start + (end - self.start) // 2
         return [Slice(self.start, middle), Slice(middle + dt.timedelta(days=1), self.end)]
 
     def windows(self, count: int) -> list[Slice]:
-        """The slice in about `count` parts of equal length; the last stays open where the slice is."""
+        """Return the slice in about `count` parts of equal length; the last is open where the slice is."""
         end = self.end or dt.date(self.start.year, 12, 31)
         days = (end - self.start).days + 1
         count = max(1, min(count, days))
@@ -62,10 +70,10 @@ class Slice:
 
 @dataclass(frozen=True)
 class Listing:
-    """One question about a release year: its released films with enough votes, or its upcoming ones.
+    """One listing of a release year: its released films with enough votes, or its upcoming ones.
 
-    A year asks for the first day of the next one as well: a film whose date moves over New Year between two sweeps, or
-    whose date is none at all, like a 45th of December, would fall between two years otherwise.
+    It includes the first day of the next year: a film whose date moves over New Year between two sweeps, or whose date
+    is impossible, like a 45th of December, would fall between two years otherwise.
     """
 
     name: str
@@ -75,15 +83,23 @@ class Listing:
 
     @property
     def new_year(self) -> dt.date | None:
-        """The day that belongs to the next year; None where later films belong to this one."""
+        """The day that belongs to the next year; None where later films belong to this year."""
         return None if self.dates.end is None else dt.date(self.release_year + 1, 1, 1)
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page: its text as received, and what a sweep needs of it.
+    """A page of a sweep.
 
-    `next_year_ids` are those of `ids` on the first day of the next year; `nameless` are the rows without a usable id.
+    Attributes:
+        listing: the listing's name.
+        sweep: number of the pass.
+        dates: the slice it is a page of.
+        number: from 1.
+        text: its JSON as received.
+        ids: the usable ids of its rows.
+        next_year_ids: those of `ids` released on the first day of the next year.
+        nameless: its rows without a usable id.
     """
 
     listing: str
@@ -95,6 +111,7 @@ class Page:
     next_year_ids: tuple[int, ...]
     total_results: int
     total_pages: int
+    is_empty: bool = False
     nameless: tuple[Any, ...] = ()
 
 
@@ -116,52 +133,52 @@ class Sweep:
 
     @property
     def short(self) -> int:
-        """Films missed for certain: even the smallest total that a page stated is more than came."""
+        """Films that were certainly missed: the smallest total stated, less the films found."""
         return max(0, min(self.totals, default=0) - len(self.ids))
 
     @property
     def short_at_most(self) -> int:
-        """Films missed if the largest total is right; totals differ by a few from page to page."""
+        """Films that were missed if the largest total is right; totals differ by a few from page to page."""
         return max(0, max(self.totals, default=0) - len(self.ids))
 
     @property
     def looks_likely_whole(self) -> bool:
-        """Whether as many films came as most pages promised."""
+        """Whether as many films were found as most pages state."""
         return not self.totals or len(self.ids) >= statistics.median_low(self.totals)
 
     @property
     def looks_whole(self) -> bool:
-        """Whether as many films came as the largest total promised."""
+        """Whether as many films were found as the largest total states."""
         return not self.short_at_most
 
 
 def listings_of(release_year: int, *, today: dt.date, last_year: int, min_votes: int) -> list[Listing]:
-    """The listings that together hold every film of a release year that is collected.
+    """Return the listings that together hold every film of a release year that is collected.
 
     Args:
         release_year: the year.
         today: films up to this date are released, later ones upcoming.
-        last_year: the last partition: it takes later years as well.
+        last_year: the last partition, which includes later years.
         min_votes: votes a released film needs; upcoming films need none.
     """
     first, new_year = dt.date(release_year, 1, 1), dt.date(release_year + 1, 1, 1)
     last = None if release_year >= last_year else new_year
     tomorrow = today + dt.timedelta(days=1)
-    found = []
+    listings = []
     if first <= today:
-        found.append(Listing("released", release_year, Slice(first, min(last or today, today)), min_votes))
+        listings.append(Listing("released", release_year, Slice(first, min(last or today, today)), min_votes))
     if last is None or new_year > tomorrow:
-        found.append(Listing("upcoming", release_year, Slice(max(first, tomorrow), last)))
-    return found
+        listings.append(Listing("upcoming", release_year, Slice(max(first, tomorrow), last)))
+    return listings
 
 
 class Sweeper:
-    """Sweeps listings, and remembers whether TMDB's pages were found moving: then no listing is trusted at first sight.
+    """Sweep listings. Once TMDB's pages were found moving, every listing is swept twice at least.
 
     Args:
-        client: asks TMDB.
-        on_plan: told how many more pages will be asked for, for progress.
-        on_page: told each page as it comes, likewise.
+        client: sends the requests.
+        on_plan: called with the number of further pages that will be requested, for progress.
+        on_page: called for each page that arrived, likewise.
     """
 
     def __init__(
@@ -170,17 +187,16 @@ class Sweeper:
         on_plan: Callable[[int], object] = lambda _: None,
         on_page: Callable[[], object] = lambda: None,
     ) -> None:
-        """Trust what comes until it proves wrong."""
         self.client = client
         self.on_plan = on_plan
         self.on_page = on_page
         self.is_moving = False
 
     def sweep(self, listing: Listing) -> Sweep:
-        """Read a listing until it looks whole, or until passes bring nothing new.
+        """Read a listing until it looks whole, or until passes find nothing new.
 
         Raises:
-            TmdbError: a page could not be had.
+            TmdbError: a page could not be read, or the totals contradict each other.
         """
         sweep = Sweep(listing)
         self._run_pass(sweep, [listing.dates])
@@ -193,11 +209,11 @@ class Sweeper:
             self._run_pass(sweep, self._windows(sweep))
             quiet = quiet + 1 if len(sweep.ids) == before else 0
             if quiet == QUIET_PASSES and sweep.looks_likely_whole:
-                break  # nothing came any more, and most pages promise nothing more
+                break  # nothing new was found, and most pages state nothing more
         return sweep
 
     def _windows(self, sweep: Sweep) -> list[Slice]:
-        """What the next pass asks for: narrow windows, cut elsewhere each time, and the whole listing in turn.
+        """Return the slices of the next pass: narrow windows, cut elsewhere each time, and the whole listing in turn.
 
         The whole listing states its total anew. One that fits on a page has no border to fall through in any case.
         """
@@ -208,60 +224,60 @@ class Sweeper:
 
     def _run_pass(self, sweep: Sweep, slices: Sequence[Slice]) -> None:
         sweep.passes += 1
-        for page in self._pages(sweep.listing, slices, sweep.passes):
+        for page in self._pages(sweep, slices):
             sweep.pages.append(page)
             sweep.ids.update(page.ids)
             sweep.next_year_ids.update(page.next_year_ids)
             if page.dates == sweep.listing.dates:
                 sweep.totals.append(page.total_results)
 
-    def _pages(self, listing: Listing, slices: Sequence[Slice], number: int) -> Iterator[Page]:
-        """Every page of the slices; a slice of more pages than TMDB serves is halved until it fits."""
+    def _pages(self, sweep: Sweep, slices: Sequence[Slice]) -> Iterator[Page]:
+        """Yield every page of the slices; a slice of more pages than TMDB serves is halved until it fits."""
         further: list[tuple[Slice, int]] = []
         while slices:
             too_long: list[Slice] = []
-            for first in self._fetch(listing, number, [(dates, 1) for dates in slices]):
+            stated = 0
+            for first in self._fetch(sweep, [(dates, 1) for dates in slices]):
                 yield first
-                pages = first.total_pages
+                stated += first.total_results
+                pages = first.total_pages if not first.is_empty else 1
                 halves = first.dates.halves() if pages > LAST_PAGE else []
                 if len(halves) > 1:
                     too_long += halves
                 else:  # a single day of more than 500 pages cannot be cut: what is served is taken, and it stays short
                     further += [(first.dates, page) for page in range(2, min(pages, LAST_PAGE) + 1)]
+            _refuse_contradiction(sweep, stated)
             slices = too_long
-        yield from self._fetch(listing, number, further)
+        yield from self._fetch(sweep, further)
 
-    def _fetch(self, listing: Listing, number: int, wanted: Sequence[tuple[Slice, int]]) -> Iterator[Page]:
+    def _fetch(self, sweep: Sweep, wanted: Sequence[tuple[Slice, int]]) -> Iterator[Page]:
+        """Yield the pages as they arrive, without those behind an empty page of their slice."""
         self.on_plan(len(wanted))
+        empty: dict[Slice, int] = {}
+
+        def jobs() -> Iterator[tuple[Slice, int]]:
+            for dates, number in wanted:
+                if number < empty.get(dates, LAST_PAGE + 1):
+                    yield dates, number
+                else:
+                    self.on_page()
 
         def fetch(job: tuple[Slice, int], cancel: threading.Event) -> Page:
-            dates, page = job
-            answer = self.client.fetch("/discover/movie", query(listing, dates, page), check=_check_page, cancel=cancel)
-            rows = rows_of(answer.body)
-            if page == 1:
-                _refuse_unfiltered(rows)
-            return Page(
-                listing.name,
-                number,
-                dates,
-                page,
-                answer.text,
-                ids=tuple(ids_of(answer.body)),
-                next_year_ids=tuple(_dated(rows, listing.new_year)),
-                total_results=count_of(answer.body, "total_results"),
-                total_pages=count_of(answer.body, "total_pages"),
-                nameless=tuple(row for row in rows if movie_id(row) is None),
-            )
+            params = query(sweep.listing, *job)
+            document = self.client.fetch("/discover/movie", params, check=_check_page, cancel=cancel)
+            return _page(sweep, job, document.text, document.body)
 
-        for found in run_parallel(wanted, fetch, threads=min(self.client.connections, len(wanted))):
+        for page in self.client.run_parallel(fetch, jobs(), ahead=PAGES_AHEAD):
             self.on_page()
-            yield found
+            if page.is_empty:
+                empty[page.dates] = min(page.number, empty.get(page.dates, page.number))
+            yield page
 
 
 def query(listing: Listing, dates: Slice, page: int) -> dict[str, str | int]:
-    """The query of one page, without the credential."""
-    asked: dict[str, str | int] = {
-        "with_genres": HORROR,
+    """Return the query of one page, without the credential."""
+    params: dict[str, str | int] = {
+        "with_genres": HORROR_GENRE_ID,
         "include_adult": "false",
         "language": "en-US",
         "sort_by": "primary_release_date.asc",
@@ -269,33 +285,67 @@ def query(listing: Listing, dates: Slice, page: int) -> dict[str, str | int]:
         "page": page,
     }
     if dates.end is not None:
-        asked["primary_release_date.lte"] = dates.end.isoformat()
+        params["primary_release_date.lte"] = dates.end.isoformat()
     if listing.min_votes > 0:
-        asked["vote_count.gte"] = listing.min_votes
-    return asked
+        params["vote_count.gte"] = listing.min_votes
+    return params
+
+
+def _page(sweep: Sweep, job: tuple[Slice, int], text: str, body: Json) -> Page:
+    dates, number = job
+    rows, new_year = rows_of(body), sweep.listing.new_year
+    if number == 1:
+        _refuse_unfiltered(rows)
+    films = [row for row in rows if movie_id(row) is not None]
+    return Page(
+        sweep.listing.name,
+        sweep.passes,
+        dates,
+        number,
+        text,
+        ids=tuple(ids_of(body)),
+        next_year_ids=tuple(row["id"] for row in films if new_year and row.get("release_date") == str(new_year)),
+        total_results=count_of(body, "total_results"),
+        total_pages=count_of(body, "total_pages"),
+        is_empty=not rows,
+        nameless=tuple(row for row in rows if movie_id(row) is None),
+    )
 
 
 def _check_page(body: Json) -> None:
+    """Refuse a page whose totals would plan requests for films that cannot be there.
+
+    Raises:
+        MalformedError: rows or totals are missing, or the totals are absurd.
+    """
     rows_of(body)
-    count_of(body, "total_results")
-    count_of(body, "total_pages")
+    films, pages = count_of(body, "total_results"), count_of(body, "total_pages")
+    if films > MOST_FILMS or pages > 2 * math.ceil(films / ROWS_A_PAGE) + 1:
+        raise MalformedError(f"the page states total_pages {pages} and total_results {films}, which cannot be right")
 
 
-def _dated(rows: list[Any], day: dt.date | None) -> Iterator[int]:
-    """The ids of the rows released on a day."""
-    for row in rows:
-        found = movie_id(row)
-        if found is not None and day is not None and row.get("release_date") == day.isoformat():
-            yield found
+def _refuse_contradiction(sweep: Sweep, stated: int) -> None:
+    """Refuse slices that state far more films together than the whole listing: their pages would have no end.
+
+    Raises:
+        UnavailableError: they do.
+    """
+    whole = max(sweep.totals, default=0)
+    if stated > 2 * whole + MOST_SURPLUS:
+        listing = sweep.listing
+        raise UnavailableError(
+            f"TMDB states {whole:,} {listing.name} films of {listing.release_year}, but {stated:,} for parts of it",
+            "run again later",
+        )
 
 
 def _refuse_unfiltered(rows: list[Any]) -> None:
-    """TMDB ignores query keys it does not know and answers with everything: better no listing than that one.
+    """Refuse a listing that ignores the genre: TMDB answers query keys it does not know with every film.
 
     Raises:
-        BadRequestError: most rows are no horror films.
+        BadRequestError: most rows are not horror films.
     """
     genres = [row.get("genre_ids") for row in rows if isinstance(row, dict)]
     known = [ids for ids in genres if isinstance(ids, list)]
-    if len(known) >= FEWEST_ROWS_TO_JUDGE and sum(HORROR in ids for ids in known) * 2 < len(known):
+    if len(known) >= FEWEST_ROWS_TO_JUDGE and sum(HORROR_GENRE_ID in ids for ids in known) * 2 < len(known):
         raise BadRequestError("TMDB ignored the genre filter of /discover/movie: most rows are no horror films")

@@ -1,7 +1,7 @@
 """The shapes TMDB answers in, read tolerantly: unknown keys are kept, missing ones are noticed.
 
-What belongs here: parsing bodies, making them safe for Postgres, digests, and which parts a document lacks.
-What does not: judging values (that is `transform.clean`), HTTP, storage.
+Bodies are parsed and made safe for Postgres here, whatever they hold. Whether a value is plausible is decided in
+`transform`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,22 @@ from typing import Any
 Json = dict[str, Any]
 
 APPENDED = ("credits", "keywords")
-"""Sub-objects asked for with a film's details; TMDB leaves one out, under status 200, when it fails on its side."""
+"""Sub-objects requested with a film's details; TMDB leaves one out, under status 200, when it fails on its side."""
 
 LARGEST_ID = 2**53
+DEEPEST_LEVEL = 64
+"""Levels of nesting that are kept. TMDB's documents have five; Python's parser gives up at about a thousand."""
+
+MOST_DIGITS = 300
+"""Digits of a number that still fits into a double precision column."""
 
 # What JSON may hold and jsonb may not: NUL, lone surrogates, NaN and Infinity, and numbers beyond any column. Most
 # documents hold no escape and none of the words at all, which is found out much faster than by the patterns.
 _SUSPICIOUS = ("\\u", "NaN", "Infinity")
 _UNSAFE_WORD = re.compile(r"\\u0000|\\u[dD][89a-fA-F]|NaN|Infinity")
-_UNSAFE_NUMBER = re.compile(r"\d[eE][+-]?\d{3}")
+_UNSAFE_NUMBER = re.compile(rf"\d(?:[eE][+-]?\d{{3}}|\d{{{MOST_DIGITS}}})")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[][{}]', re.DOTALL)
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _VOLATILE = re.compile(r'"(?:popularity|vote_average|vote_count)":[^][{},"]*,?')
@@ -34,37 +40,53 @@ _VOLATILE = re.compile(r'"(?:popularity|vote_average|vote_count)":[^][{},"]*,?')
 
 
 class MalformedError(ValueError):
-    """A body that is not one JSON object."""
+    """A body of the wrong shape."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """One answer: parsed, and as text that Postgres takes as jsonb."""
+    """An answer's JSON object, and its text that Postgres takes as jsonb."""
 
     body: Json
     text: str
 
 
 def parse(raw: bytes) -> Document:
-    """Read a body.
+    """Parse a body.
 
-    The text is passed through as received unless it holds something jsonb cannot: then NUL and lone surrogates become
-    U+FFFD and numbers without a finite value become null.
+    The text is passed through as received unless it holds something jsonb cannot: NUL and lone surrogates become
+    U+FFFD; numbers without a finite value or of more than `MOST_DIGITS` digits, and whatever is nested deeper than
+    `DEEPEST_LEVEL`, become null. So an absurd value costs itself and not its page.
 
     Raises:
-        MalformedError: not JSON, or not an object.
+        MalformedError: it is not JSON, or not an object.
     """
     text = raw.decode("utf-8", errors="replace")
+    is_unsafe = _is_unsafe(text)
     try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
+        body = _loads(text, is_unsafe)
+        if body is None or _is_too_deep(body):
+            is_unsafe, body = True, _loads(_without_depths(text), is_unsafe=True)
+    except ValueError:
         raise MalformedError("the body is not JSON") from None
     if not isinstance(body, dict):
         raise MalformedError("the body is not a JSON object")
-    if _is_unsafe(text):
+    if is_unsafe:
         body = _storable(body)
         text = json.dumps(body, ensure_ascii=False)
     return Document(body, text)
+
+
+def _loads(text: str, is_unsafe: bool) -> Any:
+    """Parse JSON; return None where it is nested too deeply for the parser."""
+    try:
+        return json.loads(text, parse_int=_bounded_int) if is_unsafe else json.loads(text)
+    except RecursionError:
+        return None
+
+
+def _bounded_int(digits: str) -> int | None:
+    return int(digits) if len(digits) <= MOST_DIGITS else None
 
 
 def _is_unsafe(text: str) -> bool:
@@ -73,9 +95,40 @@ def _is_unsafe(text: str) -> bool:
     return _UNSAFE_NUMBER.search(text) is not None
 
 
-def as_text(body: Json) -> str:
-    """The body as text that Postgres takes as jsonb."""
-    return json.dumps(_storable(body), ensure_ascii=False)
+def _is_too_deep(body: Any) -> bool:
+    """Return whether containers are nested deeper than `DEEPEST_LEVEL`, without recursion."""
+    level: list[Any] = [[body]]
+    for _ in range(DEEPEST_LEVEL + 1):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _without_depths(text: str) -> str:
+    """Return the JSON text with null in the place of each container below `DEEPEST_LEVEL`."""
+    kept, kept_to, level = [], 0, 0
+    for token in _STRING_OR_BRACKET.finditer(text):
+        if token[0] in "[{":
+            level += 1
+            if level == DEEPEST_LEVEL + 1:
+                kept.append(text[kept_to : token.start()])
+        elif token[0] in "]}":
+            if level == DEEPEST_LEVEL + 1:
+                kept.append("null")
+                kept_to = token.end()
+            level -= 1
+    return "".join([*kept, text[kept_to:]]) if level == 0 else ""
+
+
+def as_text(value: Any) -> str:
+    """Return the JSON text of a parsed value, such that Postgres takes it as jsonb."""
+    return json.dumps(_storable(value), ensure_ascii=False)
 
 
 def _storable(value: Any) -> Any:
@@ -91,18 +144,18 @@ def _storable(value: Any) -> Any:
 
 
 def payload_hash(body: Json) -> str:
-    """Digest of a details document without what moves every day: popularity and votes, people's included."""
+    """Return the digest of a details document without what moves daily: popularity and votes, people's included."""
     steady = _VOLATILE.sub("", _CANONICAL.encode(body))
     return hashlib.blake2b(steady.encode(), digest_size=16).hexdigest()
 
 
 def missing_parts(body: Json) -> list[str]:
-    """Which appended sub-objects the document lacks."""
+    """Return the names of the appended sub-objects that the document lacks."""
     return [name for name in APPENDED if not isinstance(body.get(name), dict)]
 
 
 def rows_of(body: Json) -> list[Any]:
-    """The rows of a listing page.
+    """Return the rows of a listing page.
 
     Raises:
         MalformedError: the page has no list of results.
@@ -114,7 +167,7 @@ def rows_of(body: Json) -> list[Any]:
 
 
 def movie_id(row: Any) -> int | None:
-    """The id of a listing row, or None where there is no usable one."""
+    """Return the id of a listing row, or None where it has no usable one."""
     value = row.get("id") if isinstance(row, dict) else None
     if isinstance(value, bool) or not isinstance(value, int):
         return None
@@ -122,15 +175,12 @@ def movie_id(row: Any) -> int | None:
 
 
 def ids_of(body: Json) -> Iterator[int]:
-    """The usable ids of a listing page, in its order."""
-    for row in rows_of(body):
-        found = movie_id(row)
-        if found is not None:
-            yield found
+    """Yield the usable ids of a listing page, in its order."""
+    return (found for row in rows_of(body) if (found := movie_id(row)) is not None)
 
 
 def count_of(body: Json, name: str) -> int:
-    """A counter of a listing page, like `total_pages`.
+    """Return a counter of a listing page, like `total_pages`.
 
     Raises:
         MalformedError: it is missing or not a count.
@@ -139,8 +189,3 @@ def count_of(body: Json, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise MalformedError(f"the page has no {name}")
     return value
-
-
-def with_kept_parts(body: Json, kept: Json) -> Json:
-    """The document, each appended sub-object it lacks taken from what was stored before, where that had it."""
-    return body | {name: kept[name] for name in missing_parts(body) if name in kept}

@@ -1,10 +1,8 @@
-"""One pace for every request this process makes to TMDB, whatever thread makes it.
-
-What belongs here: handing out moments to send, slowing down together, recovering. What does not: HTTP, retrying.
+"""One rate for every request this process sends to TMDB, whatever thread sends it.
 
 Requests leave on an even grid at the allowed rate. Trouble slows the grid for all threads: a refusal for too many
-requests stops everybody for as long as asked and lowers the rate; a server error lowers it a little. Each success
-raises it again, so that scattered errors cost nothing and an outage is not hammered.
+requests stops everybody for as long as the server asks and lowers the rate; a server error lowers it a little. Each
+success raises it again, so that scattered errors cost nothing and an outage is not hammered.
 """
 
 from __future__ import annotations
@@ -16,21 +14,21 @@ from collections.abc import Callable
 from horror_pipeline.errors import TmdbError
 
 CATCH_UP_SECONDS = 0.025
-"""How far behind its grid a late thread may still send at once. Covers the scheduler's jitter, never a burst."""
+"""How far behind the grid a late thread may still send at once: the scheduler's jitter, never a burst."""
 
 LOWEST_SHARE = 0.05
 SHARE_GAINED_BY_SUCCESS = 0.002
 SHARE_KEPT_AFTER_ERROR = 0.97
 SHARE_KEPT_AFTER_REFUSAL = 0.85
-LONGEST_SLEEP = 0.25  # so that a cancelled wait ends promptly
+LONGEST_SLEEP = 0.25
 
 
 class CancelledError(TmdbError):
-    """The caller no longer wants the answer; raised in its waiting threads."""
+    """The answer is no longer wanted; raised in the threads that wait for it."""
 
 
-class Limiter:
-    """Spaces requests evenly and shares every slow-down among threads.
+class RateLimiter:
+    """Space requests evenly and share every slow-down among threads.
 
     Args:
         per_second: the ceiling of all requests together.
@@ -45,7 +43,6 @@ class Limiter:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        """Start at full rate."""
         self.per_second = per_second
         self.clock = clock
         self._sleep = sleep
@@ -57,14 +54,14 @@ class Limiter:
 
     @property
     def rate(self) -> float:
-        """Requests a second allowed at present."""
+        """Requests per second allowed at present."""
         return self.per_second * self._share
 
     def acquire(self, cancel: threading.Event | None = None) -> None:
-        """Wait for the moment the next request may leave.
+        """Wait until the next request may leave.
 
-        One thread at a time waits for that moment, the others for their turn: what counts is when a request really
-        leaves, so that threads held up by a busy machine do not catch up all at once.
+        One thread at a time waits for that moment, the others for their turn. The grid moves on when a request really
+        leaves, so that threads delayed by a busy machine do not all send at once.
 
         Raises:
             CancelledError: `cancel` was set while waiting.
@@ -76,7 +73,7 @@ class Limiter:
                 self._sleep(min(wait, LONGEST_SLEEP))
 
     def _wait_or_leave(self) -> float:
-        """Seconds until a request may leave; 0 when it leaves now."""
+        """Return the seconds until a request may leave; 0 where it leaves now."""
         with self._lock:
             now = self.clock()
             moment = max(self._next_slot, self._paused_until)
@@ -86,7 +83,7 @@ class Limiter:
             return 0.0
 
     def wait(self, seconds: float, cancel: threading.Event | None = None) -> None:
-        """Sleep in short turns.
+        """Sleep in short steps, so that a cancelled wait ends promptly.
 
         Raises:
             CancelledError: `cancel` was set meanwhile.
@@ -98,20 +95,20 @@ class Limiter:
             self._sleep(min(left, LONGEST_SLEEP))
 
     def succeeded(self) -> None:
-        """A request was answered well: recover a little."""
+        """Recover a little after a good answer."""
         if self._share < 1.0:  # read without the lock: the common case stays cheap
             with self._lock:
                 self._share = min(1.0, self._share + SHARE_GAINED_BY_SUCCESS)
 
     def failed(self) -> None:
-        """The server or the connection failed: slow everybody a little."""
+        """Slow every thread a little after an error of the server or the connection."""
         with self._lock:
             self._share = max(LOWEST_SHARE, self._share * SHARE_KEPT_AFTER_ERROR)
 
     def refused(self, seconds: float) -> None:
-        """Too many requests: nobody sends for `seconds`, then all go on more slowly.
+        """Stop every thread for `seconds` after a refusal for too many requests, and lower the rate.
 
-        Refusals of requests already under way when the pause began lower the rate only once.
+        The refusals of requests that were already under way when the pause began lower it only once.
         """
         with self._lock:
             now = self.clock()

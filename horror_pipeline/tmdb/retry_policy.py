@@ -1,7 +1,4 @@
-"""What an answer of TMDB means: good, to be asked again, gone, our own mistake, or the end of the run.
-
-What belongs here: reading status, TMDB's code and `Retry-After`. What does not: sending, waiting, counting.
-"""
+"""What an answer of TMDB means: good, to be requested again, or one of the typed errors."""
 
 from __future__ import annotations
 
@@ -11,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-from horror_pipeline.errors import BadRequestError, CredentialError, ExportUnavailableError, NotFoundError, TmdbError
+from horror_pipeline.domain import EXPORTS_REACH_DAYS
+from horror_pipeline.errors import BadRequestError, CredentialError, ExportUnavailableError, NotFoundError
 from horror_pipeline.tmdb.transport import Response
 
 LONGEST_RETRY_AFTER_SECONDS = 60.0
@@ -22,97 +20,80 @@ _LONGEST_MESSAGE = 200
 
 
 @dataclass(frozen=True)
-class Again:
-    """Ask again. `wait` is what the server asked for, in seconds, None where it asked for nothing usable."""
+class Retry:
+    """Send the request again.
+
+    Attributes:
+        reason: what was wrong with the answer.
+        is_rate_limited: whether TMDB refused it for too many requests.
+        wait_seconds: the wait that the server asked for; None where it asked for nothing usable.
+    """
 
     reason: str
-    rate_limited: bool = False
-    wait: float | None = None
+    is_rate_limited: bool = False
+    wait_seconds: float | None = None
 
 
-def judge(response: Response, what: str) -> Again | None:
-    """None for a good answer, `Again` for one to be retried.
-
-    Args:
-        response: the answer; its body unread or whole.
-        what: the path asked for, for the error's words.
+def classify_response(response: Response, path: str) -> Retry | None:
+    """Return None for a good answer and `Retry` for one whose trouble may pass.
 
     Raises:
         CredentialError: 401, or 403 of TMDB itself.
+        ExportUnavailableError: 403 or 404 for a stream: the exports server has no such file.
         NotFoundError: 404.
-        BadRequestError: any other refusal of the request itself.
+        BadRequestError: TMDB rejected the request in another way.
     """
     status = response.status
     if status == 200:
         return None
+    if response.stream is not None and status in (403, 404):
+        raise ExportUnavailableError(
+            f"{path} is not there ({status}): not published yet, or expired after about {EXPORTS_REACH_DAYS} days"
+        )
     code, message = _complaint(response.body)
-    said = (
-        f"{what} answered {status}"
+    answered = (
+        f"{path} answered {status}"
         + (f", code {code}" if code is not None else "")
         + (f": {message}" if message else "")
     )
-    if status == 429:
-        return Again(said, rate_limited=True, wait=_retry_after(response.headers))
-    if status == 401 or code in _CREDENTIAL_CODES:
+    if status == 401 or (code in _CREDENTIAL_CODES and status != 429):
         raise CredentialError(
-            f"TMDB refused the credential ({said}); set TMDB_API_KEY to a valid v3 API key or v4 read access token "
-            "from https://www.themoviedb.org/settings/api"
+            f"TMDB refused the credential ({answered})",
+            "set TMDB_API_KEY to a valid v3 API key or v4 read access token "
+            "from https://www.themoviedb.org/settings/api",
         )
     if status == 404:
-        raise NotFoundError(said)
-    if status == 500 and code == _INVALID_ID_CODE:
-        raise BadRequestError(said)
-    if status >= 500 or status == 408 or status < 200:
-        return Again(said, wait=_retry_after(response.headers))
-    if 200 < status < 300:
-        return Again(said)
-    raise BadRequestError(f"TMDB rejected a request: {said}")
-
-
-def judge_export(response: Response, what: str) -> Again | None:
-    """As `judge`, for a file of the exports server, which says 403 where there is no such file.
-
-    Raises:
-        ExportUnavailableError: not published yet, or expired.
-    """
-    status = response.status
-    if status == 200:
-        return None
-    if status in (403, 404):
-        raise ExportUnavailableError(
-            f"{what} is not there ({status}): not published yet, or expired after about 90 days"
-        )
-    if status == 429:
-        return Again(f"{what} answered 429", rate_limited=True, wait=_retry_after(response.headers))
-    if status >= 500 or status == 408:
-        return Again(f"{what} answered {status}", wait=_retry_after(response.headers))
-    raise TmdbError(f"{what} answered {status}")
+        raise NotFoundError(answered)
+    may_pass = status < 300 or status in (408, 429) or status >= 500
+    if may_pass and (status, code) != (500, _INVALID_ID_CODE):
+        return Retry(answered, status == 429, _retry_after(response.headers))
+    raise BadRequestError(f"TMDB rejected a request: {answered}")
 
 
 def server_date(headers: Mapping[str, str]) -> dt.datetime | None:
-    """The answer's `Date`, UTC; None where there is none that can be read."""
+    """Return the answer's `Date`, UTC; None where there is no readable one."""
     try:
         moment = parsedate_to_datetime(headers.get("Date", ""))
-    except (ValueError, TypeError):
+        return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    except (ValueError, TypeError, OverflowError):
         return None
-    return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 def _complaint(body: bytes) -> tuple[int | None, str]:
-    """TMDB's own code and message, where the body has them."""
+    """Return TMDB's own code and message, where the body has them."""
     try:
-        told = json.loads(body)
+        complaint = json.loads(body)
     except (ValueError, RecursionError):
         return None, ""
-    if not isinstance(told, dict):
+    if not isinstance(complaint, dict):
         return None, ""
-    code, message = told.get("status_code"), told.get("status_message")
+    code, message = complaint.get("status_code"), complaint.get("status_message")
     text = " ".join(message.split())[:_LONGEST_MESSAGE] if isinstance(message, str) else ""
     return (code if isinstance(code, int) else None), text
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a positive `Retry-After`, capped; TMDB has sent 0, which means nothing."""
+    """Return the seconds of a positive `Retry-After`, capped; TMDB has sent 0, which means nothing."""
     try:
         seconds = float(headers.get("Retry-After", ""))
     except ValueError:

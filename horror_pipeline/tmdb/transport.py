@@ -1,246 +1,311 @@
-"""One request over the wire: the seam where tests put a function instead of a network.
+"""One request over the wire, sent with `requests`.
 
-What belongs here: sending bytes and receiving bytes over connections that are kept. What does not: credentials' rules,
-retries, pace, the meaning of an answer.
+A transport is a function from `Request` to `Response`; tests pass a function of their own in its place. It raises
+`ConnectionFailedError` where no whole answer arrived.
 
-A transport is a function from `Request` to `Response`. It raises `ConnectionFailedError` when no whole answer came; its text
-never repeats the URL, which may hold a v3 key, and nothing here logs. The real one stands on `http.client`: at the
-rates a local server allows, the time a request costs us is what limits the whole, and this costs a fraction of what a
-general HTTP library does.
+The credential is written to the socket by our own connection class, below everything in `requests` and urllib3 that
+logs, quotes or stores a URL: urllib3 logs each path with its query at DEBUG.
 """
 
 from __future__ import annotations
 
-import base64
 import http.client
-import select
+import io
 import socket
 import ssl
-import struct
-import threading
 import time
-import urllib.request
 import zlib
-from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol, cast
-from urllib.parse import SplitResult, unquote, urlsplit
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, cast
 
-SECONDS_SURELY_OPEN = 1.0
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3 import exceptions as errors
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
-LARGEST_BODY = 64 * 1024 * 1024
-"""Bytes an answer may unpack to; a details document has some tens of thousands."""
+LARGEST_BODY_BYTES = 8 * 1024 * 1024
+"""Size of an answer, before and after decompression. A details document has tens of kilobytes; parsed, JSON may take
+twenty times its size."""
 
-
-class ByteStream(Protocol):
-    """What an unread body can do."""
-
-    def read(self, amt: int = ..., /) -> bytes:
-        """The next bytes, empty at the end."""
-
-    def close(self) -> None:
-        """Give the connection up."""
+PIECE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
 class Request:
-    """A GET request."""
+    """A GET request.
+
+    Attributes:
+        url: address without the credential.
+        headers: these may hold a credential.
+        secret_query: query parameters that hold a credential, encoded.
+        connect_seconds: limit of connecting to one address.
+        read_seconds: limit of each wait for further bytes.
+        whole_seconds: limit of the whole answer, from connecting to the last byte.
+        largest_bytes: limit of the body's size, before and after decompression.
+        is_stream: whether to return the body unread.
+    """
 
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
+    secret_query: str = field(default="", repr=False)
     connect_seconds: float = 5.0
     read_seconds: float = 12.0
-    stream: bool = False
+    whole_seconds: float = 60.0
+    largest_bytes: int = LARGEST_BODY_BYTES
+    is_stream: bool = False
 
 
 @dataclass(frozen=True)
 class Response:
-    """An answer: `body` is whole, or `stream` is still to be read when the request asked for it.
-
-    Header names are looked up whatever their case.
-    """
+    """An answer. Only a request with `is_stream` gets a `stream`, which the caller closes, and an empty `body`."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
-    stream: ByteStream | None = None
+    stream: io.BufferedIOBase | None = None
 
 
 Transport = Callable[[Request], Response]
 
+_ERRORS = (OSError, http.client.HTTPException, errors.HTTPError, zlib.error)  # those of `requests` are OSErrors
+
 
 class ConnectionFailedError(Exception):
-    """No whole answer came. `reached` is False when there was not even a connection."""
+    """No whole answer arrived. `reached` is False where there was not even a connection."""
 
-    def __init__(self, reason: str, *, reached: bool) -> None:
-        """Keep the reason in words that hold no URL."""
+    def __init__(self, reason: str, *, reached: bool = True) -> None:
         super().__init__(reason)
         self.reached = reached
 
 
-class PooledTransport:
-    """Connections kept alive, as many as threads ask at once.
+class RequestsTransport:
+    """Send requests over kept connections, from any number of threads.
 
-    HTTPS goes through the proxy that the environment names for the host; plain HTTP, which only local servers speak,
-    goes straight.
+    Proxies and certificates come from the environment: HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE. Plain HTTP, which
+    only local servers speak, never goes through a proxy. Redirects are not followed, cookies are not kept, and
+    credentials in ~/.netrc are not sent.
+
+    Args:
+        connections: connections kept open to each host.
     """
 
-    def __init__(self) -> None:
-        """Open nothing yet."""
-        self._lock = threading.Lock()
-        self._idle: dict[str, list[tuple[http.client.HTTPConnection, float]]] = defaultdict(list)
+    def __init__(self, connections: int = 10) -> None:
+        self._session = _Session()
+        self._session.headers.clear()
+        self._session.auth = lambda prepared: prepared  # without one, `requests` looks into ~/.netrc
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _Adapter(pool_maxsize=connections))
 
     def __call__(self, request: Request) -> Response:
         """Send the request.
 
         Raises:
-            ConnectionFailedError: refused, reset, timed out, or the body was cut short.
+            ConnectionFailedError: the connection failed, or its body was cut short, too slow or too large.
         """
-        parts = urlsplit(request.url)
-        origin = f"{parts.scheme}://{parts.netloc}"
-        connection = self._take(origin) or _connect(parts, request.connect_seconds)
-        started = time.monotonic()
+        _DEADLINE.set(time.monotonic() + request.whole_seconds)
+        _SECRET_QUERY.set(request.secret_query)
         try:
-            _allow(connection.sock, request.read_seconds)
-            connection.request("GET", _target(parts), headers=dict(request.headers))
-            answer = connection.getresponse()
-            headers = cast(Mapping[str, str], answer.headers)  # it has a mapping's methods, and ignores case
-            if request.stream:
-                return Response(answer.status, headers, stream=_Stream(connection, answer))
-            body = _unpacked(answer.read(), answer.headers.get("Content-Encoding", ""))
-        except (OSError, http.client.HTTPException, zlib.error) as error:
-            connection.close()
-            timed_out = time.monotonic() - started >= request.read_seconds  # the kernel's timeout looks like the end
-            raise ConnectionFailedError("timed out" if timed_out else _reason(error), reached=True) from None
-        except BaseException:  # a KeyboardInterrupt in the middle of an answer: the connection is of no use any more
-            connection.close()
-            raise
-        if not answer.will_close:
-            with self._lock:
-                self._idle[origin].append((connection, time.monotonic()))
-        return Response(answer.status, headers, body)
-
-    def _take(self, origin: str) -> http.client.HTTPConnection | None:
-        """A kept connection that the server has not closed meanwhile."""
-        while True:
-            with self._lock:
-                idle = self._idle[origin]
-                if not idle:
-                    return None
-                connection, since = idle.pop()
-            # A server closes what is idle, not what was just answered.
-            if time.monotonic() - since < SECONDS_SURELY_OPEN or not _is_dropped(connection):
-                return connection
-            connection.close()
+            answer = self._session.get(
+                request.url,
+                headers=dict(request.headers),
+                timeout=(request.connect_seconds, request.read_seconds),
+                stream=True,
+                proxies={"http": ""} if request.url.startswith("http://") else None,
+            )
+            stream = _Stream(answer.raw, request.largest_bytes)
+            if request.is_stream:
+                return Response(answer.status_code, answer.headers, stream=stream)
+            with stream:
+                body = _read(stream, answer.headers.get("Content-Encoding", ""), request.largest_bytes)
+            return Response(answer.status_code, answer.headers, body)
+        except _ERRORS as error:
+            failure = _failure(error)
+        raise failure  # outside of the handler: the library's error, which quotes more, is not kept as context
 
     def close(self) -> None:
         """Close every kept connection."""
-        with self._lock:
-            for idle in self._idle.values():
-                while idle:
-                    idle.pop()[0].close()
+        self._session.close()
 
 
-class _Stream:
-    """The rest of an answer; its connection is not kept."""
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Name none: even where redirects are not followed, `requests` would read a redirect's whole body."""
 
-    def __init__(self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse) -> None:
-        self._connection, self._answer = connection, answer
 
-    def read(self, amt: int = -1, /) -> bytes:
-        return self._answer.read(amt if amt >= 0 else None)
+class _Stream(io.BufferedIOBase):
+    """A body as sent by the server, of a limited size; errors of the libraries become ours."""
+
+    def __init__(self, raw: urllib3.BaseHTTPResponse, largest: int) -> None:
+        self._raw, self._largest, self._received = raw, largest, 0
+
+    def read(self, size: int | None = None, /) -> bytes:
+        try:
+            piece = self._raw.read(size, decode_content=False)
+            self._received += len(piece)
+            failure = None if self._received <= self._largest else _too_large(self._largest)
+        except _ERRORS as error:
+            failure = _failure(error)
+        if failure is None:
+            return piece
+        raise failure
+
+    def tell(self) -> int:
+        return self._received
 
     def close(self) -> None:
-        self._answer.close()
-        self._connection.close()
+        self._raw.close()  # a body read to its end has already given its connection back
+        super().close()
 
 
-def _connect(parts: SplitResult, seconds: float) -> http.client.HTTPConnection:
-    """A new connection, through a proxy where the environment names one for this host."""
-    host, is_tls = parts.hostname or "", parts.scheme == "https"
-    port = parts.port or (443 if is_tls else 80)
-    proxy = _proxy(parts)
-    to, at = (proxy.hostname or "", proxy.port or 8080) if proxy else (host, port)
-    connection: http.client.HTTPConnection
-    if is_tls:
-        connection = http.client.HTTPSConnection(to, at, timeout=seconds, context=ssl.create_default_context())
-        if proxy:
-            connection.set_tunnel(host, port, headers=_proxy_credential(proxy))
-    else:
-        connection = http.client.HTTPConnection(to, at, timeout=seconds)
-    try:
-        connection.connect()
-    except (OSError, http.client.HTTPException) as error:
-        connection.close()
-        raise ConnectionFailedError(_reason(error), reached=False) from None
-    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
+def _read(stream: io.BufferedIOBase, encoding: str, largest: int) -> bytes:
+    """Read and decompress a body.
 
-
-def _allow(sock: socket.socket, seconds: float) -> None:
-    """Bound each wait for the other side.
-
-    The kernel bounds a plain socket's: Python's own timeout asks before every read and write whether it would wait,
-    which doubles the number of system calls.
+    Raises:
+        ConnectionFailedError: it is damaged, ends too early, or is larger than `largest` bytes.
     """
-    if isinstance(sock, ssl.SSLSocket):
-        sock.settimeout(seconds)
-    elif sock.gettimeout() is not None:
-        sock.settimeout(None)
-        whole = int(seconds)
-        bound = struct.pack("@ll", whole, int((seconds - whole) * 1_000_000))
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
-
-
-def _proxy(parts: SplitResult) -> SplitResult | None:
-    proxy = urllib.request.getproxies().get("https")
-    if parts.scheme != "https" or not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
-        return None
-    return urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-
-
-def _proxy_credential(proxy: SplitResult) -> dict[str, str]:
-    if proxy.username is None:
-        return {}
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
-
-
-def _target(parts: SplitResult) -> str:
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-
-
-def _is_dropped(connection: http.client.HTTPConnection) -> bool:
-    """Whether a kept connection has something to read: its end, as no answer is owed."""
-    if connection.sock is None:
-        return True
-    poll = select.poll()
-    poll.register(connection.sock, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _unpacked(body: bytes, encoding: str) -> bytes:
+    pieces = iter(lambda: stream.read(PIECE_BYTES), b"")
     if encoding.lower() != "gzip":
-        return body
-    inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
-    found = inflate.decompress(body, LARGEST_BODY)
-    if not inflate.eof:
-        raise http.client.HTTPException("the body ends too early, or never")
-    return found
+        return b"".join(pieces)
+    inflater, body = zlib.decompressobj(wbits=31), bytearray()
+    for piece in pieces:
+        body += inflater.decompress(piece, largest - len(body) + 1)
+        if len(body) > largest:
+            raise _too_large(largest)
+    if not inflater.eof:
+        raise ConnectionFailedError("the compressed body ends too early")
+    return bytes(body)
 
 
-def _reason(error: Exception) -> str:
-    """The error's kind in our own words: its text may repeat the URL."""
-    if isinstance(error, socket.gaierror):
-        return "the host name could not be resolved"
-    if isinstance(error, TimeoutError):
-        return "timed out"
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused"
-    if isinstance(error, ssl.SSLError):
-        return "the TLS certificate or handshake failed"
-    if isinstance(error, (http.client.IncompleteRead, http.client.RemoteDisconnected, ConnectionError)):
-        return "the connection was cut"
-    return f"the connection failed ({type(error).__name__})"
+def _too_large(largest: int) -> ConnectionFailedError:
+    return ConnectionFailedError(f"the body is larger than {largest:,} bytes")
+
+
+# -- our own connections ----------------------------------------------------------------------------------------------
+
+
+_DEADLINE: ContextVar[float] = ContextVar("deadline")
+_SECRET_QUERY: ContextVar[str] = ContextVar("secret_query")
+"""Both are of the request that the current thread is sending."""
+
+
+class _TimedReader(io.RawIOBase):
+    """The input of a socket, which ends in TimeoutError when the deadline has passed."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, deadline: float) -> None:
+        self._raw, self._sock, self._deadline = raw, sock, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        if left < (self._sock.gettimeout() or left + 1):
+            self._sock.settimeout(left)
+        return cast("int | None", self._raw.readinto(buffer))
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _TimedResponse(http.client.HTTPResponse):
+    """An answer whose status line, headers and body together have one deadline."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        raw = self.fp.detach()
+        self.fp = io.BufferedReader(_TimedReader(raw, sock, _DEADLINE.get()))
+
+
+class _OwnConnection(HTTPConnection):
+    """Add the credential to the request line, hold answers to their deadline, prefer addresses that work."""
+
+    response_class = _TimedResponse
+
+    def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+        secret = _SECRET_QUERY.get()
+        super().putrequest(method, f"{url}{'&' if '?' in url else '?'}{secret}" if secret else url, *args, **kwargs)
+
+    def _new_conn(self) -> socket.socket:
+        """Try the address that the host was reached at last before those that its name stands for."""
+        host = self.host
+        try:
+            self.host = _REACHED_AT.pop((host, self.port), host)
+            sock = super()._new_conn()
+        except errors.HTTPError:
+            if self.host == host:
+                raise
+            self.host = host
+            sock = super()._new_conn()
+        finally:
+            self.host = host
+        _REACHED_AT[host, self.port] = sock.getpeername()[0]
+        return sock
+
+
+class _OwnTlsConnection(_OwnConnection, HTTPSConnection):
+    """The same over TLS."""
+
+
+_REACHED_AT: dict[tuple[str, int | None], str] = {}
+"""The address at which each host and port was reached last."""
+
+
+class _OwnPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _OwnConnection
+
+
+class _OwnTlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _OwnTlsConnection
+
+
+class _Adapter(HTTPAdapter):
+    """The adapter of `requests` with our own connections, direct and through a proxy."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _OwnPool, "https": _OwnTlsPool}
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = {"http": _OwnPool, "https": _OwnTlsPool}
+        return manager
+
+
+# -- what went wrong --------------------------------------------------------------------------------------------------
+
+_NEVER_REACHED = (errors.NewConnectionError, errors.ConnectTimeoutError, errors.ProxyError, ssl.SSLError)
+
+_REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    ((errors.ProxyError,), "the proxy could not be used"),
+    ((socket.gaierror,), "the host name could not be resolved"),
+    ((TimeoutError,), "timed out"),
+    ((ConnectionRefusedError,), "connection refused"),
+    ((ssl.SSLError,), "the TLS certificate or handshake failed"),
+    ((zlib.error,), "the compressed body is damaged"),
+    ((http.client.IncompleteRead, errors.IncompleteRead, ConnectionError), "the connection was cut"),
+)
+
+
+def _failure(error: BaseException) -> ConnectionFailedError:
+    """Put an error into our own words: its text may quote the URL, or what the server sent."""
+    chain = list(_chain(error))
+    reached = not any(isinstance(link, _NEVER_REACHED) for link in chain)
+    for kinds, reason in _REASONS:
+        if any(isinstance(link, kinds) for link in chain):
+            return ConnectionFailedError(reason, reached=reached)
+    return ConnectionFailedError(f"the connection failed ({type(chain[-1]).__name__})", reached=reached)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and, one after the other, those it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

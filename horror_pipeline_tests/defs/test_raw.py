@@ -168,6 +168,21 @@ def test_a_row_without_an_id_is_rejected_with_its_reason(ingest: Ingest, tmdb: F
     assert ingest.rows(query) == [("raw.discover_pages", 2021, "a listing row without usable id", "one")]
 
 
+def test_rows_that_are_no_film_cost_themselves_and_not_the_ingest(ingest: Ingest, tmdb: FakeTmdb) -> None:
+    odd = [None, 7, "Nul\0Byte", [[1]], {"id": 10**400}]
+
+    def with_odd_rows(request: Request) -> Response | None:
+        if "gte=2021-01-01" not in request.url:
+            return None
+        rows = [film(99, "2021-06-01"), *odd]
+        return answer({"page": 1, "results": rows, "total_results": 1, "total_pages": 1})
+
+    tmdb.disturb = with_odd_rows
+    ingest.run(raw.discover_pages)
+    rejected = ingest.rows("SELECT payload::text FROM raw.rejected_records ORDER BY 1")
+    assert sorted(rejected) == sorted([("null",), ("7",), ('"Nul\ufffdByte"',), ("[[1]]",), ('{"id": null}',)])
+
+
 def test_changes_of_a_day_are_replaced_as_a_whole(ingest: Ingest, tmdb: FakeTmdb) -> None:
     tmdb.changes = {
         "2026-01-05": [{"id": number, "adult": None} for number in range(1, 46)],
@@ -183,7 +198,7 @@ def test_changes_of_a_day_are_replaced_as_a_whole(ingest: Ingest, tmdb: FakeTmdb
 
 
 def test_no_event_of_a_failed_run_holds_the_credential(ingest: Ingest, tmdb: FakeTmdb) -> None:
-    tmdb.disturb = lambda request: answer({"status_code": 7, "status_message": request.url}, 401)
+    tmdb.disturb = lambda request: answer({"status_code": 7, "status_message": request.url + request.secret_query}, 401)
     result = ingest.run(succeeds=False)
     told = "".join(str(event) for event in result.all_events)
     assert "CredentialError" in told

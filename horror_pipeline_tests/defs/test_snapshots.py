@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import io
 import json
 import threading
 import time
@@ -16,6 +17,7 @@ from sqlalchemy import Connection, Engine, insert, text
 from horror_pipeline.defs.schedules import range_tags
 from horror_pipeline.defs.snapshots import movie_snapshots
 from horror_pipeline.errors import ExportUnavailableError, UnavailableError
+from horror_pipeline.tmdb.transport import Response
 from horror_pipeline.warehouse import bulk, snapshots
 from horror_pipeline.warehouse.tables import discover_pages, movies
 from horror_pipeline_tests.defs.runs import checks, figures
@@ -45,7 +47,7 @@ class Exports:
         self.bodies[day] = gzip.compress("\n".join(lines).encode())
 
     @contextmanager
-    def open_export(self, url: str) -> Iterator[Any]:
+    def open_export(self, url: str) -> Iterator[Response]:
         day = dt.datetime.strptime(url.rsplit("/", 1)[-1], "movie_ids_%m_%d_%Y.json.gz").date()
         if day >= self.is_down_from:
             raise UnavailableError("no route")
@@ -55,18 +57,10 @@ class Exports:
             self.open_files += 1
             self.most_open_files = max(self.most_open_files, self.open_files)
         time.sleep(0.01)
-        yield _File(self.bodies[day])
+        body = self.bodies[day]
+        yield Response(200, {"Content-Length": str(len(body))}, stream=io.BytesIO(body))
         with self._lock:
             self.open_files -= 1
-
-
-class _File:
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-        self.headers = {"Content-Length": str(len(body))}
-
-    def stream(self, size: int) -> Iterator[bytes]:
-        yield self.body
 
 
 class Runs:

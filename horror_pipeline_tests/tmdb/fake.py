@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from horror_pipeline.tmdb.client import TmdbClient
-from horror_pipeline.tmdb.rate_limiter import Limiter
+from horror_pipeline.tmdb.rate_limiter import RateLimiter
 from horror_pipeline.tmdb.transport import ConnectionFailedError, Request, Response
 
 API = "http://tmdb.test/3"
@@ -134,7 +134,7 @@ class FakeTmdb:
 
 
 def cut_off(_: Request) -> Response:
-    raise ConnectionFailedError("the connection was cut", reached=True)
+    raise ConnectionFailedError("the connection was cut")
 
 
 def make_client(
@@ -153,5 +153,5 @@ def make_client(
         requests_per_second=per_second,
         connections=connections,
         transport=transport,
-        limiter=Limiter(per_second, clock=time, sleep=time.sleep),
+        limiter=RateLimiter(per_second, clock=time, sleep=time.sleep),
     )

@@ -3,8 +3,10 @@ from __future__ import annotations
 import datetime as dt
 import io
 import logging
+import threading
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -43,18 +45,20 @@ GOOD = answer({"ok": True})
 
 def test_a_v3_key_goes_into_the_query_and_a_v4_token_into_the_header() -> None:
     v3, v4 = Script(GOOD), Script(GOOD)
-    make_client(v3).get("/movie/1", language="en-US")
-    make_client(v4, api_key=V4).get("/movie/1", language="en-US")
-    assert v3.requests[0].url == f"{API}/movie/1?language=en-US&api_key={V3}"
+    make_client(v3).fetch("/movie/1", {"language": "en-US"})
+    make_client(v4, api_key=V4).fetch("/movie/1", {"language": "en-US"})
+    assert v3.requests[0].url == f"{API}/movie/1?language=en-US"
+    assert v3.requests[0].secret_query == f"api_key={V3}"
     assert "Authorization" not in v3.requests[0].headers
+    assert v4.requests[0].secret_query == ""
     assert v4.requests[0].url == f"{API}/movie/1?language=en-US"
     assert v4.requests[0].headers["Authorization"] == f"Bearer {V4}"
 
 
 def test_without_a_credential_none_is_sent() -> None:
     script = Script(GOOD)
-    make_client(script, api_key=None).get("/movie/1")
-    assert "api_key" not in script.requests[0].url
+    make_client(script, api_key=None).fetch("/movie/1")
+    assert script.requests[0].secret_query == ""
     assert "Authorization" not in script.requests[0].headers
 
 
@@ -78,7 +82,7 @@ def test_without_a_credential_none_is_sent() -> None:
 )
 def test_what_may_pass_is_asked_again(trouble: Reply) -> None:
     client = make_client(Script(trouble, trouble, GOOD))
-    assert client.get("/movie/1") == {"ok": True}
+    assert client.fetch("/movie/1").body == {"ok": True}
     assert (client.stats.requests, client.stats.retries, client.stats.failures) == (3, 2, 0)
 
 
@@ -100,7 +104,7 @@ def test_what_may_pass_is_asked_again(trouble: Reply) -> None:
 def test_what_will_not_pass_is_told_apart_and_asked_once(reply: Response, error: type[TmdbError]) -> None:
     client = make_client(Script(reply))
     with pytest.raises(error):
-        client.get("/movie/1")
+        client.fetch("/movie/1")
     assert client.stats.requests == 1
 
 
@@ -108,7 +112,7 @@ def test_what_keeps_failing_is_unavailable_after_bounded_attempts_and_time() -> 
     clock = FakeClock()
     client = make_client(Script(refusal(503, 9)), clock=clock)
     with pytest.raises(UnavailableError, match=f"after {ATTEMPTS} attempts.*run again"):
-        client.get("/movie/1")
+        client.fetch("/movie/1")
     assert client.stats.requests == ATTEMPTS
     assert client.stats.failures == 1
     assert 20 < sum(clock.slept) < 180
@@ -121,7 +125,7 @@ def test_a_host_that_was_never_reached_is_given_up_sooner() -> None:
     clock = FakeClock()
     client = make_client(refused, clock=clock)
     with pytest.raises(UnavailableError, match="connection refused"):
-        client.get("/movie/1")
+        client.fetch("/movie/1")
     assert client.stats.requests == ATTEMPTS_BEFORE_FIRST_ANSWER
     assert sum(clock.slept) < 10
 
@@ -131,7 +135,7 @@ def test_retry_after_is_honoured_when_positive_and_capped() -> None:
         clock = FakeClock()
         script = Script(answer(b"{}", 429, {"Retry-After": header}), GOOD)
         client = make_client(script, clock=clock)
-        client.get("/movie/1")
+        client.fetch("/movie/1")
         assert low <= sum(clock.slept) <= high, header
         assert client.stats.rate_limited == 1
 
@@ -165,7 +169,7 @@ def test_no_error_holds_the_credential(key: str, reply: Reply, caplog: pytest.Lo
     caplog.set_level(logging.DEBUG)
     echo = reply if callable(reply) else Response(reply.status, {}, reply.body.replace(b"no", key.encode()))
     try:
-        make_client(Script(echo), api_key=key).get("/movie/1")
+        make_client(Script(echo), api_key=key).fetch("/movie/1")
     except TmdbError as error:
         told = "".join(traceback.format_exception(error)) + caplog.text
         assert key not in told
@@ -180,19 +184,20 @@ def test_no_error_holds_the_credential(key: str, reply: Reply, caplog: pytest.Lo
 def test_the_server_s_date_is_told() -> None:
     client = make_client(Script(answer({"ok": True}, headers={"Date": "Sun, 22 Nov 2026 12:00:00 GMT"})))
     assert client.server_date() is None
-    client.get("/authentication")
+    client.fetch("/authentication")
     assert client.server_date() == dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 
 
 def test_an_export_is_streamed_without_the_credential() -> None:
     def serve(request: Request) -> Response:
-        assert request.stream
-        assert V3 not in request.url + str(request.headers)
+        assert request.is_stream
+        assert V3 not in request.url + request.secret_query + str(request.headers)
         return Response(200, {"Content-Length": "5"}, stream=io.BytesIO(b"bytes"))
 
     with make_client(serve).open_export("http://files.test/p/exports/x.json.gz") as export:
         assert export.headers.get("Content-Length", "") == "5"
-        assert b"".join(export.stream(2)) == b"bytes"
+        assert export.stream is not None
+        assert export.stream.read(9) == b"bytes"
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -203,16 +208,6 @@ def test_an_export_that_is_not_there_is_told_from_an_outage(status: int) -> None
     client = make_client(Script(Response(503, {}, stream=io.BytesIO())))
     with pytest.raises(UnavailableError), client.open_export("http://files.test/x.gz"):
         pass
-
-
-def test_an_export_cut_short_is_unavailable() -> None:
-    class Cut(io.BytesIO):
-        def read(self, size: int | None = -1, /) -> bytes:
-            raise ConnectionResetError("gone")
-
-    client = make_client(Script(Response(200, {}, stream=Cut())))
-    with pytest.raises(UnavailableError, match="cut short"), client.open_export("http://files.test/x.gz") as export:
-        export.read(10)
 
 
 def test_a_client_is_made_from_the_settings() -> None:
@@ -227,3 +222,80 @@ def test_a_key_that_can_be_in_no_header_is_refused_without_being_repeated(key: s
     with pytest.raises(CredentialError) as caught:
         make_client(Script(GOOD), api_key=key)
     assert key not in str(caught.value)
+
+
+# -- many requests at once ---------------------------------------------------------------------------------------------
+
+
+def parallel(threads: int) -> TmdbClient:
+    return make_client(Script(GOOD), connections=threads)
+
+
+def wait_for_no_workers() -> None:
+    for _ in range(100):
+        if not [one for one in threading.enumerate() if one.name.startswith("tmdb")]:
+            return
+        time.sleep(0.01)
+    pytest.fail("threads are left")
+
+
+def test_every_parallel_job_is_done_once() -> None:
+    assert sorted(parallel(8).run_parallel(lambda job, _: job * 2, range(500))) == [2 * job for job in range(500)]
+    wait_for_no_workers()
+
+
+def test_no_parallel_jobs_have_no_results() -> None:
+    assert list(parallel(0).run_parallel(lambda job, _: job, [])) == []
+
+
+def test_the_first_error_of_a_parallel_job_is_raised_and_stops_the_others() -> None:
+    done = []
+
+    def work(job: int, _: threading.Event) -> int:
+        if job == 5:
+            raise ValueError("job 5")
+        done.append(job)
+        return job
+
+    with pytest.raises(ValueError, match="job 5"):
+        list(parallel(4).run_parallel(work, range(100_000)))
+    wait_for_no_workers()
+    assert len(done) < 100_000
+
+
+def test_an_error_while_parallel_jobs_are_drawn_is_raised() -> None:
+    def jobs() -> Iterator[int]:
+        yield 1
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        list(parallel(2).run_parallel(lambda job, _: job, jobs()))
+
+
+def test_results_that_nobody_takes_do_not_pile_up() -> None:
+    begun = []
+
+    def work(job: int, _: threading.Event) -> int:
+        begun.append(job)
+        return job
+
+    results = parallel(2).run_parallel(work, range(10_000), ahead=10)
+    next(results)
+    time.sleep(0.1)
+    assert len(begun) < 30
+    results.close()
+    wait_for_no_workers()
+
+
+def test_closing_wakes_a_worker_that_waits() -> None:
+    def work(job: int, cancel: threading.Event) -> int:
+        if job:
+            cancel.wait(60)
+        return job
+
+    results = parallel(3).run_parallel(work, range(3))
+    assert next(results) == 0
+    started = time.monotonic()
+    results.close()
+    wait_for_no_workers()
+    assert time.monotonic() - started < 2

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 
 import pytest
 
 from horror_pipeline.errors import CredentialError, UnavailableError
 from horror_pipeline.tmdb.details import MOST_FAILURES_IN_A_ROW, details_of
+from horror_pipeline.tmdb.payloads import payload_hash
 from horror_pipeline.tmdb.transport import Request, Response
 from horror_pipeline_tests.tmdb.fake import FakeTmdb, document, film, make_client, refusal
 
@@ -26,6 +28,17 @@ def test_each_film_is_asked_once_and_told_apart() -> None:
     assert found[3].is_gone
     assert {one.fetched_at for one in found.values()} == {NOW}
     assert tmdb.asked["details"] == 3
+
+
+def test_a_left_out_part_is_taken_from_what_was_stored_and_stays_missing() -> None:
+    left_out = {name: value for name, value in document(1, title="New").items() if name != "credits"}
+    (found,) = details_of(make_client(FakeTmdb([film(1)], documents={1: left_out})), [1], clock)
+    whole = found.with_kept_parts({"credits": document(1)["credits"], "keywords": {"keywords": []}})
+    assert whole.body == document(1, title="New")
+    assert json.loads(whole.text or "") == whole.body
+    assert whole.digest == payload_hash(document(1, title="New"))
+    assert whole.missing == ("credits",)
+    assert found.with_kept_parts({}) is found
 
 
 def test_credits_and_keywords_are_asked_for_in_one_language() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -186,6 +187,7 @@ def test_once_pages_were_found_moving_no_listing_is_trusted_at_first_sight() -> 
 
 def test_a_slice_of_too_many_pages_is_split_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discover, "LAST_PAGE", 10)
+    monkeypatch.setattr(discover, "ROWS_A_PAGE", 2)
     films = year_of_films(200)
     tmdb = FakeTmdb(films, rows_a_page=2)
     sweep = Sweeper(make_client(tmdb, connections=8)).sweep(LISTING)
@@ -196,10 +198,68 @@ def test_a_slice_of_too_many_pages_is_split_not_cut_off(monkeypatch: pytest.Monk
 
 def test_an_open_slice_of_too_many_pages_is_split_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discover, "LAST_PAGE", 10)
+    monkeypatch.setattr(discover, "ROWS_A_PAGE", 2)
     films = [film(number + 1, f"{2028 + number % 30}-06-{number % 28 + 1:02}") for number in range(150)]
     tmdb = FakeTmdb(films, rows_a_page=2)
     listing = Listing("upcoming", 2028, Slice(dt.date(2028, 1, 1), None))
     assert Sweeper(make_client(tmdb, connections=8)).sweep(listing).ids == {one["id"] for one in films}
+
+
+class Absurd(FakeTmdb):
+    """States totals that its films do not justify."""
+
+    def __init__(self, total: Callable[[int], int], pages: Callable[[int], int]) -> None:
+        super().__init__(year_of_films(60))
+        self.total, self.pages = total, pages
+
+    def _page(self, rows: list[dict[str, Any]], query: Any) -> Response:
+        asked = self.asked["/discover/movie"]
+        totals = {"total_results": self.total(asked), "total_pages": self.pages(asked)}
+        return answer(page_of(super()._page(rows, query)) | totals)
+
+
+@pytest.mark.parametrize(
+    ("total", "pages"),
+    [
+        (lambda _: 60, lambda _: 10**9),
+        (lambda _: 10**9, lambda _: 10**9),
+        (lambda _: 99_000, lambda _: 4_950),
+        (lambda asked: 60 * 2**asked, lambda asked: 3 * 2**asked),
+    ],
+)
+def test_a_plan_that_the_totals_cannot_justify_is_refused_by_name(
+    total: Callable[[int], int], pages: Callable[[int], int]
+) -> None:
+    tmdb = Absurd(total, pages)
+    with pytest.raises(UnavailableError, match="total_pages|TMDB states [0-9,]+ released films of 2020, but"):
+        Sweeper(make_client(tmdb)).sweep(LISTING)
+    assert tmdb.asked["/discover/movie"] < 1_000
+
+
+def test_an_open_slice_is_not_cut_for_ever() -> None:
+    class Endless(FakeTmdb):
+        def _page(self, rows: list[dict[str, Any]], query: Any) -> Response:
+            body = page_of(super()._page(rows, query))
+            is_open = "primary_release_date.lte" not in query
+            return answer(body | ({"total_results": 20_000, "total_pages": 1_000} if is_open else {}))
+
+    tmdb = Endless([film(1, "9998-12-31")])
+    listing = Listing("upcoming", 2028, Slice(dt.date(2028, 1, 1), None))
+    sweep = Sweeper(make_client(tmdb)).sweep(listing)
+    assert sweep.films == {1}
+    assert sweep.short > 0
+    assert tmdb.asked["/discover/movie"] < 2_500
+
+
+def test_empty_pages_end_a_slice() -> None:
+    tmdb = Absurd(lambda _: 9_000, lambda _: 450)
+    planned: list[int] = []
+    came: list[int] = []
+    sweep = Sweeper(make_client(tmdb), planned.append, lambda: came.append(1))
+    with pytest.raises(UnavailableError, match="TMDB states"):
+        sweep.sweep(LISTING)
+    assert tmdb.asked["/discover/movie"] < 1_000
+    assert sum(planned) == len(came)
 
 
 def test_rows_without_an_id_are_kept_aside() -> None:

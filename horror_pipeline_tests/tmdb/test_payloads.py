@@ -16,7 +16,6 @@ from horror_pipeline.tmdb.payloads import (
     movie_id,
     parse,
     payload_hash,
-    with_kept_parts,
 )
 from horror_pipeline_tests.tmdb.fake import document
 
@@ -61,6 +60,45 @@ def test_a_backslash_before_u0000_is_no_nul() -> None:
     assert parse(raw).body == {"t": "a \\u0000 b"}
 
 
+def nested(depth: int, inner: str = "1") -> str:
+    return "[" * depth + inner + "]" * depth
+
+
+@pytest.mark.parametrize("depth", [65, 500, 950, 980, 5_000, 100_000])
+@pytest.mark.parametrize("inner", ["1", '"Nul\\u0000Byte"', '"]]]{\\"["', "NaN"])
+def test_what_is_nested_too_deeply_costs_itself_only(depth: int, inner: str) -> None:
+    found = parse(f'{{"results": [{{"id": 1, "x": {nested(depth, inner)}}}, {{"id": 2, "t": "a"}}]}}'.encode())
+    assert [row["id"] for row in found.body["results"]] == [1, 2]
+    assert found.body["results"][1] == {"id": 2, "t": "a"}
+    assert nested(10).replace("1", "null") in found.text
+    assert json.loads(found.text) == found.body
+
+
+def test_what_is_nested_as_deeply_as_allowed_is_kept() -> None:
+    raw = f'{{"x": {nested(63)}}}'
+    assert parse(raw.encode()).text == raw
+
+
+@pytest.mark.parametrize("raw", ['{"x": ' + "[" * 100_000, "]" * 100_000, '{"a":' * 2_000 + '"' * 99_999])
+def test_deep_nesting_without_an_end_is_malformed(raw: str) -> None:
+    with pytest.raises(MalformedError):
+        parse(raw.encode())
+
+
+@pytest.mark.parametrize(
+    ("number", "kept"),
+    [
+        ("1" * 5_000, None),
+        ("-" + "9" * 301, None),
+        ("0." + "1" * 20_000, 0.1111111111111111),
+        ("12345678901", 12345678901),
+    ],
+)
+def test_a_number_of_too_many_digits_costs_itself_only(number: str, kept: float | None) -> None:
+    found = parse(f'{{"results": [{{"id": 1, "popularity": {number}}}, {{"id": 2}}]}}'.encode())
+    assert found.body == json.loads(found.text) == {"results": [{"id": 1, "popularity": kept}, {"id": 2}]}
+
+
 @given(st.dictionaries(st.text(st.characters(codec=None)), JSON, max_size=5))
 def test_whatever_arrives_becomes_text_that_is_json_and_utf_8(body: dict[str, Any]) -> None:
     raw = json.dumps(body).encode()
@@ -91,14 +129,6 @@ def test_a_left_out_part_is_missing_and_an_empty_one_is_not() -> None:
     del whole["keywords"]
     assert missing_parts(whole) == ["keywords"]
     assert missing_parts(whole | {"credits": None}) == ["credits", "keywords"]
-
-
-def test_a_left_out_part_is_taken_from_what_was_stored() -> None:
-    stored = document(1)
-    arrived = {name: value for name, value in document(1, title="New").items() if name != "credits"}
-    assert with_kept_parts(arrived, {"credits": stored["credits"], "keywords": {"keywords": []}}) == document(
-        1, title="New"
-    )
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,16 @@ import time
 
 import pytest
 
-from horror_pipeline.tmdb.rate_limiter import LOWEST_SHARE, CancelledError, Limiter
+from horror_pipeline.tmdb.rate_limiter import LOWEST_SHARE, CancelledError, RateLimiter
 from horror_pipeline_tests.tmdb.fake import FakeClock
 
 
-def paced(per_second: float) -> tuple[Limiter, FakeClock]:
+def paced(per_second: float) -> tuple[RateLimiter, FakeClock]:
     clock = FakeClock()
-    return Limiter(per_second, clock=clock, sleep=clock.sleep), clock
+    return RateLimiter(per_second, clock=clock, sleep=clock.sleep), clock
 
 
-def moments(limiter: Limiter, clock: FakeClock, count: int) -> list[float]:
+def moments(limiter: RateLimiter, clock: FakeClock, count: int) -> list[float]:
     found = []
     for _ in range(count):
         limiter.acquire()
@@ -82,7 +82,7 @@ def test_an_outage_slows_down_and_scattered_errors_do_not() -> None:
 
 def test_a_moment_waited_for_before_a_pause_is_not_used_in_it() -> None:
     clock = FakeClock()
-    limiter = Limiter(1, clock=clock, sleep=clock.sleep)
+    limiter = RateLimiter(1, clock=clock, sleep=clock.sleep)
     limiter.acquire()
     naps: list[float] = []
 
@@ -110,7 +110,7 @@ def test_a_cancelled_wait_ends_at_once() -> None:
 
 
 def test_threads_share_one_rate() -> None:
-    limiter = Limiter(200)
+    limiter = RateLimiter(200)
     sent: list[float] = []
 
     def work() -> None:
