@@ -9,7 +9,7 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from horror_pipeline.defs.resources import Clock
-from horror_pipeline.modeling.versions import library_versions
+from horror_pipeline.modeling.artifacts import library_versions
 from horror_pipeline.orchestration.learning import finish, inputs_of, news, read_features, rounded
 from horror_pipeline.orchestration.metadata import OWNERS, column_schema, told_before
 from horror_pipeline.warehouse import models, tables
@@ -25,7 +25,6 @@ CHARTS = (
     "residuals_over_time",
     "coverage_by_decile",
     "importance",
-    "error_over_versions",
 )
 """Metadata that holds a picture."""
 
@@ -156,7 +155,7 @@ def _shown(
         told["trained_at"] = dg.MetadataValue.timestamp(row["trained_at"])
     if training is None or training.forward is None:
         return told | {key: value for key, value in told_before(context).items() if key in CHARTS}
-    return told | _charts(warehouse, name, training, row)
+    return told | _charts(name, training, row)
 
 
 def _figures(scores: dict[str, dict[str, Any]], algorithm: str) -> dict[str, Any]:
@@ -168,8 +167,8 @@ def _figures(scores: dict[str, dict[str, Any]], algorithm: str) -> dict[str, Any
     return told
 
 
-def _charts(warehouse: Engine, name: str, training: "Training", row: dict[str, Any] | None) -> dict[str, Any]:
-    """The best candidate on later films, what matters to the champion, and the versions so far."""
+def _charts(name: str, training: "Training", row: dict[str, Any] | None) -> dict[str, Any]:
+    """The best candidate on later films, and what matters to the champion."""
     from horror_pipeline.modeling import charts as plots
     from horror_pipeline.modeling import intervals
     from horror_pipeline.modeling.specs import MODELS
@@ -180,10 +179,7 @@ def _charts(warehouse: Engine, name: str, training: "Training", row: dict[str, A
     charts = plots.of_walk(spec, intervals.with_bounds(spec, training.forward, training.best))
     if row is not None:
         charts["importance"] = plots.importance(row["importance"])
-        with warehouse.connect() as connection:
-            versions = plots.versions(models.version_history(connection, name))
-        charts |= {"error over versions": versions} if versions is not None else {}
-    return {title.replace(" ", "_"): dg.MetadataValue.md(plots.markdown({title: svg})) for title, svg in charts.items()}
+    return {title.replace(" ", "_"): dg.MetadataValue.md(plots.markdown(title, svg)) for title, svg in charts.items()}
 
 
 popularity_before_release = _asset("popularity_before_release")

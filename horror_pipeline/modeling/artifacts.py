@@ -1,32 +1,35 @@
 """Fitted models as bytes: written by skops, read back only if every type in them is known to be harmless.
 
-What belongs here: the artefact's form, its allow-list and its library versions. What does not: storing the bytes.
+skops is imported where it is used, so that asking for versions costs nothing.
 """
 
 from __future__ import annotations
 
+import platform
 import zipfile
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from skops.io import dumps, get_untrusted_types, loads
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 from horror_pipeline.errors import HorrorError
-from horror_pipeline.modeling.versions import library_versions
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CODE_VERSION = "2"
+"""The version of this package's learning code. Raise it when the same data would give another model or artifact."""
 
 ALLOWED_TYPES = frozenset(
     {
-        "horror_pipeline.modeling.candidates.Blend",
-        "horror_pipeline.modeling.candidates.Positive",
-        "horror_pipeline.modeling.candidates.Seen",
-        "horror_pipeline.modeling.candidates.Unweighted",
-        "horror_pipeline.modeling.missing_runtime.LengthEffect",
-        "horror_pipeline.modeling.missing_runtime.Marginal",
-        "horror_pipeline.modeling.preprocessing.Prepare",
-        "horror_pipeline.modeling.preprocessing.Select",
-        "horror_pipeline.modeling.preprocessing.Smooth",
+        "horror_pipeline.modeling.estimators.ScaledLogRegressor",
+        "horror_pipeline.modeling.estimators.TransformedRegressor",
+        "horror_pipeline.modeling.missing_runtime.RuntimeEffect",
+        "horror_pipeline.modeling.missing_runtime.RuntimeImputer",
+        "horror_pipeline.modeling.preprocessing.ColumnSelector",
+        "horror_pipeline.modeling.preprocessing.Preprocessor",
+        "horror_pipeline.modeling.preprocessing.SplineTerms",
+        "horror_pipeline.modeling.specs.Inputs",
         "numpy.dtype",
         "scipy._lib.array_api_compat.numpy._aliases.asarray",
         "scipy.interpolate._bsplines.BSpline",
@@ -39,13 +42,14 @@ ALLOWED_TYPES = frozenset(
         "sklearn._loss.loss.HalfTweedieLoss",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.tree._tree.Tree",
+        "sklearn.utils._bunch.Bunch",
     }
 )
-"""Types beyond skops' own list that an artefact of ours may hold. They hold numbers; none runs code when it is read."""
+"""Types beyond skops' own list that an artifact may hold. They hold numbers; none runs code when it is read."""
 
 
 class ArtifactError(HorrorError):
-    """A stored model cannot be used: other library versions, or types that are not on the allow-list."""
+    """A stored model cannot be used: it was written by other versions, is damaged, or holds a type not on the list."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,8 @@ class Artifact:
     Args:
         estimator: the fitted pipeline.
         features: the columns it takes, in order.
-        interval: fields of its `intervals.Interval`; empty for a classifier.
-        training_ids: the films it was fitted on.
+        interval: fields of its `intervals.Interval`.
+        training_ids: the films it was fitted to.
     """
 
     estimator: Any
@@ -65,42 +69,48 @@ class Artifact:
     training_ids: NDArray[np.int64]
 
 
+def library_versions() -> dict[str, str]:
+    """The versions that an artifact depends on: of this package's learning code, Python and the libraries."""
+    libraries = ("scikit-learn", "numpy", "scipy", "skops")
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"horror_pipeline": CODE_VERSION, "python": python, **{name: version(name) for name in libraries}}
+
+
 def dump(artifact: Artifact) -> bytes:
-    """Write an artefact, compressed."""
-    content = {
-        "estimator": artifact.estimator,
-        "features": list(artifact.features),
-        "interval": dict(artifact.interval),
-        "training_ids": artifact.training_ids,
-    }
+    """Write an artifact, compressed."""
+    from skops.io import dumps
+
+    content = {name: getattr(artifact, name) for name in Artifact.__dataclass_fields__}
     return bytes(dumps(content, compression=zipfile.ZIP_DEFLATED, compresslevel=6))
 
 
 def load(data: bytes, written_with: dict[str, str]) -> Artifact:
-    """Read an artefact.
+    """Read an artifact.
 
     Args:
         data: what `dump` returned.
         written_with: `library_versions()` when it was written.
 
     Raises:
-        ArtifactError: written with other library versions, damaged, or holding a type that is not allowed.
+        ArtifactError: written with other versions, damaged, or holding a type that is not allowed.
     """
+    from skops.io import get_untrusted_types, loads
+
     here = library_versions()
     if written_with != here:
-        differ = ", ".join(
+        differences = ", ".join(
             f"{name} {written_with.get(name, 'none')} → {here.get(name, 'none')}"
             for name in sorted({*written_with, *here})
             if written_with.get(name) != here.get(name)
         )
-        raise ArtifactError(f"the stored model was written with other library versions ({differ}); train it anew")
+        raise ArtifactError(
+            f"the stored model was written with other library versions ({differences})", "train it again"
+        )
     try:
         untrusted = set(get_untrusted_types(data=data))
-        if unknown := untrusted - ALLOWED_TYPES:
-            raise ArtifactError(f"the stored model holds types that are not allowed: {', '.join(sorted(unknown))}")
-        content = loads(data, trusted=sorted(untrusted))
-    except ArtifactError:
-        raise
+        if not untrusted - ALLOWED_TYPES:
+            return Artifact(**loads(data, trusted=sorted(untrusted)))
     except Exception as error:
-        raise ArtifactError(f"the stored model cannot be read ({type(error).__name__}); train it anew") from error
-    return Artifact(content["estimator"], content["features"], content["interval"], content["training_ids"])
+        raise ArtifactError(f"the stored model cannot be read ({type(error).__name__})", "train it again") from error
+    unknown = ", ".join(sorted(untrusted - ALLOWED_TYPES))
+    raise ArtifactError(f"the stored model holds types that are not allowed: {unknown}", "train it again")

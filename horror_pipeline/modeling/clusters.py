@@ -1,6 +1,6 @@
-"""Groups of similar films, each with a profile in words.
+"""Groups of similar films, each with a profile in words: k-means over what is known before release.
 
-What belongs here: k-means over what is known before release. What does not: predictions.
+k-means starts from the centers of k-means++ (Arthur and Vassilvitskii, 2007).
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
-from horror_pipeline.modeling.preprocessing import Inputs
-from horror_pipeline.modeling.threads import one_thread
+from horror_pipeline.modeling.specs import Inputs
 
 CLUSTERS = 6
-FEWEST_FILMS = 60
-MOST_FILMS_FITTED = 20_000
-NAMED_PARTS = 3
-"""Features at most that a group is named after."""
+MIN_FILMS = 60
+MAX_FITTED_FILMS = 20_000
+MAX_NAMED_FLAGS = 3
+"""Flags at most that a group is named after."""
 NAMES = {
     "is_october": "October",
     "is_new_years_day": "New Year's Day",
@@ -27,10 +27,10 @@ NAMES = {
     "is_english": "English",
 }
 HIGH = {"season_sin": "spring", "season_cos": "winter"}
-"""When a place in the year, as sine and cosine, is at its highest."""
+"""The season in which the sine or cosine of the day of the year is highest."""
 
-MORE_THAN_USUAL = 0.15
-"""How much commoner than among all films a flag must be to be worth naming."""
+MIN_EXCESS = 0.15
+"""How much larger than among all films the share of a flag must be for the group to be named after it."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Clustering:
 
     Args:
         films: `tmdb_id`, `cluster`, `cluster_name`, `distance`.
-        profiles: one row per group: `cluster`, `name`, `films`, and the mean of each feature it was built on.
+        profiles: one row per group: `cluster`, `name`, `films`, and the mean of each feature.
     """
 
     films: pd.DataFrame
@@ -50,20 +50,20 @@ def cluster(inputs: Inputs, films: pd.DataFrame, seed: int = 0) -> Clustering | 
     """Group films by genres, language, season and kind of title.
 
     Args:
-        inputs: the columns to look at: flags count as they are, numbers standardised.
+        inputs: the columns to group by, all standardized.
         films: rows of `movie_features`.
-        seed: of the first centres.
+        seed: seed of the first centers.
 
     Returns:
-        The groups, numbered by falling size; or, in words, why there are none.
+        The groups, numbered by decreasing size; or the reason, in words, why there are none.
     """
-    if len(films) < FEWEST_FILMS:
-        return f"{len(films)} films are known; {FEWEST_FILMS} are needed to find groups"
+    if len(films) < MIN_FILMS:
+        return f"{len(films)} films are known; {MIN_FILMS} are needed to find groups"
     raw = films[[*inputs.numbers, *inputs.flags]].astype("float64")
     filled = raw.fillna(raw.median()).fillna(0.0)
     scaled = StandardScaler().fit_transform(filled)
-    step = max(1, len(films) // MOST_FILMS_FITTED)
-    with one_thread():
+    step = max(1, len(films) // MAX_FITTED_FILMS)
+    with threadpool_limits(limits=1):
         fitted = KMeans(n_clusters=CLUSTERS, n_init=4, random_state=seed).fit(scaled[::step])
         labels, distance = fitted.predict(scaled), fitted.transform(scaled).min(axis=1)
     order = np.argsort(-np.bincount(labels, minlength=CLUSTERS), kind="stable")
@@ -78,12 +78,12 @@ def cluster(inputs: Inputs, films: pd.DataFrame, seed: int = 0) -> Clustering | 
 
 def _profiles(filled: pd.DataFrame, labels: np.ndarray, inputs: Inputs) -> pd.DataFrame:
     means = filled.groupby(labels).mean()
-    usual, spread = filled.mean(), filled.std().replace(0.0, 1.0)
+    overall, deviation = filled.mean(), filled.std().replace(0.0, 1.0)
     rows = []
     for label, mean in means.iterrows():
-        surplus = (mean - usual)[list(inputs.flags)].sort_values(ascending=False)
-        flags = [str(name) for name, more in surplus.items() if more >= MORE_THAN_USUAL][:NAMED_PARTS]
-        high = ((mean - usual) / spread)[list(inputs.numbers)].sort_values(ascending=False)
+        excess = (mean - overall)[list(inputs.flags)].sort_values(ascending=False)
+        flags = [str(name) for name, share in excess.items() if share >= MIN_EXCESS][:MAX_NAMED_FLAGS]
+        high = ((mean - overall) / deviation)[list(inputs.numbers)].sort_values(ascending=False)
         words = [_words(flag) for flag in flags] or [
             HIGH.get(str(high.index[0]), f"higher {_words(str(high.index[0]))}")
         ]

@@ -1,15 +1,15 @@
 """How far off a prediction may be: 80 % intervals, calibrated on the newest films.
 
-What belongs here: split conformal prediction on forward residuals. What does not: the predictions themselves.
-
-The residuals come from a walk forward in time (evaluate.py): every film they are of was released later than the films
-its prediction was learnt from. Only the newest `WINDOW` count, because what is typical drifts: a calibration frozen
-for years covers far too little. Films that are scored are never films that calibrated.
+This is split conformal prediction (Papadopoulos et al., 2002; Lei et al., 2018): the half width is a quantile of the
+absolute residuals of films that the model was not trained on, and residuals of uneven scale are first divided by it.
+The residuals come from a walk forward in time (`backtest`), so that every film they are of was released later than the
+films its prediction was learned from. Only the newest `WINDOW` count, because the typical error drifts: a calibration
+that stays the same for years covers far too little. Films that are scored are never films that calibrated.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,23 +19,20 @@ from horror_pipeline.modeling.specs import RATING_NOISE_FLOOR, RATING_NOISE_PER_
 
 LEVEL = 0.8
 WINDOW = 300
-"""Newest forward residuals that count; fewer are noise, more are yesterday's."""
+"""Newest forward residuals that count: fewer give a noisy quantile, more an outdated one."""
 
 OFFSET_SHARE = 0.02
-"""Added to popularity before its logarithm, as a share of the median: ratios of next to nothing mean nothing."""
-
-GAUSSIAN_Z = 1.2816
-"""Half width of a Gaussian's 80 % interval in standard deviations: what the predecessor would have used."""
+"""Added to popularity before its logarithm, as a share of the median: ratios of values near zero mean nothing."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A calibrated half width, on the scale residuals are even on.
+    """A calibrated half width, in units of `residual_scale`; of popularity on the log scale.
 
     Args:
-        half_width: quantile of the calibrating scores.
+        half_width: quantile of the scaled absolute residuals.
         offset: added to popularity before its logarithm.
-        films: how many films calibrated it.
+        films: number of films it was calibrated on.
     """
 
     half_width: float
@@ -48,23 +45,19 @@ class Interval:
         Args:
             spec: the model.
             predicted: predictions.
-            votes: votes of each film, NaN or 0 where none.
+            votes: votes of each film; NaN or 0 where there are none.
         """
-        reach = self.half_width * spread(spec, votes)
+        reach = self.half_width * residual_scale(spec, votes)
         if not spec.is_popularity:
             return spec.clip(predicted - reach), spec.clip(predicted + reach)
         shifted = predicted + self.offset
-        # exp of a reach beyond 20 says no more than "anything": bounded, so that it stays a number.
+        # A factor of exp(20) covers every popularity: bounded, so that it stays a finite number.
         factor = np.exp(np.minimum(reach, 20.0))
         return spec.clip(shifted / factor - self.offset), spec.clip(shifted * factor - self.offset)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Its fields, to be stored with the model."""
-        return asdict(self)
 
-
-def spread(spec: ModelSpec, votes: Floats) -> Floats:
-    """How uneven residuals are known to be: a rating of few votes is noisier; everything else counts alike."""
+def residual_scale(spec: ModelSpec, votes: Floats) -> Floats:
+    """The relative scale of residuals: the standard deviation of a rating, which falls with votes; otherwise 1."""
     if spec.is_popularity or spec.stage == "before_release":
         return np.ones(len(votes))
     known = np.maximum(np.nan_to_num(votes), 1.0)
@@ -72,11 +65,11 @@ def spread(spec: ModelSpec, votes: Floats) -> Floats:
 
 
 def calibrate(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats) -> Interval:
-    """Find the half width that held for `LEVEL` of the films given.
+    """Find the half width that covers `LEVEL` of the newest films: the ⌈(n + 1) · `LEVEL`⌉-th smallest residual.
 
     Args:
         spec: the model.
-        actual: what was observed; the newest film last, of which the newest `WINDOW` are used.
+        actual: observed values, the newest film last; the newest `WINDOW` are used.
         predicted: forward predictions of the same films.
         votes: their votes.
     """
@@ -87,17 +80,17 @@ def calibrate(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats)
         residual = np.log(actual + offset) - np.log(predicted + offset)
     else:
         residual = actual - predicted
-    scores = np.sort(np.abs(residual) / spread(spec, votes))
+    scores = np.sort(np.abs(residual) / residual_scale(spec, votes))
     rank = min(int(np.ceil((len(scores) + 1) * LEVEL)), len(scores))
     return Interval(half_width=float(scores[rank - 1]), offset=offset, films=len(scores))
 
 
-def latest(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> Interval:
+def calibrate_newest(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> Interval:
     """Calibrate a candidate on the newest films of its walk.
 
     Args:
         spec: the model.
-        forward: the frame of an `evaluate.Walk`.
+        forward: the frame of a `backtest.Walk`.
         algorithm: the candidate.
     """
     newest = forward[forward["is_scored"]].sort_values("position")
@@ -109,7 +102,7 @@ def coverage(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str
 
     Args:
         spec: the model.
-        forward: the frame of an `evaluate.Walk`.
+        forward: the frame of a `backtest.Walk`.
         algorithm: the candidate.
 
     Returns:
@@ -130,13 +123,13 @@ def coverage(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str
 
 
 def with_bounds(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> pd.DataFrame:
-    """The scored films of the walk with `predicted`, `lower` and `upper`, from intervals of earlier blocks."""
+    """Add `predicted`, `lower` and `upper` to the scored films, from intervals calibrated on earlier blocks alone."""
     walked, found = forward[forward["is_scored"]].sort_values("position"), []
     for _, rows in walked[walked["is_scored_block"]].groupby("block"):
         before = walked[walked["position"] < rows["position"].min()]
         if before.empty:
             continue
-        interval = latest(spec, before, algorithm)
+        interval = calibrate_newest(spec, before, algorithm)
         predicted = rows[algorithm].to_numpy()
         lower, upper = interval.bounds(spec, predicted, rows["votes"].to_numpy())
         found.append(rows.assign(predicted=predicted, lower=lower, upper=upper))

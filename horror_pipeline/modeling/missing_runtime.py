@@ -1,9 +1,7 @@
-"""Using a film's length without learning from its being missing.
+"""Estimators that use a film's runtime without learning from its absence.
 
-What belongs here: two ways of doing so. What does not: other gaps; those are filled by `preparation.Prepare`.
-
-Whether TMDB's users have filled in a film's length betrays how well known the film is, and a constant in its place
-betrays it just as well. So no estimator here ever sees which lengths are missing.
+Whether TMDB's users have filled in a film's runtime reveals how well known the film is, and a constant in its place
+reveals it just as well. So no estimator here ever sees which runtimes are missing.
 """
 
 from __future__ import annotations
@@ -20,98 +18,100 @@ from horror_pipeline.modeling.specs import Floats
 PLAUSIBLE_MINUTES = 40.0, 240.0
 TYPICAL_MINUTES = 90.0
 TYPICAL_QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
-FEWEST_LENGTHS = 30
-"""Known lengths needed to learn what length does."""
+MIN_KNOWN_RUNTIMES = 30
+"""Known runtimes needed to learn their effect."""
 
 
-def minutes_of(X: Floats, place: int) -> Floats:
-    """The lengths within what is plausible, as a copy; NaN where unknown."""
-    return np.clip(np.array(X[:, place]), *PLAUSIBLE_MINUTES)
+def runtimes(X: Floats, column: int) -> Floats:
+    """A copy of the runtimes, limited to the plausible range; NaN where unknown."""
+    return np.clip(np.array(X[:, column]), *PLAUSIBLE_MINUTES)
 
 
-class LengthEffect(RegressorMixin, BaseEstimator):
-    """Adds to an estimator that never sees the length what the length says by itself.
+class RuntimeEffect(RegressorMixin, BaseEstimator):
+    """Adds a smooth effect of the runtime to an estimator that does not use it.
 
-    The effect is a smooth curve, learnt from what the estimator leaves over on films whose length is known, and
-    centred on them: films of known length are not moved as a whole, so nothing is learnt from its being known. A film
-    of unknown length gets none.
+    The effect is a spline fitted to the estimator's residuals on films of known runtime: one step of backfitting an
+    additive model (Hastie and Tibshirani, 1990). It is centered on those films, so that they are not moved as a whole
+    and nothing is learned from their runtime being known. A film of unknown runtime gets no effect.
 
     Args:
-        estimator: predicts without the length.
-        place: which prepared column holds the length.
+        estimator: predicts without the runtime.
+        column: the preprocessed column that holds the runtime.
     """
 
-    def __init__(self, estimator: Any, place: int) -> None:
+    def __init__(self, estimator: Any, column: int) -> None:
         """Keep the settings."""
-        self.estimator, self.place = estimator, place
+        self.estimator, self.column = estimator, column
 
-    def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> LengthEffect:
-        """Fit the estimator, then the curve."""
+    def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> RuntimeEffect:
+        """Fit the estimator, then the effect."""
         self.estimator_ = clone(self.estimator).fit(X, y, sample_weight=sample_weight)
-        minutes = minutes_of(X, self.place)
+        minutes = runtimes(X, self.column)
         known = ~np.isnan(minutes)
-        self.curve_: Any = None
-        if known.sum() < FEWEST_LENGTHS or np.ptp(minutes[known]) == 0:
+        self.effect_: Any = None
+        if known.sum() < MIN_KNOWN_RUNTIMES or np.ptp(minutes[known]) == 0:
             return self
         weights = np.ones(known.sum()) if sample_weight is None else sample_weight[known]
-        left = (y - self.estimator_.predict(X))[known]
+        residual = (y - self.estimator_.predict(X))[known]
         spline = SplineTransformer(4, degree=2, knots="quantile", extrapolation="constant")
         terms = spline.fit_transform(minutes[known, None])
-        curve = Ridge(1.0).fit(terms, left - np.average(left, weights=weights), sample_weight=weights)
-        self.curve_, self.spline_ = curve, spline
-        self.centre_ = float(np.average(curve.predict(terms), weights=weights))
+        effect = Ridge(1.0).fit(terms, residual - np.average(residual, weights=weights), sample_weight=weights)
+        self.effect_, self.spline_ = effect, spline
+        self.center_ = float(np.average(effect.predict(terms), weights=weights))
         return self
 
     def predict(self, X: Floats) -> Floats:
-        """Predict, with the effect of the length where it is known."""
+        """Predict, with the effect of the runtime where it is known."""
         predicted = np.array(self.estimator_.predict(X), dtype="float64")
-        minutes = minutes_of(X, self.place)
+        minutes = runtimes(X, self.column)
         known = ~np.isnan(minutes)
-        if self.curve_ is not None and known.any():
-            predicted[known] += self.curve_.predict(self.spline_.transform(minutes[known, None])) - self.centre_
+        if self.effect_ is not None and known.any():
+            predicted[known] += self.effect_.predict(self.spline_.transform(minutes[known, None])) - self.center_
         return predicted
 
 
-class Marginal(RegressorMixin, BaseEstimator):
-    """Gives an estimator complete lengths.
+class RuntimeImputer(RegressorMixin, BaseEstimator):
+    """Gives an estimator complete runtimes.
 
-    While fitting, missing lengths are drawn from the observed ones, so that among the lengths it sees nothing tells
-    which were missing. Afterwards a film without one is predicted at several typical lengths, and the mean is taken.
+    While fitting, missing runtimes are drawn from the observed ones, which is random hot-deck imputation (Andridge and
+    Little, 2010): nothing in the runtimes tells which were missing. Afterwards, the prediction of a film without a
+    runtime is the mean of its predictions at typical runtimes, which are quantiles of the observed ones: the runtime is
+    integrated out, as in a partial dependence (Friedman, 2001).
 
     Args:
-        estimator: predicts from complete lengths.
-        place: which prepared column holds the length.
+        estimator: predicts from complete runtimes.
+        column: the preprocessed column that holds the runtime.
         random_state: seed of the draws.
     """
 
-    def __init__(self, estimator: Any, place: int, random_state: int = 0) -> None:
+    def __init__(self, estimator: Any, column: int, random_state: int = 0) -> None:
         """Keep the settings."""
-        self.estimator, self.place, self.random_state = estimator, place, random_state
+        self.estimator, self.column, self.random_state = estimator, column, random_state
 
-    def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> Marginal:
-        """Fit the estimator to complete lengths."""
-        minutes = minutes_of(X, self.place)
+    def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> RuntimeImputer:
+        """Fit the estimator to complete runtimes."""
+        minutes = runtimes(X, self.column)
         missing = np.isnan(minutes)
-        source = minutes[~missing] if not missing.all() else np.array([TYPICAL_MINUTES])
-        self.typical_ = np.quantile(source, TYPICAL_QUANTILES)
-        minutes[missing] = np.random.default_rng(self.random_state).choice(source, missing.sum())
+        observed = minutes[~missing] if not missing.all() else np.array([TYPICAL_MINUTES])
+        self.typical_ = np.quantile(observed, TYPICAL_QUANTILES)
+        minutes[missing] = np.random.default_rng(self.random_state).choice(observed, missing.sum())
         self.estimator_ = clone(self.estimator).fit(self._with(X, minutes), y, sample_weight=sample_weight)
         return self
 
     def predict(self, X: Floats) -> Floats:
-        """Predict; the mean over typical lengths where the length is missing."""
-        minutes = minutes_of(X, self.place)
+        """Predict; the mean over typical runtimes where the runtime is missing."""
+        minutes = runtimes(X, self.column)
         missing = np.isnan(minutes)
         predicted = np.empty(len(X))
         if not missing.all():
             predicted[~missing] = self.estimator_.predict(self._with(X[~missing], minutes[~missing]))
         if missing.any():
-            gaps = np.repeat(X[missing], len(self.typical_), axis=0)
-            every = self.estimator_.predict(self._with(gaps, np.tile(self.typical_, int(missing.sum()))))
-            predicted[missing] = every.reshape(-1, len(self.typical_)).mean(axis=1)
+            repeated = np.repeat(X[missing], len(self.typical_), axis=0)
+            at_typical = self.estimator_.predict(self._with(repeated, np.tile(self.typical_, int(missing.sum()))))
+            predicted[missing] = at_typical.reshape(-1, len(self.typical_)).mean(axis=1)
         return predicted
 
     def _with(self, X: Floats, minutes: Floats) -> Floats:
         complete = np.array(X)
-        complete[:, self.place] = minutes
+        complete[:, self.column] = minutes
         return complete

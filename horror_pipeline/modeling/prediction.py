@@ -1,17 +1,14 @@
-"""Predictions of films by a champion.
-
-What belongs here: from features and an artefact to numbers that are always numbers. What does not: choosing films.
-"""
+"""Predictions by a champion: from features and an artifact to values and intervals that are always finite."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from horror_pipeline.modeling.artifacts import Artifact
 from horror_pipeline.modeling.intervals import Interval
 from horror_pipeline.modeling.specs import ModelSpec
-from horror_pipeline.modeling.threads import one_thread
 
 
 def predict(spec: ModelSpec, artifact: Artifact, films: pd.DataFrame) -> pd.DataFrame:
@@ -20,14 +17,14 @@ def predict(spec: ModelSpec, artifact: Artifact, films: pd.DataFrame) -> pd.Data
     Args:
         spec: the model.
         artifact: its champion.
-        films: rows of `movie_features`; anything in them may be missing, and categories may be new.
+        films: rows of `movie_features`; any value may be missing, and categories may be new.
 
     Returns:
-        `predicted`, `lower`, `upper` with the index of `films`: finite, within the target's range, in order.
+        `predicted`, `lower` and `upper` with the index of `films`, finite and within the target's range.
     """
     if films.empty:
         return pd.DataFrame({"predicted": [], "lower": [], "upper": []}, index=films.index, dtype="float64")
-    with one_thread():
+    with threadpool_limits(limits=1):
         predicted = spec.clip(np.asarray(artifact.estimator.predict(films[artifact.features]), dtype="float64"))
     votes = films["vote_count"].to_numpy(dtype="float64", na_value=np.nan)
     lower, upper = Interval(**artifact.interval).bounds(spec, predicted, votes)

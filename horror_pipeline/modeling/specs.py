@@ -1,25 +1,26 @@
-"""The four models: what each predicts, from what, and how it is scored.
-
-What belongs here: their declaration. What does not: estimators (candidates.py) and anything fitted.
-"""
+"""The four models: what each predicts, from which columns, within which range and with which weights."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-Stage = Literal["before_release", "after_release"]
-Target = Literal["popularity", "vote_average"]
+from horror_pipeline.domain import MODEL_NAMES, Stage, Target
+
 Floats = NDArray[np.float64]
 
 MIN_VOTES_SCORED = 10
-"""Ratings of fewer votes are mostly noise: films below it train with little weight and are scored apart."""
+"""Ratings of fewer votes are mostly noise: such films train with little weight and are scored separately."""
 
 RATING_NOISE_PER_VOTE, RATING_NOISE_FLOOR = 6.0, 0.37
-"""Variance of a rating around what a model can know: noise of the votes, and what no feature explains."""
+"""Variance of a rating around the best possible prediction: noise of the votes, and what no feature explains."""
+
+MAX_LANGUAGES = 10
+"""Indicator columns of a category: the commonest values get one each, all others share none."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class ModelSpec:
         target: the column it predicts.
         stage: which films it predicts.
         lowest: smallest value the target can take.
-        highest: largest value the target can take; None: open.
+        highest: largest value the target can take; None if unbounded.
     """
 
     name: str
@@ -42,27 +43,88 @@ class ModelSpec:
 
     @property
     def is_popularity(self) -> bool:
-        """Whether it predicts popularity: positive, heavy-tailed, best seen on a log scale."""
+        """Whether the target is popularity: positive, heavy-tailed, best seen on a log scale."""
         return self.target == "popularity"
 
     def clip(self, values: Floats) -> Floats:
-        """Values within what the target can be."""
+        """Limit values to the target's range."""
         return np.clip(values, self.lowest, self.highest)
 
     def weights(self, votes: Floats) -> Floats | None:
-        """Training weight of each film: a rating counts by how little of it is noise; None: films count alike."""
+        """Weight films by the inverse variance of their target; None where all films count alike.
+
+        A rating's variance is σ²/votes + τ², sampling noise plus unexplained difference between films, as in a
+        random-effects meta-analysis (DerSimonian and Laird, 1986).
+        """
         if self.is_popularity:
             return None
         return 1.0 / (RATING_NOISE_PER_VOTE / np.maximum(votes, 1.0) + RATING_NOISE_FLOOR)
 
 
-MODELS: dict[str, ModelSpec] = {
-    spec.name: spec
-    for spec in (
-        ModelSpec("popularity_before_release", "popularity", "before_release", 0.0, None),
-        ModelSpec("popularity_after_release", "popularity", "after_release", 0.0, None),
-        ModelSpec("rating_before_release", "vote_average", "before_release", 0.0, 10.0),
-        ModelSpec("rating_after_release", "vote_average", "after_release", 0.0, 10.0),
-    )
-}
+def _spec(name: str) -> ModelSpec:
+    stage: Stage = "before_release" if name.endswith("before_release") else "after_release"
+    if name.startswith("popularity"):
+        return ModelSpec(name, "popularity", stage, 0.0, None)
+    return ModelSpec(name, "vote_average", stage, 0.0, 10.0)
+
+
+MODELS: dict[str, ModelSpec] = {name: _spec(name) for name in MODEL_NAMES}
 """Every model by name."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The columns a model may use, by kind.
+
+    Args:
+        numbers: numeric columns, `runtime_minutes` among them.
+        flags: columns of 0 and 1.
+        categories: text columns.
+    """
+
+    numbers: tuple[str, ...]
+    flags: tuple[str, ...]
+    categories: tuple[str, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """All columns, in order."""
+        return [*self.numbers, *self.flags, *self.categories]
+
+    @property
+    def preprocessed_names(self) -> list[str]:
+        """The columns that `Preprocessor` makes of them, in order: the same number of columns for any films."""
+        indicators = [f"{name}_{rank}" for name in self.categories for rank in range(MAX_LANGUAGES)]
+        return [*self.numbers, *self.flags, *indicators]
+
+    def positions(self, names: Iterable[str]) -> list[int]:
+        """Positions of columns among the preprocessed ones."""
+        order = self.preprocessed_names
+        return [order.index(name) for name in names]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A learning problem: what is predicted, from which columns of which films.
+
+    Args:
+        spec: the model.
+        inputs: the columns it may use.
+        films: features and targets of the films to learn from, sorted by release date; every target is known.
+        seed: seed of everything random.
+    """
+
+    spec: ModelSpec
+    inputs: Inputs
+    films: pd.DataFrame
+    seed: int = 0
+
+    @property
+    def target(self) -> Floats:
+        """The target of each film."""
+        return self.films[self.spec.target].to_numpy(dtype="float64")
+
+    @property
+    def votes(self) -> Floats:
+        """The number of votes of each film, 0 where unknown."""
+        return self.films["vote_count"].fillna(0).to_numpy(dtype="float64")

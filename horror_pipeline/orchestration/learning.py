@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine
 
-from horror_pipeline.modeling.versions import CODE_VERSION
+from horror_pipeline.modeling.artifacts import CODE_VERSION
 from horror_pipeline.warehouse import features
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from horror_pipeline.modeling.preprocessing import Inputs
-    from horror_pipeline.modeling.specs import Stage
+    from horror_pipeline.domain import Stage
+    from horror_pipeline.modeling.specs import Inputs
 
 
 def read_features(warehouse: Engine) -> pd.DataFrame:
@@ -39,7 +39,7 @@ def read_features(warehouse: Engine) -> pd.DataFrame:
 
 def inputs_of(stage: Stage) -> Inputs:
     """The columns a model of a stage may use."""
-    from horror_pipeline.modeling.preprocessing import Inputs
+    from horror_pipeline.modeling.specs import Inputs
     from horror_pipeline.transform.features import FEATURES, feature_names
 
     allowed = set(feature_names(stage))

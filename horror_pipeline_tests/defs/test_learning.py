@@ -28,7 +28,7 @@ RELEASED, UPCOMING = 300, 12
 @pytest.fixture(autouse=True)
 def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     """How good the models are is not asked here."""
-    monkeypatch.setattr(candidates, "GROWTH", FEW_TREES)
+    monkeypatch.setattr(candidates, "BOOSTING_SIZES", FEW_TREES)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ RATING = ("rating_before_release", "rating_after_release")
 
 @pytest.fixture
 def runs(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Learning]:
-    monkeypatch.setattr(candidates, "GROWTH", FEW_TREES)
+    monkeypatch.setattr(candidates, "BOOSTING_SIZES", FEW_TREES)
     with dg.DagsterInstance.ephemeral() as instance:
         yield Learning(engine, instance)
 

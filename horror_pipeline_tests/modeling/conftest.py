@@ -4,24 +4,24 @@ from collections.abc import Callable, Iterator
 from functools import cache
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from horror_pipeline.modeling import candidates
 from horror_pipeline.modeling.specs import MODELS
-from horror_pipeline.modeling.threads import one_thread
 from horror_pipeline.modeling.training import Training, train
 from horror_pipeline_tests.modeling.films import FEW_TREES, NOW, films, inputs
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> Iterator[None]:
-    """Estimators that tests fit themselves are limited as the package limits its own."""
-    with one_thread():
+    """Limit the estimators that tests fit themselves as the package limits its own."""
+    with threadpool_limits(limits=1):
         yield
 
 
 @pytest.fixture(scope="session")
 def trained() -> Callable[[str], Training]:
-    """The first training of a model, by name, on `films()`; done once for all tests."""
+    """The first training of a model, by name, on `films()`: done once for all tests."""
 
     @cache
     def first(name: str) -> Training:
@@ -33,5 +33,5 @@ def trained() -> Callable[[str], Training]:
 
 @pytest.fixture
 def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Boosting goes not far: for tests of what happens to models rather than of how good they are."""
-    monkeypatch.setattr(candidates, "GROWTH", FEW_TREES)
+    """Keep boosting small, for tests of what happens to models rather than of how good they are."""
+    monkeypatch.setattr(candidates, "BOOSTING_SIZES", FEW_TREES)

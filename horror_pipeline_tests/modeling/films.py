@@ -1,4 +1,4 @@
-"""Invented films for the tests of learning: features and targets as `movie_features` holds them."""
+"""Invented films for the tests of learning: features and targets as `movie_features` has them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 
-from horror_pipeline.modeling.candidates import Growth
-from horror_pipeline.modeling.preprocessing import Inputs
-from horror_pipeline.modeling.specs import Stage
+from horror_pipeline.domain import Stage
+from horror_pipeline.modeling.candidates import BoostingSize
+from horror_pipeline.modeling.specs import MODELS, Inputs, Problem
 from horror_pipeline.transform.features import FEATURES, build_features, feature_names
 
 AS_OF = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 NOW = dt.datetime(2026, 11, 22, 13, tzinfo=dt.UTC)
-FEW_TREES = ((float("inf"), Growth(leaves=4, trees=15, learning_rate=0.3)),)
+FEW_TREES = ((float("inf"), BoostingSize(leaves=4, trees=15, learning_rate=0.3)),)
 GENRES = ("Thriller", "Comedy", "Drama", "Mystery", "Science Fiction")
 
 
 def movies(count: int = 240, seed: int = 1, upcoming: int = 0) -> pd.DataFrame:
-    """Rows of `movies`: ratings hang on genre and language, popularity on votes and age, votes on another genre."""
+    """Rows of `movies`: ratings depend on genre and language, popularity on votes and age, votes on another genre."""
     random = np.random.default_rng(seed)
     total = count + upcoming
     age = np.sort(random.integers(5, 3_000, count))[::-1]
@@ -63,3 +63,9 @@ def inputs(stage: Stage) -> Inputs:
     allowed = set(feature_names(stage))
     kinds = ("number", "flag", "category")
     return Inputs(*(tuple(f.name for f in FEATURES if f.kind == kind and f.name in allowed) for kind in kinds))
+
+
+def problem(name: str, known: pd.DataFrame | None = None, seed: int = 0) -> Problem:
+    """The learning problem of a model, on `films()` unless others are given."""
+    spec = MODELS[name]
+    return Problem(spec, inputs(spec.stage), films() if known is None else known, seed)

@@ -6,9 +6,9 @@ import pytest
 
 from horror_pipeline.modeling import backtest
 from horror_pipeline.modeling.candidates import components
-from horror_pipeline.modeling.preprocessing import LANGUAGES, Prepare
-from horror_pipeline.modeling.specs import MODELS
-from horror_pipeline_tests.modeling.films import films, inputs
+from horror_pipeline.modeling.preprocessing import Preprocessor
+from horror_pipeline.modeling.specs import MAX_LANGUAGES, MODELS
+from horror_pipeline_tests.modeling.films import films, inputs, problem
 
 RATING = MODELS["rating_after_release"]
 
@@ -47,16 +47,12 @@ def test_nothing_is_fitted_outside_the_films_before_the_block() -> None:
     numbers = ["title_length", "genre_count", "runtime_minutes"]
     spoilt.loc[spoilt.index[last.test], numbers] = 500.0
     spoilt.loc[spoilt.index[last.test], "original_language"] = "xx"
-    names = inputs("after_release")
-    before, after = (backtest.walk_forward(RATING, names, frame, 0, ["spline"]) for frame in (known, spoilt))
-    assert before is not None
-    assert after is not None
-    np.testing.assert_array_equal(before.prepare.fill_, after.prepare.fill_)
-    assert before.prepare.languages_ == after.prepare.languages_
-    spline = "spline"
-    np.testing.assert_array_equal(
-        before.fitted[spline].estimator_.transformer_.mean_, after.fitted[spline].estimator_.transformer_.mean_
-    )
+    walks = [backtest.walk_forward(problem(RATING.name, frame), ["spline"]) for frame in (known, spoilt)]
+    before, after = (walk.last for walk in walks if walk is not None)
+    np.testing.assert_array_equal(before.preprocessor.fill_, after.preprocessor.fill_)
+    assert before.preprocessor.languages_ == after.preprocessor.languages_
+    means = [block.components["spline"].estimator_.transformer_.mean_ for block in (before, after)]
+    np.testing.assert_array_equal(*means)
 
 
 def test_a_walk_does_not_look_at_what_it_predicts() -> None:
@@ -64,7 +60,7 @@ def test_a_walk_does_not_look_at_what_it_predicts() -> None:
     last = backtest.rolling_origins(known["release_date"], np.ones(len(known), dtype=bool))[-1]
     other = known.copy()
     other.loc[other.index[last.test], ["vote_average", "popularity"]] = [1.0, 500.0]
-    walks = [backtest.walk_forward(RATING, inputs("after_release"), frame, 0, first=4) for frame in (known, other)]
+    walks = [backtest.walk_forward(problem(RATING.name, frame), first=4) for frame in (known, other)]
     newest = [walk.frame[walk.frame["block"] == "o4"] for walk in walks if walk is not None]
     for algorithm in ("constant", "linear", "spline", "boosting", "blend"):
         np.testing.assert_array_equal(newest[0][algorithm], newest[1][algorithm])
@@ -72,14 +68,14 @@ def test_a_walk_does_not_look_at_what_it_predicts() -> None:
 
 
 def test_a_walk_is_the_same_each_time() -> None:
-    walks = [backtest.walk_forward(RATING, inputs("after_release"), films(), 3, first=3) for _ in range(2)]
+    walks = [backtest.walk_forward(problem(RATING.name, seed=3), first=3) for _ in range(2)]
     assert walks[0] is not None
     assert walks[1] is not None
     pd.testing.assert_frame_equal(walks[0].frame, walks[1].frame)
 
 
 def test_few_films_are_no_walk() -> None:
-    assert backtest.walk_forward(RATING, inputs("after_release"), films(30), 0) is None
+    assert backtest.walk_forward(problem(RATING.name, films(30))) is None
 
 
 def test_metrics_are_what_they_are_called() -> None:
@@ -96,7 +92,7 @@ def test_metrics_are_what_they_are_called() -> None:
 def test_films_of_few_votes_are_scored_apart() -> None:
     known = films()
     known.loc[::3, "vote_count"] = 2.0
-    walk = backtest.walk_forward(RATING, inputs("after_release"), known, 0, ["constant"])
+    walk = backtest.walk_forward(problem(RATING.name, known), ["constant"])
     assert walk is not None
     scores = backtest.score(RATING, walk.frame, "constant")
     few = walk.frame["is_scored_block"].sum()
@@ -104,29 +100,28 @@ def test_films_of_few_votes_are_scored_apart() -> None:
 
 
 def test_importance_names_what_matters() -> None:
-    known, names = films(400), inputs("before_release")
-    spec = MODELS["rating_before_release"]
-    walk = backtest.walk_forward(spec, names, known, 0, first=4)
+    learned = problem("rating_before_release", films(400))
+    walk = backtest.walk_forward(learned, first=4)
     assert walk is not None
-    found = backtest.importance(spec, names, known, walk, "boosting", 0)
+    found = backtest.importance(learned, walk, "boosting")
     assert next(iter(found)) == "is_drama"
-    assert set(found) == set(names.names)
+    assert set(found) == set(learned.inputs.names)
     assert found["is_western"] == 0
 
 
 def test_columns_are_in_the_order_they_are_named() -> None:
     known, names = films(), inputs("after_release")
-    prepared = Prepare.of(names).fit_transform(known)
-    assert prepared.shape[1] == len(names.prepared_names)
-    place = names.places(["log_vote_count", "is_drama", "original_language_0"])
+    prepared = Preprocessor(names).fit_transform(known)
+    assert prepared.shape[1] == len(names.preprocessed_names)
+    place = names.positions(["log_vote_count", "is_drama", "original_language_0"])
     np.testing.assert_array_equal(prepared[:, place[0]], known["log_vote_count"])
     np.testing.assert_array_equal(prepared[:, place[1]], known["is_drama"])
     np.testing.assert_array_equal(prepared[:, place[2]], known["original_language"] == "en")
-    assert len(names.prepared_names) == len(names.numbers) + len(names.flags) + LANGUAGES
+    assert len(names.preprocessed_names) == len(names.numbers) + len(names.flags) + MAX_LANGUAGES
 
 
 def test_no_model_before_release_is_given_votes() -> None:
-    for name, spec in MODELS.items():
-        allowed = inputs(spec.stage)
-        assert any("vote" in column for column in allowed.names) == name.endswith("after_release")
-        assert components(spec, allowed, 100, 0)
+    for name in MODELS:
+        learned = problem(name)
+        assert any("vote" in column for column in learned.inputs.names) == name.endswith("after_release")
+        assert components(learned)

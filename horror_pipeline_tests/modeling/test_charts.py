@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 import re
 
 import numpy as np
@@ -32,15 +31,3 @@ def test_what_matters_most_stands_first_however_it_was_stored() -> None:
 def test_axes_are_marked_at_round_numbers(low: float, high: float, is_log: bool, ticks: list[str]) -> None:
     svg = charts.against(np.array([low, high]), np.array([high, low]), is_log)
     assert written(svg)[1:-2] == [*ticks, *ticks]
-
-
-def test_the_error_over_versions_needs_two_and_shows_their_days() -> None:
-    row = {
-        "metrics": {"mean": {"mae": 1.0}},
-        "baseline_metrics": dict.fromkeys(("linear", "constant"), {"mean": {"mae": 2.0}}),
-    }
-    history = [row | {"trained_at": dt.datetime(2026, 11, day, tzinfo=dt.UTC)} for day in (1, 9)]
-    assert charts.versions(history[:1]) is None
-    svg = charts.versions(history)
-    assert svg is not None
-    assert {"2026-11-01", "2026-11-09"} <= set(written(svg))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from horror_pipeline.modeling import training as training
+from horror_pipeline.modeling import training
 from horror_pipeline.modeling.prediction import predict
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.modeling.training import Champion, Training, train
@@ -68,7 +68,7 @@ def test_a_champion_stays_when_the_new_films_teach_nothing(first: Training) -> N
     known["vote_average"] = np.random.default_rng(0).permutation(known["vote_average"])
     result = run(known, champion_of(first))
     assert (result.outcome, result.version) == ("kept", None)
-    assert "not better than the constant" in result.reason
+    assert "does not beat the constant" in result.reason
 
 
 def test_equal_data_and_seed_give_an_equal_version(first: Training) -> None:
@@ -85,7 +85,7 @@ def test_equal_data_and_seed_give_an_equal_version(first: Training) -> None:
 
 
 def test_nothing_is_fitted_on_the_data_it_was_fitted_on(first: Training, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.evaluate, "walk_forward", lambda *_: pytest.fail("it was fitted again"))
+    monkeypatch.setattr(training.backtest, "walk_forward", lambda *_: pytest.fail("it was fitted again"))
     assert run(films(), champion_of(first)).outcome == "unchanged"
 
 
