@@ -1,7 +1,4 @@
-"""A message about a failure, and the way to `HORROR_ALERT_WEBHOOK`: redacted, as JSON.
-
-What belongs here: what a message says, and posting one. What does not: noticing failures, and which were told already.
-"""
+"""A message about a failure, and posting it to `HORROR_ALERT_WEBHOOK`: redacted, as JSON."""
 
 from __future__ import annotations
 
@@ -26,20 +23,20 @@ CREDENTIALS = re.compile(r"(?i)((?:api_key|apikey|access_token|token|password)=|
 
 @dataclass(frozen=True)
 class Message:
-    """What a person is told; the JSON that is posted, key by key.
+    """What is posted as JSON, key by key.
 
     Attributes:
-        id: names the event; the same each time it is sent.
+        id: identifies the event; the same each time it is sent.
         kind: `run_failed`, `check_failed` or `asset_stale`.
-        asset: keys of the assets concerned; '' when a run failed before any asset's step did.
+        asset: keys of the assets concerned; '' when a run failed outside the step of an asset.
         run: Dagster's id of the run; '' for a stale asset.
         job: the run's job; '' for a stale asset.
         link: where to look in the Dagster UI.
-        reason: what happened, in words.
+        reason: what happened, as a sentence.
         error: first line of the error; '' where there is none.
-        will_retry: whether Dagster starts the run again by itself.
+        will_retry: whether Dagster will start the run again.
         at: when, ISO 8601 in UTC.
-        text: all of it as one line, under the key that chat services show.
+        text: the whole message in one line, under the key that chat services display.
     """
 
     id: str
@@ -56,7 +53,7 @@ class Message:
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """The text's first line without credentials, at most `LONGEST_LINE` long."""
+    """Return the text's first line without credentials, at most `LONGEST_LINE` long."""
     line = next(iter(text.strip().splitlines()), "")
     for secret in secrets:
         line = line.replace(secret, "***")
@@ -64,23 +61,23 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
 
 
 def secrets_of(settings: Settings) -> list[str]:
-    """Every secret among the settings, the longest first."""
+    """Return every secret among the settings, the longest first."""
     urls = [settings.database_url, settings.dagster_database_url]
     passwords = [postgres_url(url.get_secret_value()).password for url in urls if url is not None]
-    given = [settings.tmdb_api_key, settings.horror_alert_webhook, *urls]
+    configured = [settings.tmdb_api_key, settings.horror_alert_webhook, *urls]
     values = [str(password) for password in passwords if password]
-    values += [secret.get_secret_value() for secret in given if secret is not None]
+    values += [secret.get_secret_value() for secret in configured if secret is not None]
     return sorted(values, key=len, reverse=True)
 
 
-def posted_to(webhook: SecretStr, secrets: list[str]) -> Callable[[Message], None]:
-    """What posts a message to the webhook, redacted; raises `OSError` in one line without the URL."""
+def poster(webhook: SecretStr, secrets: list[str]) -> Callable[[Message], None]:
+    """Return a function that redacts a message and posts it; it raises `OSError`, in one line without the URL."""
     host = urlsplit(webhook.get_secret_value()).hostname
 
     def post(message: Message) -> None:
         error = redacted(message.error, secrets)
-        what = " ".join(filter(None, (message.job, message.asset)))
-        text = f"horror_pipeline: {what}: {message.reason}{f': {error}' if error else ''} {message.link}"
+        subject = " ".join(filter(None, (message.job, message.asset)))
+        text = f"horror_pipeline: {subject}: {message.reason}{f': {error}' if error else ''} {message.link}"
         body = json.dumps(asdict(replace(message, error=error, text=text))).encode()
         headers = {"Content-Type": "application/json", "User-Agent": "horror-pipeline"}
         try:
@@ -92,12 +89,12 @@ def posted_to(webhook: SecretStr, secrets: list[str]) -> Callable[[Message], Non
             raise OSError(f"the webhook at {host} answered {answer.code}") from None
         except (OSError, http.client.HTTPException, ValueError) as problem:
             reason = getattr(problem, "reason", problem)
-            raise OSError(f"the webhook at {host} was not reached: {redacted(str(reason), secrets)}") from None
+            raise OSError(f"the webhook at {host} could not be reached: {redacted(str(reason), secrets)}") from None
 
     return post
 
 
 def ui_url(settings: Settings) -> str:
-    """Where people reach the Dagster UI."""
+    """Return the address at which people reach the Dagster UI."""
     host = "127.0.0.1" if settings.horror_web_host in ("0.0.0.0", "::") else settings.horror_web_host  # noqa: S104
     return settings.horror_ui_url or f"http://{host}:{settings.horror_ui_port}"
