@@ -67,7 +67,7 @@ CHECKED = (
     Checked("movies", tables.movies),
     Checked("movie_snapshots", tables.movie_snapshots, _days_of_run(tables.movie_snapshots.c.snapshot_date)),
     Checked("movie_features", tables.movie_features),
-    Checked(MODEL_NAMES[0], tables.model_versions, others=MODEL_NAMES[1:]),
+    Checked(MODEL_NAMES[1], tables.model_versions, others=(MODEL_NAMES[0], *MODEL_NAMES[2:])),
     Checked("model_predictions", tables.model_predictions, _newest_batch, is_blocking=False),
     Checked(
         "prediction_outcomes",

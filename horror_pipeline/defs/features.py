@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dg.asset(
     key="movie_features",
-    # History tells where TMDB's popularity scale last broke.
+    # History shows when TMDB last changed its popularity scale.
     deps=["movies", dg.AssetDep("movie_snapshots", partition_mapping=dg.LastPartitionMapping())],
     group_name="features",
     kinds={"pandas", "postgres"},
@@ -35,7 +35,7 @@ def movie_features(
 
     While neither the films nor the code has changed since the last training, nothing is written, and the training
     ends here. Popularity observed before TMDB last changed its scale is set to unknown, so that models learn from one
-    side of the break only. If nothing was released for three months, the catalogue is taken for a recording, and ages
+    side of the break only. If nothing was released for three months, the catalog is taken for a recording, and ages
     count to its newest release.
     """
     with warehouse.connect().execution_options(isolation_level="REPEATABLE READ") as connection:

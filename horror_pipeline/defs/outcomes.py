@@ -67,7 +67,7 @@ def _catch_up(context: dg.AssetExecutionContext, warehouse: Engine) -> None:
     first = min(days_of(context))
     with warehouse.begin() as connection:
         written = {
-            str(day): outcomes.replace_outcomes(connection, day)
+            day: outcomes.replace_outcomes(connection, day)
             for day in outcomes.days_left_out(connection, first, CATCH_UP_DAYS)
         }
     record_partitions(context, {day: {"dagster/partition_row_count": rows} for day, rows in written.items() if rows})

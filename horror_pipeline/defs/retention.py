@@ -4,6 +4,7 @@ Old ticks of schedules and sensors are deleted by Dagster itself, as `dagster.ya
 """
 
 import datetime as dt
+import shutil
 from collections.abc import Iterator
 
 import dagster as dg
@@ -56,7 +57,7 @@ def delete_old_runs(
     old = [run_id for run_id in run_ids if run_id not in needed][:MOST_RUNS]
     for run_id in old:
         instance.delete_run(run_id)
-        instance.compute_log_manager.delete_logs(prefix=[run_id])
+        shutil.rmtree(settings.dagster_home / "storage" / run_id, ignore_errors=True)  # what its steps printed
     results = delete_check_results(instance, before, needed)
     if results is None:
         context.log.warning(f"old check results stay: their deletion was not written for Dagster {dg.__version__}")

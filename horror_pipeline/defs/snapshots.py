@@ -86,19 +86,18 @@ def movie_snapshots(
     try:
         _take_days(context, warehouse, tmdb, clock, taken)
     except BaseException:
-        _record(context, taken)  # what is stored is stored, whatever ended the run
+        record_partitions(context, taken.done)  # what is stored is stored, whatever ended the run
         raise
     if taken.failed or taken.awaited:
         # The asset yields no result, because Dagster would record every partition of the run, also those that failed.
-        _record(context, taken)
+        record_partitions(context, taken.done)
     for day, reason in taken.awaited.items():
         context.log.warning(f"{reason}; skipped, the next scheduled run takes it")
         context.log_event(dg.AssetObservation(context.asset_key, partition=str(day), metadata={"skipped": reason}))
-    if taken.failed:
-        if taken.done:
-            yield from _judge(warehouse, sorted(taken.done), clock().date())
-        raise ExportUnavailableError(_why_failed(taken, len(context.partition_keys)))
     judged = _judge(warehouse, sorted(taken.done), clock().date())
+    if taken.failed:
+        yield from judged if taken.done else ()
+        raise ExportUnavailableError(_why_failed(taken, len(context.partition_keys)))
     if taken.awaited:
         yield from judged
     else:
@@ -114,10 +113,6 @@ class _Taken:
     done: dict[dt.date, Figures] = field(default_factory=dict)
     failed: dict[dt.date, str] = field(default_factory=dict)
     awaited: dict[dt.date, str] = field(default_factory=dict)
-
-
-def _record(context: dg.AssetExecutionContext, taken: _Taken) -> None:
-    record_partitions(context, {str(day): figures for day, figures in taken.done.items()})
 
 
 def _why_failed(taken: _Taken, requested: int) -> str:

@@ -202,11 +202,8 @@ class Alerts:
             id=f"asset_stale:{record.storage_id}",
             kind="asset_stale",
             asset=key.to_user_string(),
-            run="",
-            job="",
             link=f"{self.link_base}/assets/{key.to_user_string()}",
             reason="it was not brought up to date in the time its freshness policy gives",
-            error="",
             at=_instant(record.event_log_entry.timestamp),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -52,10 +52,10 @@ def each_partition(
         context.add_asset_metadata(dict(figures), partition_key=key)
 
 
-def record_partitions(context: dg.AssetExecutionContext, done: Mapping[str, Figures]) -> None:
+def record_partitions(context: dg.AssetExecutionContext, done: Mapping[Any, Figures]) -> None:
     """Record partitions as materialized one by one, where the asset itself yields no result because others failed."""
     for key, figures in done.items():
-        context.log_event(dg.AssetMaterialization(context.asset_key, metadata=dict(figures), partition=key))
+        context.log_event(dg.AssetMaterialization(context.asset_key, metadata=dict(figures), partition=str(key)))
 
 
 def _missing(partitions: Mapping[str, object], done: Mapping[str, object]) -> str:

@@ -26,7 +26,7 @@ class JobResult:
         run_id: Dagster's id of the run.
         success: whether every step succeeded.
         failures: one line for each failed step, without traceback.
-        metadata: the last materialisation's (or observation's) figures by asset key, numbers and texts only.
+        metadata: figures of the last materialization or observation by asset key, numbers and texts only.
     """
 
     job_name: str

@@ -105,7 +105,7 @@ def is_predicted(connection: Connection, champions: Mapping[str, Mapping[str, An
 def is_training_up_to_date(connection: Connection) -> bool:
     """Whether a training has nothing to do in any of its steps: films, code and libraries are those of the last one.
 
-    Every step has to be asked: a training that failed half-way is continued by the next.
+    Every step counts, so that the next training continues one that failed half-way.
     """
     if features.training_fingerprint(connection) != features.state(connection, features.FEATURES_STEP):
         return False

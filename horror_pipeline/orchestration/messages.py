@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
 import json
+import logging
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from urllib.parse import urlsplit
 
+import requests
 from pydantic import SecretStr
 
 from horror_pipeline.settings import Settings, postgres_url
+
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # at DEBUG it logs paths, and a webhook's is secret
 
 POST_SECONDS = 2.0
 LONGEST_LINE = 500
@@ -29,25 +30,25 @@ class Message:
         id: identifies the event; the same each time it is sent.
         kind: `run_failed`, `check_failed` or `asset_stale`.
         asset: keys of the assets concerned; '' when a run failed outside the step of an asset.
-        run: Dagster's id of the run; '' for a stale asset.
-        job: the run's job; '' for a stale asset.
         link: where to look in the Dagster UI.
         reason: what happened, as a sentence.
+        at: when, ISO 8601 in UTC.
+        run: Dagster's id of the run; '' for a stale asset.
+        job: the run's job; '' for a stale asset.
         error: first line of the error; '' where there is none.
         will_retry: whether Dagster will start the run again.
-        at: when, ISO 8601 in UTC.
         text: the whole message in one line, under the key that chat services display.
     """
 
     id: str
     kind: str
     asset: str
-    run: str
-    job: str
     link: str
     reason: str
-    error: str
     at: str
+    run: str = ""
+    job: str = ""
+    error: str = ""
     will_retry: bool = False
     text: str = ""
 
@@ -81,15 +82,13 @@ def poster(webhook: SecretStr, secrets: list[str]) -> Callable[[Message], None]:
         body = json.dumps(asdict(replace(message, error=error, text=text))).encode()
         headers = {"Content-Type": "application/json", "User-Agent": "horror-pipeline"}
         try:
-            request = urllib.request.Request(webhook.get_secret_value(), data=body, headers=headers)  # noqa: S310
-            with urllib.request.urlopen(request, timeout=POST_SECONDS):  # noqa: S310 - the operator's own URL
-                pass
-        except urllib.error.HTTPError as answer:
-            answer.close()
-            raise OSError(f"the webhook at {host} answered {answer.code}") from None
-        except (OSError, http.client.HTTPException, ValueError) as problem:
-            reason = getattr(problem, "reason", problem)
-            raise OSError(f"the webhook at {host} could not be reached: {redacted(str(reason), secrets)}") from None
+            url = webhook.get_secret_value()
+            answer = requests.post(url, data=body, headers=headers, timeout=POST_SECONDS, allow_redirects=False)
+        except requests.RequestException as error:
+            # The text of the error holds the URL's path, which may be a secret: its kind has to do.
+            raise OSError(f"the webhook at {host} could not be reached ({type(error).__name__})") from None
+        if answer.status_code >= 300:
+            raise OSError(f"the webhook at {host} answered {answer.status_code}")
 
     return post
 

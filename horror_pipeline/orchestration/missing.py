@@ -24,7 +24,7 @@ def range_tags(first: str, last: str) -> dict[str, str]:
 
 
 def change_days_wanted(first_read: dt.date | None, today: dt.date) -> list[dt.date]:
-    """List the closed days whose changes matter: since details were first read, as far back as TMDB tells."""
+    """List the closed days whose changes matter: since details were first read, as far back as TMDB reports them."""
     if first_read is None:
         return []
     start = max(first_read, today - dt.timedelta(days=CHANGES_REACH_DAYS))

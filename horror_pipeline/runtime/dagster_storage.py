@@ -85,15 +85,33 @@ class PipelineStorage(DagsterPostgresStorage):
     """Runs, events and schedules in the database that the `horror` command uses for Dagster."""
 
     def __init__(self, inst_data: Any = None) -> None:
-        # Not the parent's constructor: it connects.
-        self._inst_data = inst_data
-        self._run_storage = _RunStorage()
-        self._event_log_storage = _EventLogStorage()
-        self._schedule_storage = _ScheduleStorage()
+        # Without the parent's constructor, which connects.
+        self._given = inst_data
+        self._runs, self._events, self._schedules = _RunStorage(), _EventLogStorage(), _ScheduleStorage()
+
+    @property
+    def inst_data(self) -> Any:
+        """Return what `dagster.yaml` says of this storage."""
+        return self._given
+
+    @property
+    def run_storage(self) -> PostgresRunStorage:
+        """Return the storage of runs."""
+        return self._runs
+
+    @property
+    def event_log_storage(self) -> PostgresEventLogStorage:
+        """Return the storage of events."""
+        return self._events
+
+    @property
+    def schedule_storage(self) -> PostgresScheduleStorage:
+        """Return the storage of schedules and sensors."""
+        return self._schedules
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """Take no configuration: the address is not the instance file's to say."""
+        """Take no configuration, because the address is not written in `dagster.yaml`."""
         return {}
 
     @classmethod

@@ -17,8 +17,8 @@ from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.warehouse import features as features_table
 from horror_pipeline.warehouse import models as models_table
 from horror_pipeline.warehouse import outcomes as outcomes_table
-from horror_pipeline.warehouse import snapshots
 from horror_pipeline.warehouse import predictions as predictions_table
+from horror_pipeline.warehouse import snapshots
 from horror_pipeline_tests.defs.runs import checks
 from horror_pipeline_tests.defs.trainings import TRAINING, Learning
 from horror_pipeline_tests.modeling.films import AS_OF, FEW_TREES, movies
