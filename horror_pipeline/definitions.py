@@ -1,28 +1,57 @@
-"""The code location: everything Dagster finds under `defs/`, and what holds for every asset of it.
+"""The code location: all definitions of `defs/`, and the policies that hold for every asset.
 
-What belongs here: loading, and policies stamped on all assets in one place. What does not: any asset, job or schedule.
+Assets, jobs and schedules are defined in `defs/`; a policy of all assets is stamped on them here, in one place.
 """
 
 import datetime as dt
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
 
-LATE = dg.FreshnessPolicy.time_window(warn_window=dt.timedelta(hours=26), fail_window=dt.timedelta(hours=30))
-"""Of assets with a partition a day: a day's run is missing as soon as the next one is due, with some hours for it."""
+from horror_pipeline.orchestration.metadata import column_schema
+from horror_pipeline.warehouse.tables import TABLES, model_versions
 
-LATER = dg.FreshnessPolicy.time_window(warn_window=dt.timedelta(hours=27), fail_window=dt.timedelta(hours=36))
-"""Of all others. Films change daily, so what is learnt from them does; a sweep of every year may take its hours."""
+OWNERS = ["team:horror-pipeline"]
+
+DAILY_FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=dt.timedelta(hours=26), fail_window=dt.timedelta(hours=30))
+"""For assets with a partition for each day: a day's run is late once the next is due, with some hours to finish."""
+
+FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=dt.timedelta(hours=27), fail_window=dt.timedelta(hours=36))
+"""For all others: films change every day, and so does what is learned from them. A sweep of every year takes hours."""
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Load every asset, job, schedule and resource of `defs/`."""
-    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent).map_asset_specs(func=with_freshness)
+    """Load every asset, job, schedule, sensor and resource of `defs/`."""
+    loaded = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    # The UI links every asset to the line that defines it.
+    linked = dg.with_source_code_references(list(loaded.assets or ()))
+    assets = dg.map_asset_specs(with_policies, [asset for asset in linked if isinstance(asset, dg.AssetsDefinition)])
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=loaded.asset_checks,
+        jobs=loaded.jobs,
+        schedules=loaded.schedules,
+        sensors=loaded.sensors,
+        resources=loaded.resources,
+        executor=loaded.executor,
+        component_tree=loaded.component_tree,
+    )
 
 
-def with_freshness(spec: dg.AssetSpec) -> dg.AssetSpec:
-    """The asset with the freshness policy of its kind of partitions, unless it has one of its own."""
+@cache
+def loaded_defs() -> dg.Definitions:
+    """Return the definitions, loaded once for each process."""
+    return defs()
+
+
+def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
+    """Give the asset its owner, the columns of its table, and the freshness policy of its kind of partitions."""
+    # An asset is named as its table; models share the table of their versions.
+    table = TABLES.get(".".join(spec.key.path), model_versions)
+    described = spec.replace_attributes(owners=OWNERS).merge_attributes(metadata=column_schema(table))
     is_daily = isinstance(spec.partitions_def, dg.DailyPartitionsDefinition)
-    described: dg.AssetSpec = dg.apply_freshness_policy(spec, LATE if is_daily else LATER, overwrite_existing=False)
-    return described
+    policy = DAILY_FRESHNESS if is_daily else FRESHNESS
+    fresh: dg.AssetSpec = dg.apply_freshness_policy(described, policy, overwrite_existing=False)
+    return fresh

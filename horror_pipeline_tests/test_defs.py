@@ -5,13 +5,18 @@ Write it anew with: WRITE_GRAPH=1 python -m pytest horror_pipeline_tests/test_de
 
 from __future__ import annotations
 
+import ast
+import importlib
 import os
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+import horror_pipeline
+from horror_pipeline import defs as defs_package
 from horror_pipeline.definitions import defs
 from horror_pipeline.warehouse.tables import TABLES
 
@@ -99,3 +104,81 @@ def test_whatever_calls_tmdb_is_in_its_pool(loaded: dg.Definitions) -> None:
 def test_every_job_runs_in_one_process(loaded: dg.Definitions) -> None:
     for job in loaded.get_repository_def().get_all_jobs():
         assert job.executor_def.name == "in_process", job.name
+
+
+def test_an_asset_links_to_the_lines_that_define_it(specs: dict[str, dg.AssetSpec]) -> None:
+    for key, spec in specs.items():
+        [source] = spec.metadata["dagster/code_references"].code_references
+        assert Path(source.file_path).parent.name == "defs", key
+        assert source.line_number > 1, key
+
+
+MODULES = [module.name for module in pkgutil.iter_modules(defs_package.__path__)]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_of_defs_defines_something_for_dagster(name: str) -> None:
+    module = importlib.import_module(f"{defs_package.__name__}.{name}")
+    tree = ast.parse(Path(str(module.__file__)).read_text())
+    assigned = {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    decorated = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.decorator_list}
+    definitions = (
+        dg.AssetsDefinition,
+        dg.JobDefinition,
+        dg.ScheduleDefinition,
+        dg.SensorDefinition,
+        dg.PartitionsDefinition,
+        type(dg.define_asset_job("any")),
+        type(defs),
+    )
+    assert [name for name in assigned | decorated if isinstance(getattr(module, name), definitions)]
+
+
+NOT_PUBLIC = {
+    "add_run_tags": "a run can tell which process executes it in no other way",
+    "report_run_failed": "nothing public ends a run whose process has died",
+    "event_log_storage": "results of checks and changes of freshness can be read in no other way",
+    "get_daemon_heartbeats": "nothing public says whether the daemon is alive",
+    "upgrade": "what `dagster instance migrate` calls",
+}
+"""The members of `DagsterInstance` that are used though they are not public, and why."""
+
+
+def members_used(tree: ast.AST) -> Iterator[str]:
+    """Attributes of whatever is named `instance`: `instance.x`, `context.instance.x`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            owner = node.value
+            name = owner.id if isinstance(owner, ast.Name) else owner.attr if isinstance(owner, ast.Attribute) else ""
+            if name == "instance":
+                yield node.attr
+
+
+def test_only_the_public_members_of_the_instance_are_used_or_those_with_a_reason() -> None:
+    files = Path(str(horror_pipeline.__file__)).parent.rglob("*.py")
+    used = {name for path in files for name in members_used(ast.parse(path.read_text()))}
+    public = {name for name in used if getattr(getattr(dg.DagsterInstance, name), "_is_public", False)}
+    assert used - public == set(NOT_PUBLIC)
+    assert len(NOT_PUBLIC) <= 5
+
+
+def test_no_private_module_of_dagster_is_imported() -> None:
+    for path in Path(str(horror_pipeline.__file__)).parent.rglob("*.py"):
+        assert "dagster._" not in path.read_text(), path
+
+
+def test_a_credential_is_given_to_dagster_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "0123456789abcdef0123456789abcdef"
+    monkeypatch.setenv("TMDB_API_KEY", key)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://horror:swordfish@nowhere.invalid/horror")
+    repository = defs().get_repository_def()
+    shown = {name: str(resource) for name, resource in (defs().resources or {}).items()}
+    assert "TMDB_API_KEY" in shown["tmdb"] and "DATABASE_URL" in shown["warehouse"]
+    everything = f"{shown} {[vars(resource) for resource in repository.get_top_level_resources().values()]}"
+    assert key not in everything and "swordfish" not in everything

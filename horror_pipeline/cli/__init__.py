@@ -257,7 +257,7 @@ def purge(
             with engine.begin() as connection:
                 if all_:
                     rows = retention.purge_all(connection)
-                    _forget_materialisations()  # within: where it fails, nothing was deleted
+                    _forget_materializations()  # within: where it fails, nothing was deleted
                 else:
                     assert older_than is not None  # noqa: S101 - for the type checker: exactly one is given
                     rows = retention.purge(connection, dt.datetime.now(dt.UTC).date() - dt.timedelta(days=older_than))
@@ -269,11 +269,11 @@ def purge(
         out.print("Dagster shows every asset as not materialised; its runs and their logs stay until they are old")
 
 
-def _forget_materialisations() -> None:
-    from horror_pipeline.defs.retention import forget_materialisations
+def _forget_materializations() -> None:
+    from horror_pipeline.defs.retention import forget_materializations
 
     with _instance() as instance:
-        forget_materialisations(instance)
+        forget_materializations(instance)
 
 
 @backfill_app.command("catalogue")

@@ -56,8 +56,8 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
         HorrorError: a job failed; what was stored before and by the jobs before it is still there.
     """
     from horror_pipeline.defs.partitions import last_release_year
-    from horror_pipeline.orchestration.launch import pending_change_days
     from horror_pipeline.orchestration.liveness import reap_dead_runs
+    from horror_pipeline.orchestration.missing import missing_change_days
     from horror_pipeline.warehouse.engine import connect
 
     reap_dead_runs(instance)
@@ -65,7 +65,7 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
     today = dt.datetime.now(dt.UTC).date()
     engine = connect(environment.database_url)
     try:
-        changes = pending_change_days(engine, today)
+        changes = missing_change_days(engine, today)
     finally:
         engine.dispose()
     if changes:
@@ -83,13 +83,14 @@ def run_step(
     Raises:
         HorrorError: a step failed; the message holds one line for each.
     """
+    from horror_pipeline.definitions import loaded_defs
     from horror_pipeline.orchestration.launch import run_job
 
     span = f" {partitions[0]}…{partitions[1]}" if partitions and partitions[0] != partitions[1] else ""
     span = f" {partitions[0]}" if partitions and not span else span
     started = time.monotonic()
     with _shown_progress(out, f"{job_name}{span}"):
-        result = run_job(job_name, instance, partitions)
+        result = run_job(loaded_defs(), job_name, instance, partitions)
     if not result.success:
         details = "; ".join(result.failures) or "no step said why"
         raise HorrorError(f"{job_name}{span} failed (run {result.run_id}): {details}")

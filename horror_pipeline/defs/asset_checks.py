@@ -1,10 +1,8 @@
-"""Asset checks that follow from a table's declaration: keys are unique, required values there, others in range.
+"""Asset checks that follow from the declarations of the tables: unique keys, required values, values in range.
 
-What belongs here: turning `warehouse.tables` into checks, for every table in the same way. What does not: what only one
-asset can know of itself, which stands beside that asset.
-
-A table is looked at in one scan, and one check tells of it: in a run as short as an hourly one, more would cost more to
-record than to make. Where other assets read the table within the same run, a violation stops them.
+A check that only one asset can make stands beside that asset. A table is checked in one scan and by one check, because
+recording several results would cost an hourly run more than making them. If other assets read the table within the same
+run, a violation stops them.
 """
 
 import datetime as dt
@@ -14,48 +12,42 @@ from dataclasses import dataclass
 import dagster as dg
 from sqlalchemy import ColumnElement, Engine, Table, func, select
 
+from horror_pipeline.domain import MODEL_NAMES
+from horror_pipeline.orchestration.missing import PARTITION, RANGE_END, RANGE_START
 from horror_pipeline.warehouse import tables
 from horror_pipeline.warehouse.constraint_checks import Violations, find_violations
 
 Tags = Mapping[str, str]
-Rows = Callable[[Tags], ColumnElement[bool] | None]
+RowFilter = Callable[[Tags], ColumnElement[bool] | None]
 
 AS_DECLARED = "rows_are_as_declared"
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A table and the asset that tells of it.
+    """A table, and the asset whose page shows its check.
 
     Attributes:
         key: the asset's key.
         table: where its rows are.
-        rows: the rows to look at, from a run's tags; None: all.
-        is_blocking: whether others in the same run read it.
-        others: further assets that write to the table; it is looked at after them too.
-        step: name of the step; those of one name are one step. By default the table's own.
+        rows: returns the condition of the rows to check, from a run's tags; None stands for all rows.
+        is_blocking: whether other assets of the same run read the table.
+        others: further assets that write to the table, which the check also waits for.
     """
 
     key: str
     table: Table
-    rows: Rows = lambda _: None
+    rows: RowFilter = lambda _: None
     is_blocking: bool = True
     others: tuple[str, ...] = ()
-    step: str = ""
-
-    @property
-    def step_name(self) -> str:
-        """Name of the step that looks at it."""
-        return self.step or f"{self.table.name}_as_declared"
 
 
-def _days_of_run(column: ColumnElement[dt.date]) -> Rows:
-    """The rows of the run's partitions; all of them when the run has none, as when a check is run by itself."""
+def _days_of_run(column: ColumnElement[dt.date]) -> RowFilter:
+    """Select the rows of the run's partitions; all rows if the run has none, as when a check is run by itself."""
 
     def rows(tags: Tags) -> ColumnElement[bool] | None:
-        one = tags.get("dagster/partition")
-        first = tags.get("dagster/asset_partition_range_start", one)
-        last = tags.get("dagster/asset_partition_range_end", one)
+        day = tags.get(PARTITION)
+        first, last = tags.get(RANGE_START, day), tags.get(RANGE_END, day)
         if first is None or last is None:
             return None
         return column.between(dt.date.fromisoformat(first), dt.date.fromisoformat(last))
@@ -68,10 +60,6 @@ def _newest_batch(_: Tags) -> ColumnElement[bool]:
     return batch == select(func.max(batch)).scalar_subquery()
 
 
-MODELS = ("popularity_after_release", "popularity_before_release", "rating_after_release", "rating_before_release")
-LAST = "predictions_as_declared"
-"""The tables at the end of a training, which nothing waits for, are looked at in one step."""
-
 CHECKED = (
     Checked("raw/movie_changes", tables.movie_changes, is_blocking=False),
     Checked("raw/discover_pages", tables.discover_pages),
@@ -79,16 +67,16 @@ CHECKED = (
     Checked("movies", tables.movies),
     Checked("movie_snapshots", tables.movie_snapshots, _days_of_run(tables.movie_snapshots.c.snapshot_date)),
     Checked("movie_features", tables.movie_features),
-    Checked(MODELS[0], tables.model_versions, others=MODELS[1:]),
-    Checked("model_predictions", tables.model_predictions, _newest_batch, is_blocking=False, step=LAST),
+    Checked(MODEL_NAMES[1], tables.model_versions, others=(MODEL_NAMES[0], *MODEL_NAMES[2:])),
+    Checked("model_predictions", tables.model_predictions, _newest_batch, is_blocking=False),
     Checked(
         "prediction_outcomes",
         tables.prediction_outcomes,
         _days_of_run(tables.prediction_outcomes.c.outcome_date),
         is_blocking=False,
     ),
-    Checked("rating_class", tables.rating_class, is_blocking=False, step=LAST),
-    Checked("movie_clusters", tables.movie_clusters, is_blocking=False, step=LAST),
+    Checked("rating_class", tables.rating_class, is_blocking=False),
+    Checked("movie_clusters", tables.movie_clusters, is_blocking=False),
 )
 
 
@@ -104,41 +92,35 @@ def _spec(checked: Checked) -> dg.AssetCheckSpec:
     )
 
 
-def _result(checked: Checked, found: Violations) -> dg.AssetCheckResult:
-    wrong = {"repeated keys": found.duplicate_keys} if found.duplicate_keys else {}
-    wrong |= {f"{column} missing": count for column, count in found.missing.items()}
-    wrong |= {f"{column} out of range": count for column, count in found.out_of_range.items()}
-    told = ", ".join(f"{what} in {count:,} of {found.rows:,} rows" for what, count in wrong.items())
+def _result(checked: Checked, violations: Violations) -> dg.AssetCheckResult:
+    counts = {"repeated keys": violations.duplicate_keys} if violations.duplicate_keys else {}
+    counts |= {f"{column} missing": count for column, count in violations.missing.items()}
+    counts |= {f"{column} out of range": count for column, count in violations.out_of_range.items()}
+    problems = ", ".join(f"{problem} in {count:,} of {violations.rows:,} rows" for problem, count in counts.items())
     return dg.AssetCheckResult(
-        passed=not wrong,
+        passed=not counts,
         asset_key=dg.AssetKey.from_user_string(checked.key),
         check_name=AS_DECLARED,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=told or f"{found.rows:,} rows looked at",
-        metadata={"rows": found.rows} | wrong,
+        description=problems or f"{violations.rows:,} rows checked",
+        metadata={"rows": violations.rows} | counts,
     )
 
 
-def table_checks(group: list[Checked]) -> dg.AssetChecksDefinition:
-    """The checks of some tables as one step."""
+def table_check(checked: Checked) -> dg.AssetChecksDefinition:
+    """Make the check of a table as a step of its own."""
 
-    @dg.multi_asset_check(name=group[0].step_name, specs=[_spec(one) for one in group], can_subset=True)
+    @dg.multi_asset_check(name=f"{checked.table.name}_as_declared", specs=[_spec(checked)])
     def check(
         context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Engine]
     ) -> Iterator[dg.AssetCheckResult]:
-        wanted = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
         with warehouse.connect() as connection:
-            for one in group:
-                if one.key in wanted:
-                    yield _result(one, find_violations(connection, one.table, one.rows(context.run.tags)))
+            yield _result(checked, find_violations(connection, checked.table, checked.rows(context.run.tags)))
 
     return check
 
 
 @dg.definitions
 def checks() -> dg.Definitions:
-    """The checks of every table."""
-    steps: dict[str, list[Checked]] = {}
-    for one in CHECKED:
-        steps.setdefault(one.step_name, []).append(one)
-    return dg.Definitions(asset_checks=[table_checks(group) for group in steps.values()])
+    """Define the checks of every table."""
+    return dg.Definitions(asset_checks=[table_check(checked) for checked in CHECKED])

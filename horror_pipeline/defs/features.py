@@ -1,18 +1,16 @@
-"""The asset `movie_features`: what a model may know of each film, as of a moment.
-
-What belongs here: joining the warehouse with `transform.features`. What does not: the features themselves.
-"""
+"""The asset `movie_features`."""
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from sqlalchemy import Engine
 
 from horror_pipeline.defs.resources import Clock
-from horror_pipeline.orchestration.learning import records
-from horror_pipeline.orchestration.metadata import OWNERS, column_schema
-from horror_pipeline.warehouse import features, snapshot_stats, tables
+from horror_pipeline.orchestration.learning import is_training_up_to_date, records
+from horror_pipeline.orchestration.metadata import skip
+from horror_pipeline.warehouse import features, snapshot_stats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,30 +18,30 @@ if TYPE_CHECKING:
 
 @dg.asset(
     key="movie_features",
-    # History tells where TMDB's popularity scale last broke.
+    # History shows when TMDB last changed its popularity scale.
     deps=["movies", dg.AssetDep("movie_snapshots", partition_mapping=dg.LastPartitionMapping())],
     group_name="features",
     kinds={"pandas", "postgres"},
-    owners=OWNERS,
     code_version="1",
-    metadata=column_schema(tables.movie_features),
+    output_required=False,
 )
 def movie_features(
     context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]
-) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster does not know the parametrised one
-    """One row per film: what a model may know of it, as of the moment its votes were last observed.
+) -> Iterator[dg.MaterializeResult]:
+    """One row for each film: what a model may know of it, as of the moment its votes were last observed.
 
-    Features known before release hold nothing of votes, ratings or popularity; history counts only films released
-    strictly earlier. What the models are to predict stands beside the features, from the same moment. Nothing is
-    written while the catalogue has not changed. Where TMDB has changed its popularity scale, popularity observed before
-    that is unknown: models learn from one side of the break. Where nothing was released for three months the catalogue
-    stands still, like a recording: ages count to its newest release.
+    Features known before release contain nothing of votes, ratings or popularity, and history counts only films that
+    were released strictly earlier. The values the models predict stand beside the features, from the same moment.
+
+    While neither the films nor the code has changed since the last training, nothing is written, and the training
+    ends here. Popularity observed before TMDB last changed its scale is set to unknown, so that models learn from one
+    side of the break only. If nothing was released for three months, the catalog is taken for a recording, and ages
+    count to its newest release.
     """
     with warehouse.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        if is_training_up_to_date(connection):
+            return skip(context, "nothing the models learn from has changed since the last training")
         fingerprint = features.training_fingerprint(connection)
-        if fingerprint == features.state(connection, features.FEATURES_STEP):
-            context.log.info("the catalogue has not changed since the features were made")
-            return dg.MaterializeResult(metadata={"new": 0, "changed": 0, "is_unchanged": True})
         names, films = features.films_to_describe(connection)
         scale_since = snapshot_stats.latest_scale_break(connection)
     import pandas as pd
@@ -63,26 +61,25 @@ def movie_features(
     with warehouse.begin() as connection:
         written = features.replace_features(connection, records(frame), observed_at)
         features.set_state(connection, features.FEATURES_STEP, fingerprint, clock())
-    upcoming = int(frame["stage"].eq("before_release").sum())
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": len(frame),
-            "new": written.new,
-            "changed": written.changed,
-            "released": len(frame) - upcoming,
-            "upcoming": upcoming,
-            "popularity_on_earlier_scale": on_earlier_scale,
-            "features": len(FEATURES),
-            "as_of": dg.MetadataValue.timestamp(as_of),
-            "runtime_unknown": float(frame["runtime_minutes"].isna().mean()) if len(frame) else 0.0,
-        }
-    )
+    figures: dict[str, Any] = {"new": written.new, "changed": written.changed, "features": len(FEATURES)}
+    figures |= {"popularity_on_earlier_scale": on_earlier_scale, "as_of": dg.MetadataValue.timestamp(as_of)}
+    yield dg.MaterializeResult(metadata=_film_figures(frame) | figures, data_version=dg.DataVersion(fingerprint))
 
 
 def _drop_earlier_scale(movies: "pd.DataFrame", scale_since: dt.date | None) -> int:
-    """Make popularity unknown where it was observed before the present scale's first day; how many that was."""
+    """Set popularity observed before the present scale's first day to unknown; return for how many films."""
     if scale_since is None:
         return 0
     is_earlier = movies["observed_at"] < dt.datetime.combine(scale_since, dt.time(), dt.UTC)
     movies.loc[is_earlier, "popularity"] = float("nan")
     return int(is_earlier.sum())
+
+
+def _film_figures(frame: "pd.DataFrame") -> dict[str, Any]:
+    upcoming = int(frame["stage"].eq("before_release").sum())
+    return {
+        "dagster/row_count": len(frame),
+        "released": len(frame) - upcoming,
+        "upcoming": upcoming,
+        "runtime_unknown": float(frame["runtime_minutes"].isna().mean()) if len(frame) else 0.0,
+    }

@@ -1,8 +1,6 @@
-"""The four models as assets: trained when the features changed, champion only if better.
+"""The four models as assets: trained when the features changed, and promoted to champion only if better."""
 
-What belongs here: joining the warehouse with `modeling.train`, and what the UI shows of it. What does not: learning.
-"""
-
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -10,45 +8,50 @@ from sqlalchemy import Engine
 
 from horror_pipeline.defs.resources import Clock
 from horror_pipeline.modeling.artifacts import library_versions
-from horror_pipeline.orchestration.learning import finish, inputs_of, news, read_features, rounded
-from horror_pipeline.orchestration.metadata import OWNERS, column_schema, told_before
-from horror_pipeline.warehouse import models, tables
+from horror_pipeline.orchestration.learning import (
+    SEED,
+    finish,
+    inputs_of,
+    is_current,
+    pending_fingerprint,
+    read_features,
+)
+from horror_pipeline.orchestration.metadata import last_metadata, rounded
+from horror_pipeline.warehouse import models
 
 if TYPE_CHECKING:
     from horror_pipeline.modeling.artifacts import Artifact
     from horror_pipeline.modeling.training import Champion, Training
 
-SEED = 0
-
-CHARTS = (
-    "predicted_against_real",
-    "residuals_over_time",
-    "coverage_by_decile",
-    "importance",
-)
+CHARTS = ("predicted_against_real", "residuals_over_time", "coverage_by_decile", "importance")
 """Metadata that holds a picture."""
 
 DESCRIPTIONS = {
-    "popularity_before_release": "How popular an upcoming film will be once it is out, from what is known before: "
-    "date, genres, language, title, length, credits. Little of popularity can be known then: read the interval and "
-    "the rank, not the figure.",
-    "popularity_after_release": "How popular a released film is expected to be given its votes and age. Votes are an "
-    "input of TMDB's popularity, so this explains more than it foretells; what differs from it is the news.",
-    "rating_before_release": "The mean vote an upcoming film will have, from what is known before it is out.",
-    "rating_after_release": "The mean vote expected of a released film given how many voted and what it is. Ratings of "
-    "few votes are mostly noise and count for little.",
+    "popularity_before_release": "How popular an upcoming film will be once it is out, predicted from what is known "
+    "before: date, genres, language, title, runtime, credits. Popularity can hardly be known that early, so read the "
+    "interval and the rank rather than the figure.",
+    "popularity_after_release": "How popular a released film is expected to be, given its votes and its age. TMDB "
+    "computes popularity from votes among other things, so the model explains more than it forecasts. What is "
+    "interesting is the films that differ from it.",
+    "rating_before_release": "The mean vote an upcoming film will have, predicted from what is known before it is out.",
+    "rating_after_release": "The mean vote expected of a released film, given how many people voted and what kind of "
+    "film it is. The mean of a few votes is mostly noise, so films with few votes count for little.",
 }
 
 
 def load_champion(row: dict[str, Any] | None) -> "Champion | None":
-    """The stored champion of a model, its artefact read back where that is safe; None where there is none."""
+    """Load a champion, with its artifact if that can be read safely.
+
+    Args:
+        row: the champion's row of `model_versions`; None if the model has none.
+    """
     from horror_pipeline.modeling import artifacts
     from horror_pipeline.modeling.training import Champion
 
     if row is None:
         return None
     artifact: Artifact | None = None
-    refusal: str | None = "the champion's artefact is gone"
+    refusal: str | None = "the champion's artifact is gone"
     if row["artifact"] is not None:
         try:
             artifact, refusal = artifacts.load(bytes(row["artifact"]), row["library_versions"]), None
@@ -71,53 +74,48 @@ def _asset(name: str) -> dg.AssetsDefinition:
         deps=["movie_features"],
         group_name="models",
         kinds={"scikitlearn", "postgres"},
-        owners=OWNERS,
         code_version="1",
-        description=f"{DESCRIPTIONS[name]}\n\nCandidates are scored on films released later than those they learnt "
-        "from; one becomes champion only if it beats the baselines and the champion on the same films. Versions are in "
-        "`model_versions`.",
-        metadata=column_schema(tables.model_versions),
+        description=f"{DESCRIPTIONS[name]}\n\nCandidates are scored on films that were released after those they "
+        "learned from. One becomes champion only if it beats the baselines and the present champion on the same films. "
+        "All versions are in `model_versions`; the asset's data version is that of the champion.",
     )
     def model(
         context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster does not know the parametrised one
+    ) -> dg.MaterializeResult:
         with warehouse.connect() as connection:
-            fingerprint, row = news(connection, name), models.champion(connection, name)
-        if fingerprint is None and (row is None or row["library_versions"] == library_versions()):
-            context.log.info("nothing it learns from has changed since it was last trained")
-            return dg.MaterializeResult(metadata=_shown(context, warehouse, name, None))
-        training = _train(context, warehouse, clock, name, row, fingerprint)
-        return dg.MaterializeResult(metadata=_shown(context, warehouse, name, training))
+            fingerprint, row = pending_fingerprint(connection, name), models.champion(connection, name)
+        training: Training | None = None
+        now = clock()
+        if fingerprint is not None or not is_current(row):
+            training = _train(warehouse, name, row, now)
+            log = context.log.warning if training.outcome == "skipped" else context.log.info
+            log(f"{training.outcome}: {training.reason}")
+            with warehouse.begin() as connection:
+                if training.version is not None:
+                    models.promote(connection, _row(name, training, now))
+                if fingerprint is not None:
+                    finish(connection, name, fingerprint, now)
+        if training is not None and training.version is not None:
+            models.vacuum_versions(warehouse)
+        with warehouse.connect() as connection:
+            row = models.champion(connection, name)
+        # Where nothing was done the step still has a result, because the predictions of the same run wait for it. Its
+        # data version says that it is the champion of before.
+        version = dg.DataVersion(row["model_version"] if row else "no champion")
+        return dg.MaterializeResult(metadata=_metadata(context, row, training), data_version=version)
 
     return model
 
 
-def _train(
-    context: dg.AssetExecutionContext,
-    warehouse: Engine,
-    clock: Clock,
-    name: str,
-    row: dict[str, Any] | None,
-    fingerprint: str | None,
-) -> "Training":
+def _train(warehouse: Engine, name: str, row: dict[str, Any] | None, now: dt.datetime) -> "Training":
     from horror_pipeline.modeling.specs import MODELS
     from horror_pipeline.modeling.training import train
 
-    spec, now = MODELS[name], clock()
-    training = train(spec, inputs_of(spec.stage), read_features(warehouse), load_champion(row), now, SEED)
-    with warehouse.begin() as connection:
-        if training.version is not None:
-            models.promote(connection, _row(name, training, now))
-        if fingerprint is not None:
-            finish(connection, name, fingerprint, now)
-    if training.version is not None:
-        models.vacuum_versions(warehouse)
-    tell = context.log.warning if training.outcome == "skipped" else context.log.info
-    tell(f"{training.outcome}: {training.reason}")
-    return training
+    spec = MODELS[name]
+    return train(spec, inputs_of(spec.stage), read_features(warehouse), load_champion(row), now, SEED)
 
 
-def _row(name: str, training: "Training", now: Any) -> dict[str, Any]:
+def _row(name: str, training: "Training", now: dt.datetime) -> dict[str, Any]:
     from horror_pipeline.modeling import artifacts
 
     version = training.version
@@ -137,45 +135,42 @@ def _row(name: str, training: "Training", now: Any) -> dict[str, Any]:
     }
 
 
-def _shown(
-    context: dg.AssetExecutionContext, warehouse: Engine, name: str, training: "Training | None"
+def _metadata(
+    context: dg.AssetExecutionContext, row: dict[str, Any] | None, training: "Training | None"
 ) -> dict[str, Any]:
-    """What the UI shows: how the training ended, and the champion in figures and pictures, whether it is new or not."""
-    with warehouse.connect() as connection:
-        row = models.champion(connection, name)
-    told: dict[str, Any] = {"outcome": "unchanged", "reason": "nothing it learns from changed"}
+    """Describe how the training ended, and the champion in figures and charts, whether it is new or not."""
+    metadata: dict[str, Any] = {"outcome": "unchanged", "reason": "nothing it learns from has changed"}
     if training is not None:
-        told = {"outcome": training.outcome, "reason": training.reason}
+        metadata = {"outcome": training.outcome, "reason": training.reason}
     if training is not None and training.scores is not None and training.best is not None:
-        told |= _figures(training.scores, training.best)
+        metadata |= _figures(training.scores, training.best)
     elif row is not None:
-        told |= _figures({**row["baseline_metrics"], row["algorithm"]: row["metrics"]}, row["algorithm"])
+        metadata |= _figures({**row["baseline_metrics"], row["algorithm"]: row["metrics"]}, row["algorithm"])
     if row is not None:
-        told |= {key: row[key] for key in ("model_version", "algorithm", "training_rows")}
-        told["trained_at"] = dg.MetadataValue.timestamp(row["trained_at"])
-    if training is None or training.forward is None:
-        return told | {key: value for key, value in told_before(context).items() if key in CHARTS}
-    return told | _charts(name, training, row)
+        metadata |= {key: row[key] for key in ("model_version", "algorithm", "training_rows")}
+        metadata["trained_at"] = dg.MetadataValue.timestamp(row["trained_at"])
+    if training is None or training.forward is None or training.best is None:
+        return metadata | {key: value for key, value in last_metadata(context).items() if key in CHARTS}
+    return metadata | _charts(context.asset_key.path[-1], training, row)
 
 
 def _figures(scores: dict[str, dict[str, Any]], algorithm: str) -> dict[str, Any]:
-    """A candidate's metrics, and every candidate's error beside them."""
-    told: dict[str, Any] = {**rounded(scores[algorithm]["mean"])}
-    told |= {f"mae_{other}": round(found["mean"]["mae"], 4) for other, found in scores.items()}
+    """List a candidate's metrics, and every candidate's error beside them."""
+    figures: dict[str, Any] = {**rounded(scores[algorithm]["mean"])}
+    figures |= {f"mae_{other}": round(metrics["mean"]["mae"], 4) for other, metrics in scores.items()}
     if interval := scores[algorithm].get("interval"):
-        told |= {"coverage": round(interval["coverage"], 3), "width": round(interval["width"], 3)}
-    return told
+        figures |= {"coverage": round(interval["coverage"], 3), "width": round(interval["width"], 3)}
+    return figures
 
 
 def _charts(name: str, training: "Training", row: dict[str, Any] | None) -> dict[str, Any]:
-    """The best candidate on later films, and what matters to the champion."""
+    """Draw the best candidate on later films, and what matters to the champion."""
     from horror_pipeline.modeling import charts as plots
     from horror_pipeline.modeling import intervals
     from horror_pipeline.modeling.specs import MODELS
 
-    if training.forward is None or training.best is None:
-        return {}
     spec = MODELS[name]
+    assert training.forward is not None and training.best is not None  # noqa: S101  # the caller looked
     charts = plots.of_walk(spec, intervals.with_bounds(spec, training.forward, training.best))
     if row is not None:
         charts["importance"] = plots.importance(row["importance"])

@@ -1,12 +1,6 @@
-"""The asset `movies`: clean, typed films made from the documents in `raw`.
+"""The asset `movies`: clean, typed films made from the documents in `raw`."""
 
-What belongs here: joining the warehouse with `transform.clean`, and telling what was done. What does not: SQL, rules.
-"""
-
-import datetime as dt
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
@@ -14,83 +8,16 @@ from sqlalchemy import Engine
 
 from horror_pipeline.defs.partitions import release_years, years_of
 from horror_pipeline.defs.resources import Clock
-from horror_pipeline.orchestration.fetching import row_count
-from horror_pipeline.orchestration.metadata import OWNERS, column_schema
+from horror_pipeline.orchestration.metadata import row_count
 from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.settings import Settings
-from horror_pipeline.transform.movies import CleanMovie, Rejection, clean_movie
+from horror_pipeline.transform.movies import Cleaning
 from horror_pipeline.warehouse import movies as movies_table
 from horror_pipeline.warehouse import raw, tables
 from horror_pipeline.warehouse.bulk import WriteCounts
-from horror_pipeline.warehouse.movies import StoredDetails
 
 MOST_REJECTED_SHARE = 0.02
-"""Share of the documents that may be rejected before it looks like TMDB, or we, changed something."""
-
-
-@dataclass
-class Cleaning:
-    """One partition on its way from documents to rows: what is not a row is kept beside.
-
-    Args:
-        first_year: as in `clean_movie`.
-        now: when this happens, UTC.
-    """
-
-    first_year: int
-    now: dt.datetime
-    rejected: list[dict[str, Any]] = field(default_factory=list)
-    warnings: Counter[str] = field(default_factory=Counter)
-    gone: int = 0
-
-    def rows(self, stored: Iterator[StoredDetails]) -> Iterator[dict[str, Any]]:
-        """A row of `movies` for every document that can be one."""
-        for film in stored:
-            self.gone += film.gone_at is not None
-            if film.payload is None:
-                continue  # gone before it was ever read: there is nothing to clean
-            is_listing_newer = film.listed_at is not None and film.listed_at >= film.fetched_at
-            found = clean_movie(
-                film.payload, listed=film.listed if is_listing_newer else None, first_year=self.first_year
-            )
-            if isinstance(found, Rejection):
-                self._reject(film, found)
-            else:
-                self.warnings.update(warning.split(":")[0] for warning in found.warnings)
-                observed_at = film.listed_at if is_listing_newer and film.listed_at else film.fetched_at
-                yield self._row(film, found, observed_at)
-
-    def _row(self, film: StoredDetails, found: CleanMovie, observed_at: dt.datetime) -> dict[str, Any]:
-        return found.row | {
-            "first_seen_at": self.now,
-            "observed_at": _unless_seen_that_day(film, found.row, observed_at),
-            "details_fetched_at": film.fetched_at,
-            "gone_at": film.gone_at,
-        }
-
-    def _reject(self, film: StoredDetails, rejection: Rejection) -> None:
-        self.rejected.append(
-            {
-                "record_key": str(film.tmdb_id),
-                "reason": rejection.reason,
-                "payload": film.payload,
-                "rejected_at": self.now,
-            }
-        )
-
-
-def _unless_seen_that_day(film: StoredDetails, row: dict[str, Any], observed_at: dt.datetime) -> dt.datetime:
-    """When the values were observed; the stored moment where the same values were seen on the same UTC day already.
-
-    So a second sweep of a day that brings nothing new rewrites no row.
-    """
-    before = film.movie_observed_at
-    stored = film.movie_popularity, film.movie_vote_average, film.movie_vote_count
-    same = stored == (row["popularity"], row["vote_average"], row["vote_count"])
-    if before is not None and same and before.astimezone(dt.UTC).date() == observed_at.astimezone(dt.UTC).date():
-        return before
-    return observed_at
-
+"""Share of the documents that may be rejected before it looks as if TMDB, or this code, had changed."""
 
 FEW_ARE_REJECTED = dg.AssetCheckSpec(
     "few_are_rejected",
@@ -106,22 +33,20 @@ FEW_ARE_REJECTED = dg.AssetCheckSpec(
     deps=[["raw", "discover_pages"], ["raw", "movie_details"]],
     group_name="core",
     kinds={"python", "postgres"},
-    owners=OWNERS,
     code_version="1",
     check_specs=[FEW_ARE_REJECTED],
-    metadata=column_schema(tables.movies),
 )
 def movies(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Engine],
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster does not know the parametrised one
+) -> dg.MaterializeResult:
     """Every known horror film, clean and typed, one row each.
 
-    Impossible values are NULL; documents that cannot be films at all are in `raw.rejected_records` with the reason. A
-    film that TMDB has deleted stays, with `gone_at`. A film that was fine once and is rejected now stays as it last
-    was.
+    Impossible values are NULL. Documents that cannot be films at all are in `raw.rejected_records`, with the reason. A
+    film that TMDB has deleted stays, and `gone_at` says since when. A film that was accepted once and is rejected now
+    stays as it last was.
     """
     years = years_of(context)
     progress = Progress(context.log, "release years cleaned", len(years))
@@ -135,8 +60,8 @@ def movies(
         warnings += cleaning.warnings
         progress.advance()
     progress.finish()
-    told = ", ".join(f"{name} {count}" for name, count in warnings.most_common())
-    context.log.info(f"values that were impossible and are NULL: {told or 'none'}")
+    dropped = ", ".join(f"{name} {count}" for name, count in warnings.most_common())
+    context.log.info(f"values that were impossible and are NULL: {dropped or 'none'}")
     share = rejected / max(1, total + rejected)
     check = dg.AssetCheckResult(
         check_name=FEW_ARE_REJECTED.name,
@@ -148,7 +73,7 @@ def movies(
 
 
 def _clean_year(warehouse: Engine, year: int, cleaning: Cleaning) -> WriteCounts:
-    """Clean a partition into `movies` and its rejections, in one transaction."""
+    """Clean a release year into `movies` and its rejections, in one transaction."""
     with warehouse.begin() as connection:
         written = movies_table.write_movies(connection, cleaning.rows(movies_table.stream_details(warehouse, year)))
         raw.replace_rejected(connection, tables.movie_details.fullname, year, cleaning.rejected)

@@ -1,8 +1,4 @@
-"""The two partitionings: release years and UTC days.
-
-What belongs here: partition definitions and the translation of partition keys into years and dates.
-What does not: which asset uses which.
-"""
+"""The two kinds of partitions, release years and UTC days, and their keys as years and dates."""
 
 from __future__ import annotations
 
@@ -21,27 +17,27 @@ release_years = dg.TimeWindowPartitionsDefinition(
     cron_schedule="0 0 1 1 *",
     start=str(get_settings().horror_first_year),
     fmt="%Y",
-    end_offset=YEARS_AHEAD + 1,  # the running year is an open window: it needs one step of its own
+    end_offset=YEARS_AHEAD + 1,  # the current year is an open window and counts as one ahead
 )
 """Release years, from `HORROR_FIRST_YEAR` to two years ahead; the last takes every later film as well."""
 
 days = dg.DailyPartitionsDefinition(start_date=FIRST_DAY, end_offset=1)
-"""UTC days, today included: what a day's id export says is final once it is out."""
+"""UTC days, today included: a day's id export is final once TMDB has published it."""
 
 closed_days = dg.DailyPartitionsDefinition(start_date=FIRST_DAY)
-"""UTC days that are over: TMDB's changes of a day are complete only then."""
+"""UTC days that are over: only then are TMDB's changes of a day complete."""
 
 
 def years_of(context: dg.AssetExecutionContext) -> list[int]:
-    """The release years this run is for, in order."""
+    """Return the release years of this run, in order."""
     return sorted(int(key) for key in context.partition_keys)
 
 
 def days_of(context: dg.AssetExecutionContext) -> list[dt.date]:
-    """The days this run is for, in order."""
+    """Return the days of this run, in order."""
     return sorted(dt.date.fromisoformat(key) for key in context.partition_keys)
 
 
 def last_release_year(today: dt.date) -> int:
-    """The last partition of `release_years`: films of later years belong to it too."""
+    """Return the last partition of `release_years`, which also takes the films of later years."""
     return today.year + YEARS_AHEAD

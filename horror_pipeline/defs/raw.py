@@ -1,8 +1,4 @@
-"""The assets that ask TMDB: what changed, what is listed, and each film's details, stored as received.
-
-What belongs here: joining the TMDB package with the warehouse, and telling what was done. What does not: how pages are
-swept or films chosen (that is in `tmdb` and `warehouse.catalogue`), judging values.
-"""
+"""The assets that read TMDB: what changed, what is listed, and each film's details, stored as received."""
 
 import datetime as dt
 import hashlib
@@ -18,8 +14,8 @@ from sqlalchemy import Engine
 
 from horror_pipeline.defs.partitions import closed_days, days_of, last_release_year, release_years, years_of
 from horror_pipeline.defs.resources import Clock
-from horror_pipeline.orchestration.fetching import Figures, each_partition, request_figures, row_count
-from horror_pipeline.orchestration.metadata import OWNERS, column_schema
+from horror_pipeline.orchestration.each_partition import each_partition
+from horror_pipeline.orchestration.metadata import Figures, request_figures, row_count
 from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.settings import Settings
 from horror_pipeline.tmdb.changes import changes_of
@@ -33,7 +29,7 @@ from horror_pipeline.warehouse.stale_details import LONGEST_GAP_DAYS, Due, due_d
 
 DOCUMENTS_A_BATCH = 100
 SECONDS_A_BATCH = 0.25
-"""A batch is written when it is full or this old: what a killed run may lose."""
+"""A batch is written when it is full or this old; a killed run loses one batch at most."""
 
 LONGEST_LIST = 50
 
@@ -44,20 +40,18 @@ LONGEST_LIST = 50
     backfill_policy=dg.BackfillPolicy.single_run(),
     group_name="raw",
     kinds={"python", "postgres"},
-    owners=OWNERS,
     code_version="1",
     pool="tmdb",
-    metadata=column_schema(tables.movie_changes),
 )
 def movie_changes(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Engine],
     tmdb: dg.ResourceParam[TmdbClient],
     clock: dg.ResourceParam[Clock],
-) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster does not know the parametrised one
-    """Which films TMDB edited or deleted on a UTC day that is over, all genres.
+) -> dg.MaterializeResult:
+    """The films of all genres that TMDB edited or deleted on a UTC day that is over.
 
-    Decides which details are read again. A day is replaced as a whole.
+    They decide which details are read again. A day is replaced as a whole.
     """
     before = tmdb.stats
     days = days_of(context)
@@ -90,11 +84,9 @@ SWEEP_IS_COMPLETE = dg.AssetCheckSpec(
     backfill_policy=dg.BackfillPolicy.single_run(),
     group_name="raw",
     kinds={"python", "postgres"},
-    owners=OWNERS,
     code_version="1",
     pool="tmdb",
     check_specs=[SWEEP_IS_COMPLETE],
-    metadata=column_schema(tables.discover_pages),
 )
 def discover_pages(
     context: dg.AssetExecutionContext,
@@ -102,11 +94,11 @@ def discover_pages(
     tmdb: dg.ResourceParam[TmdbClient],
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster does not know the parametrised one
-    """A release year's horror listing at TMDB: released films with enough votes, and all upcoming ones.
+) -> dg.MaterializeResult:
+    """TMDB's horror listing of a release year: released films with enough votes, and all upcoming films.
 
-    Distinct films are held against the totals TMDB states; a listing that falls short is swept again, and what stays
-    short fails the check. Absence from a listing deletes nothing.
+    The number of distinct films is compared with the total that TMDB states. A listing that falls short is swept again;
+    if it still falls short, the check fails. A film that is missing from a listing is never deleted for it.
     """
     before, now = tmdb.stats, clock()
     progress = Progress(context.log, "listing pages", 0)
@@ -121,14 +113,16 @@ def discover_pages(
         sweeps = [sweeper.sweep(listing) for listing in listings]
         if not sweeper.is_moving:
             settled.add(year)
-        short[year] = sum(one.short for one in sweeps)
+        short[year] = sum(sweep.short for sweep in sweeps)
         return _store_sweep(warehouse, year, sweeps, clock())
 
     with locks.tmdb_lock(warehouse):
         years = {str(year): year for year in years_of(context)}
         each_partition(context, years, sweep)
         if sweeper.is_moving and settled:
-            context.log.info("TMDB's pages were found moving: sweeping again the years that were read before that")
+            context.log.info(
+                "TMDB's pages shift between requests: sweeping again the years that were read before this was noticed"
+            )
             each_partition(context, {str(year): year for year in sorted(settled)}, sweep)
     progress.finish()
     figures = {**row_count(warehouse, tables.discover_pages), **request_figures(tmdb.stats - before)}
@@ -136,7 +130,11 @@ def discover_pages(
 
 
 def _completeness(short: dict[int, int]) -> dg.AssetCheckResult:
-    """The check of a sweep, by how many films each year fell short."""
+    """Return the check of a sweep.
+
+    Args:
+        short: how many films each release year fell short of TMDB's total.
+    """
     missed = {str(year): count for year, count in short.items() if count}
     return dg.AssetCheckResult(
         check_name=SWEEP_IS_COMPLETE.name,
@@ -148,7 +146,7 @@ def _completeness(short: dict[int, int]) -> dg.AssetCheckResult:
 
 
 def _store_sweep(warehouse: Engine, year: int, sweeps: list[Sweep], now: dt.datetime) -> Figures:
-    """Replace the year's pages, and tell what they hold."""
+    """Replace the year's pages and return figures of them."""
     pages = [page for sweep in sweeps for page in sweep.pages]
     films: set[int] = set().union(*(sweep.films for sweep in sweeps))
     nameless = {_digest(row): row for page in pages for row in page.nameless}
@@ -203,11 +201,9 @@ EVERY_FILM_WAS_READ = dg.AssetCheckSpec(
     ],
     group_name="raw",
     kinds={"python", "postgres"},
-    owners=OWNERS,
     code_version="1",
     pool="tmdb",
     check_specs=[EVERY_FILM_WAS_READ],
-    metadata=column_schema(tables.movie_details),
 )
 def movie_details(
     context: dg.AssetExecutionContext,
@@ -215,19 +211,19 @@ def movie_details(
     tmdb: dg.ResourceParam[TmdbClient],
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster does not know the parametrised one
+) -> dg.MaterializeResult:
     """The details document, with credits and keywords, of every known film.
 
-    Only films that are new, changed at TMDB, incomplete, near their release or half a retention old are asked for.
-    Documents are stored as they arrive, so a run that was stopped is continued by the next. A film that is gone at
-    TMDB keeps its last document.
+    A run requests only films that are due: new, changed at TMDB, incomplete, near their release, or read longer ago
+    than half the retention period. Documents are stored as they arrive, so the next run continues where a stopped one
+    ended. A film that TMDB has deleted keeps its last document.
     """
     before = tmdb.stats
     with locks.tmdb_lock(warehouse):
         with warehouse.connect() as connection:
             due = due_details(connection, years_of(context), clock(), retention_days=settings.horror_retention_days)
         reasons = Counter(film.reason for film in due)
-        _tell_why(context, reasons)
+        _log_reasons(context, reasons)
         counts, failures = _read(context, warehouse, tmdb, clock, due)
     for year in years_of(context):
         context.add_asset_metadata(asdict(counts.get(year, raw.DetailsCounts())), partition_key=str(year))
@@ -246,14 +242,18 @@ def movie_details(
 def _read(
     context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClient, clock: Clock, due: Sequence[Due]
 ) -> tuple[dict[int, raw.DetailsCounts], dict[int, str]]:
-    """Read and store what is due: what was done by release year, and why by film where it could not be read."""
+    """Read and store the films that are due.
+
+    Returns:
+        What was done by release year, and the reason by film for each that could not be read.
+    """
     counts: dict[int, raw.DetailsCounts] = {}
     failures: dict[int, str] = {}
     year_of = {film.tmdb_id: film.release_year for film in due}
     progress = Progress(context.log, "details", len(due))
     with closing(details_of(tmdb, year_of, clock)) as arriving:
         for batch in _batches(arriving):
-            failures |= {one.tmdb_id: one.failure for one in batch if one.failure}
+            failures |= {details.tmdb_id: details.failure for details in batch if details.failure}
             for year, done in _store_details(warehouse, batch, year_of).items():
                 counts[year] = counts.get(year, raw.DetailsCounts()) + done
             progress.advance(len(batch))
@@ -263,22 +263,22 @@ def _read(
     return counts, failures
 
 
-def _tell_why(context: dg.AssetExecutionContext, reasons: Counter[str]) -> None:
-    told = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
-    context.log.info(f"details due: {told or 'none'}")
+def _log_reasons(context: dg.AssetExecutionContext, reasons: Counter[str]) -> None:
+    counted = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
+    context.log.info(f"details due: {counted or 'none'}")
     if reasons["gap"]:
         context.log.warning(
-            f"{reasons['gap']:,} films were last read before more than {LONGEST_GAP_DAYS} days without "
-            "collected changes: all of them are read again"
+            f"no changes were collected for more than {LONGEST_GAP_DAYS} days after {reasons['gap']:,} films were last "
+            "read: all of them are read again"
         )
 
 
 def _batches(arriving: Iterable[Details]) -> Iterator[list[Details]]:
-    """What arrives, in batches of a bounded size and age."""
+    """Group what arrives into batches of a bounded size and age."""
     batch: list[Details] = []
     begun = time.monotonic()
-    for found in arriving:
-        batch.append(found)
+    for details in arriving:
+        batch.append(details)
         if len(batch) >= DOCUMENTS_A_BATCH or time.monotonic() - begun >= SECONDS_A_BATCH:
             yield batch
             batch, begun = [], time.monotonic()

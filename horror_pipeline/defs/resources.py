@@ -1,53 +1,57 @@
-"""What assets work with: the warehouse, TMDB, the settings and the clock, as plain objects.
-
-What belongs here: building those objects from the settings, once a run. What does not: using them. This module holds
-the `@dg.definitions` of the resources and therefore no asset: `load_from_defs_folder` would drop it.
+"""What assets work with: the warehouse, TMDB, the settings and the clock, handed out as plain objects.
 
 An asset asks for `warehouse: dg.ResourceParam[Engine]`, `tmdb: dg.ResourceParam[TmdbClient]`,
-`settings: dg.ResourceParam[Settings]` or `clock: dg.ResourceParam[Clock]`; a test passes its own. The credential is
-never a resource field, so Dagster never stores it.
+`settings: dg.ResourceParam[Settings]` or `clock: dg.ResourceParam[Clock]`; a test passes its own. Credentials are
+given as `dg.EnvVar`: Dagster stores and shows the name of the variable, never its value.
+
+This module has a `@dg.definitions` function and therefore no asset, which `load_from_defs_folder` would drop.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import dagster as dg
-from sqlalchemy import Engine
+from pydantic import Field
+from sqlalchemy import URL, Engine
 
 from horror_pipeline.demo.process import spawn
-from horror_pipeline.errors import SettingsError
 from horror_pipeline.orchestration.liveness import process_tags
-from horror_pipeline.settings import TMDB_API_URL, Settings, get_settings, postgres_url
+from horror_pipeline.settings import TMDB_API_URL, TMDB_EXPORTS_URL, Settings, get_settings, postgres_url
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.warehouse import data_source, schema
 from horror_pipeline.warehouse.engine import connect
 
 DEMO_KEY = "demo"
 
+UNLIMITED = 100_000.0
+"""Requests per second to the demo TMDB, unless a setting asks for fewer."""
+
 Clock = Callable[[], dt.datetime]
-"""The present moment, UTC; the only way an asset learns the time."""
+"""Returns the present moment, UTC; the only way in which an asset learns the time."""
 
 
 def utc_now() -> dt.datetime:
-    """The present moment with its zone."""
+    """Return the present moment with its zone."""
     return dt.datetime.now(dt.UTC)
 
 
 class WarehouseResource(dg.ConfigurableResource[Engine]):
-    """The warehouse as a SQLAlchemy engine. Refuses another schema version, and demo data beside TMDB's."""
+    """The warehouse as a SQLAlchemy engine. It refuses another schema version, and demo data beside TMDB's."""
+
+    database_url: str | None = Field(
+        None, description="Address of the warehouse. Without it, the settings or the embedded Postgres are used."
+    )
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Engine]:
-        """Hand out an engine for one run and close its connections after it."""
+        """Hand out an engine for one run, and close its connections afterwards."""
         if context.run is not None and context.instance is not None:
             context.instance.add_run_tags(context.run.run_id, process_tags(context.run.run_id))
-        settings = get_settings()
-        if settings.database_url is None:
-            raise SettingsError('DATABASE_URL is not set in this shell; run: eval "$(horror env)"')
-        engine = connect(postgres_url(settings.database_url.get_secret_value()))
+        engine, settings = connect(self._url()), get_settings()
         try:
             schema.require_current_schema(engine)
             with engine.begin() as connection:
@@ -62,35 +66,41 @@ class WarehouseResource(dg.ConfigurableResource[Engine]):
         finally:
             engine.dispose()
 
+    def _url(self) -> URL:
+        setting = get_settings().database_url  # beside the environment it knows `.env`
+        if url := self.database_url or (setting.get_secret_value() if setting else None):
+            return postgres_url(url)
+        from horror_pipeline.runtime.shared import process_environment
 
-UNLIMITED = 100_000.0
-"""Requests per second to the demo, which nobody pays for, unless a setting asks for fewer."""
+        return process_environment().database_url
 
 
 class TmdbResource(dg.ConfigurableResource[TmdbClient]):
-    """TMDB under one rate limit; without a credential the made-up one, served by a child process of the run."""
+    """TMDB under one rate limit; without a credential the made-up TMDB, served by a child process of the run."""
+
+    api_key: str | None = Field(None, description="TMDB v3 key or v4 read access token. Without it, the demo is used.")
+    api_url: str = Field(TMDB_API_URL, description="Base URL of TMDB's API.")
+    exports_url: str = Field(TMDB_EXPORTS_URL, description="Base URL of TMDB's daily id exports.")
+    requests_per_second: float = Field(UNLIMITED, description="Ceiling of all requests together.")
+    connections: int = Field(16, description="Connections kept open at once.")
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[TmdbClient]:
         """Hand out a client for one run."""
-        settings = get_settings()
+        setting = get_settings().tmdb_api_key  # beside the environment it knows `.env`
+        api_key = self.api_key or (setting.get_secret_value() if setting else None)
         with ExitStack() as stack:
-            if settings.is_demo:
-                api_url, exports_url, pace = settings.tmdb_api_url, settings.tmdb_exports_url, UNLIMITED
-                if "tmdb_requests_per_second" in settings.model_fields_set:
-                    pace = settings.tmdb_requests_per_second
-                if api_url == TMDB_API_URL:  # nobody serves one: this run does
-                    demo = stack.enter_context(spawn())
-                    api_url, exports_url = demo.api_url, demo.exports_url
-                client = TmdbClient(
-                    api_url=api_url,
-                    exports_url=exports_url,
-                    api_key=DEMO_KEY,
-                    requests_per_second=pace,
-                    connections=settings.tmdb_connections,
-                )
-            else:
-                client = TmdbClient.from_settings(settings)
+            api_url, exports_url = self.api_url, self.exports_url
+            if api_key is None and api_url == TMDB_API_URL:  # no demo is served yet
+                demo = stack.enter_context(spawn())
+                api_url, exports_url = demo.api_url, demo.exports_url
+            client = TmdbClient(
+                api_url=api_url,
+                exports_url=exports_url,
+                api_key=api_key or DEMO_KEY,
+                requests_per_second=self.requests_per_second,
+                connections=self.connections,
+            )
             yield stack.enter_context(client)
 
 
@@ -106,20 +116,33 @@ class ClockResource(dg.ConfigurableResource[Clock]):
     """The wall clock."""
 
     def create_resource(self, context: dg.InitResourceContext) -> Clock:
-        """Hand out the function that tells the time."""
+        """Hand out the function that returns the time."""
         return utc_now
+
+
+def _from_environment(variable: str) -> dg.EnvVar | None:
+    """Refer to a variable by its name, if it is set: Dagster refuses to start a run that refers to one that is not."""
+    return dg.EnvVar(variable) if os.environ.get(variable) else None
 
 
 @dg.definitions
 def resources() -> dg.Definitions:
-    """The resources and the executor of every run.
+    """Define the resources, and the executor of every run.
 
-    One process runs a whole job: six times cheaper than Dagster's default for steps as small as ours.
+    One process executes a whole job: for steps as small as these that is six times cheaper than Dagster's default.
     """
+    settings = get_settings()
+    is_paced = not settings.is_demo or "tmdb_requests_per_second" in settings.model_fields_set
     return dg.Definitions(
         resources={
-            "warehouse": WarehouseResource(),
-            "tmdb": TmdbResource(),
+            "warehouse": WarehouseResource(database_url=_from_environment("DATABASE_URL")),
+            "tmdb": TmdbResource(
+                api_key=_from_environment("TMDB_API_KEY"),
+                api_url=settings.tmdb_api_url,
+                exports_url=settings.tmdb_exports_url,
+                requests_per_second=settings.tmdb_requests_per_second if is_paced else UNLIMITED,
+                connections=settings.tmdb_connections,
+            ),
             "settings": SettingsResource(),
             "clock": ClockResource(),
         },

@@ -1,12 +1,8 @@
-"""The asset `movie_snapshots`: a day's popularity of every known film, from that day's id export.
-
-What belongs here: going through the days of a run, telling what was done, and judging the figures. What does not: how a
-file is read, which value wins, SQL.
-"""
+"""The asset `movie_snapshots`: a day's popularity of every known film, from that day's id export."""
 
 import datetime as dt
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -15,23 +11,22 @@ from sqlalchemy import Engine
 
 from horror_pipeline.defs.partitions import days, days_of
 from horror_pipeline.defs.resources import Clock
-from horror_pipeline.errors import ExportUnavailableError, TmdbError
-from horror_pipeline.orchestration.metadata import OWNERS, column_schema
+from horror_pipeline.errors import ExportUnavailableError, TmdbError, WarehouseError
+from horror_pipeline.orchestration.each_partition import record_partitions
+from horror_pipeline.orchestration.metadata import Figures
 from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.exports import Export, is_awaited, read_export
-from horror_pipeline.warehouse import snapshot_stats, snapshots, tables
+from horror_pipeline.warehouse import snapshot_stats, snapshots
 from horror_pipeline.warehouse.snapshot_stats import DayFigures
 
 FILES_IN_FLIGHT = 2
 
 LEAST_OF_FILMS = 0.5
-"""An export lists every film of TMDB, horror or not: one with less than half of the films known is not whole."""
+"""Share of the known films below which an export is not whole: it lists every film of TMDB, horror or not."""
 
 LOWEST_ROW_RATIO = 0.9
 LOWEST_COVERAGE = 0.9
-
-Figures = dict[str, int | float | str]
 
 ROWS_HOLD = dg.AssetCheckSpec(
     "row_count_holds",
@@ -49,13 +44,13 @@ SCALE_HOLDS = dg.AssetCheckSpec(
     blocking=True,
     description="Popularity is on the scale of the day before: the median of the films' ratios is between "
     f"{1 / snapshot_stats.HIGHEST_SCALE_RATIO} and {snapshot_stats.HIGHEST_SCALE_RATIO}. TMDB changed the scale in "
-    "March 2025. What is learnt from popularity uses one side of a break only.",
+    "March 2025. Models learn from one side of such a break only.",
 )
 NO_FUTURE_DATES = dg.AssetCheckSpec(
     "no_future_dates",
     asset="movie_snapshots",
     blocking=True,
-    description="No row stands for a day that is still to come.",
+    description="No row is of a day in the future.",
 )
 
 
@@ -69,84 +64,76 @@ NO_FUTURE_DATES = dg.AssetCheckSpec(
     ],
     group_name="core",
     kinds={"python", "postgres"},
-    owners=OWNERS,
     code_version="1",
     pool="tmdb",
     output_required=False,
     check_specs=[ROWS_HOLD, CATALOGUE_IS_COVERED, SCALE_HOLDS, NO_FUTURE_DATES],
-    metadata=column_schema(tables.movie_snapshots),
 )
 def movie_snapshots(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Engine],
     tmdb: dg.ResourceParam[TmdbClient],
     clock: dg.ResourceParam[Clock],
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:  # type: ignore[type-arg]  # Dagster knows no other
-    """Popularity of every known film on a day, and its percentile within the day.
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """The popularity of every known film on a day, and its percentile within the day.
 
-    Comes from the id export TMDB publishes under that day's date, and can be had for some 90 days back; votes are those
-    of the listing read on that very day, where there was one. A day is replaced as a whole. Films found since gain
-    their past when their days are taken again. Days whose export cannot be had fail the run; the others stay.
+    Popularity comes from the id export that TMDB publishes under the day's date and keeps for about 90 days. Votes come
+    from the listing that was read on the same day, if there was one. A day is replaced as a whole, so a film that was
+    found later gains its past when the day is taken again. A run fails if the export of one of its days is not
+    available; the other days are stored all the same.
     """
     taken = _Taken()
     try:
         _take_days(context, warehouse, tmdb, clock, taken)
     except BaseException:
-        _record(context, taken.done)  # what is stored is stored, whatever ended the run
+        record_partitions(context, taken.done)  # what is stored is stored, whatever ended the run
         raise
     if taken.failed or taken.awaited:
-        # Without an output Dagster records none of the run's partitions by itself: neither those that failed.
-        _record(context, taken.done)
+        # The asset yields no result, because Dagster would record every partition of the run, also those that failed.
+        record_partitions(context, taken.done)
     for day, reason in taken.awaited.items():
         context.log.warning(f"{reason}; skipped, the next scheduled run takes it")
         context.log_event(dg.AssetObservation(context.asset_key, partition=str(day), metadata={"skipped": reason}))
-    if taken.failed:
-        if taken.done:
-            yield from _judge(warehouse, sorted(taken.done), clock().date())
-        raise ExportUnavailableError(_why_failed(taken, len(context.partition_keys)))
     judged = _judge(warehouse, sorted(taken.done), clock().date())
+    if taken.failed:
+        yield from judged if taken.done else ()
+        raise ExportUnavailableError(_why_failed(taken, len(context.partition_keys)))
     if taken.awaited:
         yield from judged
     else:
         for day, figures in taken.done.items():
-            context.add_asset_metadata(figures, partition_key=str(day))
+            context.add_asset_metadata(dict(figures), partition_key=str(day))
         yield dg.MaterializeResult(check_results=judged)
-
-
-def _record(context: dg.AssetExecutionContext, done: Mapping[dt.date, Figures]) -> None:
-    """Mark days as materialised without an output of the run."""
-    for day, figures in done.items():
-        context.log_event(dg.AssetMaterialization(context.asset_key, metadata=figures, partition=str(day)))
 
 
 @dataclass
 class _Taken:
-    """What became of the days of a run: figures of those stored, sentences for the others."""
+    """The days of a run: figures of those that were stored, and the reason for each of the others."""
 
     done: dict[dt.date, Figures] = field(default_factory=dict)
     failed: dict[dt.date, str] = field(default_factory=dict)
     awaited: dict[dt.date, str] = field(default_factory=dict)
 
 
-def _why_failed(taken: _Taken, asked: int) -> str:
-    told = "; ".join((taken.failed | taken.awaited).values())
-    if asked == 1:
-        return told
+def _why_failed(taken: _Taken, requested: int) -> str:
+    reasons = "; ".join((taken.failed | taken.awaited).values())
+    if requested == 1:
+        return reasons
     if not taken.done:
-        return f"none of the {asked} days could be taken: {told}"
-    return f"{asked - len(taken.done)} of {asked} days could not be taken, the others are stored: {told}"
+        return f"none of the {requested} days could be taken: {reasons}"
+    return f"{requested - len(taken.done)} of {requested} days could not be taken, the others are stored: {reasons}"
 
 
 def _take_days(
     context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClient, clock: Clock, taken: _Taken
 ) -> None:
-    """Take the days of the run one after the other, telling in `taken` what became of each."""
+    """Take the days of the run one after the other, and note in `taken` what became of each."""
     wanted = days_of(context)
     with warehouse.begin() as connection:
         known = snapshots.known_ids(connection)
         snapshots.ensure_months(connection, wanted)
     if not known:
-        raise dg.Failure("no film is known yet, so there is nothing to take the popularity of; run: horror run")
+        raise WarehouseError("no film is known yet, so there is nothing to take the popularity of", "run: horror run")
 
     def read(day: dt.date) -> Export:
         least = int(LEAST_OF_FILMS * len(known))
@@ -160,7 +147,7 @@ def _take_days(
             kind = taken.awaited if is_awaited(day, clock()) else taken.failed
             kind[day] = str(error)
             context.log.error(str(error))
-        except TmdbError as error:  # the server itself: the other days would fare no better
+        except TmdbError as error:  # the server itself fails: the other days would fail as well
             taken.failed[day] = f"{day} and the days after it were not taken: {error}"
             break
         progress.advance()
@@ -170,7 +157,7 @@ def _take_days(
 def _in_flight(
     wanted: Sequence[dt.date], read: Callable[[dt.date], Export]
 ) -> Iterator[tuple[dt.date, Future[Export]]]:
-    """The days in order, each with its file being read; at most `FILES_IN_FLIGHT` files are, or wait to be stored."""
+    """Yield the days in order, each with its file being read; at most `FILES_IN_FLIGHT` are read ahead."""
     with ThreadPoolExecutor(FILES_IN_FLIGHT, thread_name_prefix="export") as pool:
         reading: deque[tuple[dt.date, Future[Export]]] = deque()
         try:
@@ -186,7 +173,7 @@ def _in_flight(
 
 
 def _store(warehouse: Engine, day: dt.date, export: Export, films: int) -> Figures:
-    """Make the day's rows what the export and that day's listing say, in one transaction."""
+    """Replace the day's rows by what the export and the listing of that day say, in one transaction."""
     import pandas as pd
 
     from horror_pipeline.transform.snapshots import COLUMNS, LISTING, snapshot_of_day
@@ -196,7 +183,7 @@ def _store(warehouse: Engine, day: dt.date, export: Export, films: int) -> Figur
         snapshots.lock_day(connection, day)
         listed = pd.DataFrame(snapshots.listed_on(connection, day), columns=columns)
         stored = pd.DataFrame(snapshots.stored_day(connection, day), columns=[*columns, "source"])
-        snapshots.ensure_months(connection, [day])  # dropped since the run began? now that it was read, it stays
+        snapshots.ensure_months(connection, [day])  # retention may have dropped it since the run began
         rows = snapshot_of_day(day, export.popularity, listed, stored)
         counts = snapshots.replace_day(connection, day, {name: rows[name].tolist() for name in COLUMNS})
     return {
@@ -218,9 +205,11 @@ def _store(warehouse: Engine, day: dt.date, export: Export, films: int) -> Figur
 
 
 def _judge(warehouse: Engine, taken: Sequence[dt.date], today: dt.date) -> list[dg.AssetCheckResult]:
-    if not taken:  # Dagster wants every check told, also by a run that was skipped
+    if not taken:  # Dagster requires a result of every check, also from a run that took no day
         specs = (ROWS_HOLD, CATALOGUE_IS_COVERED, SCALE_HOLDS, NO_FUTURE_DATES)
-        return [dg.AssetCheckResult(check_name=one.name, passed=True, description="no day was taken") for one in specs]
+        return [
+            dg.AssetCheckResult(check_name=spec.name, passed=True, description="no day was taken") for spec in specs
+        ]
     with warehouse.connect() as connection:
         figures = [snapshot_stats.day_figures(connection, day) for day in taken]
         future = snapshot_stats.future_rows(connection, today)
@@ -259,8 +248,8 @@ def _catalogue_is_covered(newest: DayFigures) -> dg.AssetCheckResult:
 
 def _scale_holds(figures: Sequence[DayFigures]) -> dg.AssetCheckResult:
     broken = [
-        f"popularity of {day.day} is on another scale than that of {day.previous_day}: the median film's is "
-        f"{day.scale_ratio:.3g} times what it was"
+        f"popularity of {day.day} is on another scale than that of {day.previous_day}: the median of the films' ratios "
+        f"is {day.scale_ratio:.3g}"
         for day in figures
         if day.is_scale_broken
     ]

@@ -1,1 +1,4 @@
-"""Helpers of the Dagster objects in defs/. Nothing here defines an asset, job, schedule or sensor."""
+"""What the Dagster objects of `defs/` share: launching runs, going through partitions, metadata, run health, alerts.
+
+Nothing here defines an asset, a job, a schedule or a sensor, and nothing here imports `defs` or `definitions`.
+"""

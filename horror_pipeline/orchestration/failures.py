@@ -1,7 +1,4 @@
-"""What went wrong, in one line, out of what Dagster keeps of an exception.
-
-What belongs here: that. What does not: telling it to anybody.
-"""
+"""The cause of a failure in one line, out of what Dagster keeps of an exception."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import Protocol
 
 
 class ErrorInfo(Protocol):
-    """What Dagster tells of an exception."""
+    """What Dagster keeps of an exception."""
 
     @property
     def message(self) -> str: ...  # noqa: D102
@@ -20,7 +17,7 @@ class ErrorInfo(Protocol):
 
 
 def root_message(error: ErrorInfo | None) -> str:
-    """What the innermost cause says, without its class and traceback."""
+    """Return the message of the innermost cause, without its class and traceback."""
     while error is not None and error.cause is not None:
         error = error.cause
     lines = error.message.strip().splitlines() if error is not None else []

@@ -122,7 +122,10 @@ def _fingerprint(history: History) -> str:
 
 def horizon_table(horizons: Mapping[str, Mapping[str, Any]]) -> str:
     """Format a forecaster's backtest by horizon as a Markdown table, beside the errors of no change."""
-    lines = ["| days ahead | serves | MAE | MAE of no change | skill | coverage | why |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| days ahead | serves | MAE | MAE of no change | skill | coverage | why |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for days, row in horizons.items():
         serves = "the model" if row["serves"] else "no change"
         cells = [days, serves, *(_cell(row[key]) for key in ("mae", "mae_no_change", "skill", "coverage"))]
@@ -225,7 +228,9 @@ def forecasts_of(warehouse: Engine, plan: Plan, seed: int) -> Iterator[tuple[dt.
     """Forecast every day of a plan: past days by forecasters of their week, the live day by the champion."""
     from horror_pipeline.modeling.forecasting.forecaster import forecast, track_record
 
-    history, movies = read_history(warehouse, min(plan.days) - dt.timedelta(days=WINDOW_DAYS + REFIT_DAYS), max(plan.days))
+    history, movies = read_history(
+        warehouse, min(plan.days) - dt.timedelta(days=WINDOW_DAYS + REFIT_DAYS), max(plan.days)
+    )
     past = [day for day in plan.days if day != plan.live_day]
     for day, fitted, made in track_record(history, movies, past, seed):
         yield day, _rows(made, version_of(fitted, history), is_backtest=True)
@@ -245,7 +250,14 @@ def _load(champion: Mapping[str, Any]) -> FittedForecaster:
 
 
 def _rows(made: Forecasts, model_version: str, *, is_backtest: bool) -> DayOfForecasts:
-    names = ("tmdb_id", "horizon_days", "origin_popularity", "forecast_popularity", "popularity_lower", "popularity_upper")
+    names = (
+        "tmdb_id",
+        "horizon_days",
+        "origin_popularity",
+        "forecast_popularity",
+        "popularity_lower",
+        "popularity_upper",
+    )
     columns: dict[str, Sequence[Any]] = {name: made.rows[name].tolist() for name in names}
     columns["model_version"] = [model_version] * len(made.rows)
     return DayOfForecasts(columns, is_backtest, len(made.without))

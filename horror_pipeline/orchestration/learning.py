@@ -1,29 +1,42 @@
-"""What the assets of learning share: features as a frame, and whether a step has anything to do.
+"""What the assets of learning share: the features as a frame, and whether a step has anything to do.
 
-What belongs here: the bridge between `warehouse.learning` and the frames `transform` and `modeling` work on. What does
-not: assets.
+Each step notes the fingerprint of the features it last dealt with in `training_state`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine
 
-from horror_pipeline.modeling.artifacts import CODE_VERSION
-from horror_pipeline.warehouse import features
+from horror_pipeline.domain import MODEL_NAMES, Stage
+from horror_pipeline.modeling.artifacts import CODE_VERSION, library_versions
+from horror_pipeline.warehouse import features, models
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from horror_pipeline.domain import Stage
     from horror_pipeline.modeling.specs import Inputs
+
+SEED = 0
+CHAMPIONS_STEP = "champions"
 
 
 def read_features(warehouse: Engine) -> pd.DataFrame:
-    """All features and targets as a frame: numbers and flags float64, `release_date` datetime64, text as objects."""
+    """Read all features and targets: numbers and flags float64, `release_date` datetime64, text as objects.
+
+    The seven readers of a run share one query; each gets a copy.
+    """
+    with warehouse.connect() as connection:
+        fingerprint = features.state(connection, features.FEATURES_STEP)
+    return _features_as_of(warehouse, fingerprint).copy()
+
+
+@lru_cache(maxsize=1)
+def _features_as_of(warehouse: Engine, _fingerprint: str | None) -> pd.DataFrame:
     import pandas as pd
 
     from horror_pipeline.transform.features import FEATURES, TARGETS
@@ -38,7 +51,7 @@ def read_features(warehouse: Engine) -> pd.DataFrame:
 
 
 def inputs_of(stage: Stage) -> Inputs:
-    """The columns a model of a stage may use."""
+    """Return the columns that a model of the stage may use."""
     from horror_pipeline.modeling.specs import Inputs
     from horror_pipeline.transform.features import FEATURES, feature_names
 
@@ -51,23 +64,52 @@ def inputs_of(stage: Stage) -> Inputs:
 
 
 def records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """The frame's rows one by one: never all of them as Python objects at once."""
+    """Yield the frame's rows one by one, so that they are never all Python objects at once."""
     names = list(frame.columns)
     for row in frame.itertuples(index=False, name=None):
         yield dict(zip(names, row, strict=True))
 
 
-def news(connection: Connection, step: str) -> str | None:
-    """The features' fingerprint where it is not the one the step last ended with; None when nothing is new."""
-    seen = f"{CODE_VERSION}|{features.state(connection, features.FEATURES_STEP)}"
-    return None if seen == features.state(connection, step) else seen
+def pending_fingerprint(connection: Connection, step: str) -> str | None:
+    """Return the fingerprint of the features if the step has not dealt with them yet; None if it has."""
+    fingerprint = f"{CODE_VERSION}|{features.state(connection, features.FEATURES_STEP)}"
+    return None if fingerprint == features.state(connection, step) else fingerprint
 
 
 def finish(connection: Connection, step: str, fingerprint: str, now: dt.datetime) -> None:
-    """Note that a step has dealt with what `news` told."""
+    """Note that a step has dealt with the features of this fingerprint."""
     features.set_state(connection, step, fingerprint, now)
 
 
-def rounded(values: Mapping[str, float], digits: int = 3) -> dict[str, float]:
-    """Figures as a person reads them."""
-    return {name: round(value, digits) for name, value in values.items()}
+def is_current(champion: Mapping[str, Any] | None) -> bool:
+    """Whether a model's champion, if it has one, was fitted with the libraries that are installed."""
+    return champion is None or champion["library_versions"] == library_versions()
+
+
+def read_champions(connection: Connection) -> dict[str, dict[str, Any] | None]:
+    """Return the champion of each model as a row of `model_versions`; None for a model without one."""
+    return {name: models.champion(connection, name) for name in MODEL_NAMES}
+
+
+def versions_of(champions: Mapping[str, Mapping[str, Any] | None]) -> str:
+    """Return the champions' versions as one text, which is stored to notice when one of them changes."""
+    return "|".join(str(champion["model_version"]) if champion else "" for champion in champions.values())
+
+
+def is_predicted(connection: Connection, champions: Mapping[str, Mapping[str, Any] | None]) -> bool:
+    """Whether the newest predictions are of the present features and champions."""
+    same_features = features.state(connection, features.FEATURES_STEP) == features.last_trained_fingerprint(connection)
+    return same_features and versions_of(champions) == features.state(connection, CHAMPIONS_STEP)
+
+
+def is_training_up_to_date(connection: Connection) -> bool:
+    """Whether a training has nothing to do in any of its steps: films, code and libraries are those of the last one.
+
+    Every step counts, so that the next training continues one that failed half-way.
+    """
+    if features.training_fingerprint(connection) != features.state(connection, features.FEATURES_STEP):
+        return False
+    if any(pending_fingerprint(connection, step) for step in (*MODEL_NAMES, "rating_class", "movie_clusters")):
+        return False
+    champions = read_champions(connection)
+    return all(map(is_current, champions.values())) and is_predicted(connection, champions)

@@ -1,7 +1,7 @@
-"""Which runs still have a process: Dagster does not look, and a run whose process was killed may stay "started".
+"""Run health: which runs still have a process.
 
-What belongs here: tagging a run with the process it lives in, and marking failed those whose process has died. What
-does not: launching runs, retrying them.
+Dagster does not look, so that a run whose process was killed may stay "started" for ever. A run is therefore tagged
+with its process, and runs whose process has died are marked failed.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 import dagster as dg
 
 PROCESS_TAG = "horror/process"
-"""`run:host:pid:start` of the process a run lives in. A retried run inherits the tags of the one before, and with them
-a tag that names another run: it says nothing of this one."""
+"""`run:host:pid:start` of the process that executes a run. A retried run inherits the tags of the run before it; a tag
+that names another run says nothing about this one."""
 
 UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
 
 
 def process_tags(run_id: str) -> dict[str, str]:
-    """The tag of a run that lives in this process."""
+    """Return the tag of a run that this process executes."""
     return {PROCESS_TAG: f"{run_id}:{socket.gethostname()}:{os.getpid()}:{_start_time(os.getpid())}"}
 
 
@@ -29,14 +29,15 @@ def reap_dead_runs(instance: dg.DagsterInstance, *, also_untagged: bool = False)
 
     Args:
         instance: where runs are recorded.
-        also_untagged: also those whose process is unknown, or on a host of another name; only true where no run of a
-            daemon can be alive, that is before the code server starts.
+        also_untagged: mark also the runs whose process is unknown, or on a host of another name. This is right only
+            before the code server starts, when no run of a daemon can be alive.
 
     Returns:
         The ids of the runs marked.
     """
     reaped = []
-    for run in instance.get_runs(filters=dg.RunsFilter(statuses=UNDER_WAY)):
+    for record in instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY)):
+        run = record.dagster_run
         is_dead = _is_dead(run)
         if is_dead or (is_dead is None and also_untagged):
             instance.report_run_failed(run, "The process of this run died before it ended; run it again.")
@@ -45,7 +46,7 @@ def reap_dead_runs(instance: dg.DagsterInstance, *, also_untagged: bool = False)
 
 
 def _is_dead(run: dg.DagsterRun) -> bool | None:
-    """Whether the run's process has died; None where it cannot be told."""
+    """Whether the run's process has died; None if that is unknown."""
     run_id, host, pid, start = (run.tags.get(PROCESS_TAG, "").split(":") + [""] * 4)[:4]
     if run_id != run.run_id or host != socket.gethostname():
         return None
@@ -53,13 +54,13 @@ def _is_dead(run: dg.DagsterRun) -> bool | None:
 
 
 def _start_time(pid: int) -> str:
-    """When a process started, in ticks since boot: a pid used again has another; '' where it is gone."""
+    """Return when a process started, in ticks since boot, which a reused pid does not share; '' if it is gone."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return "" if state == "Z" else fields[18]
     except (FileNotFoundError, ProcessLookupError):
         pass
-    try:  # no /proc, as on macOS: alive is all that can be told
+    try:  # no /proc, as on macOS: all that can be known is whether it is alive
         os.kill(pid, 0)
     except ProcessLookupError:
         return ""

@@ -1,22 +1,20 @@
-"""A message about a failure, and the way to `HORROR_ALERT_WEBHOOK`: redacted, as JSON.
-
-What belongs here: what a message says, and posting one. What does not: noticing failures, and which were told already.
-"""
+"""A message about a failure, and posting it to `HORROR_ALERT_WEBHOOK`: redacted, as JSON."""
 
 from __future__ import annotations
 
-import http.client
 import json
+import logging
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from urllib.parse import urlsplit
 
+import requests
 from pydantic import SecretStr
 
 from horror_pipeline.settings import Settings, postgres_url
+
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # at DEBUG it logs paths, and a webhook's is secret
 
 POST_SECONDS = 2.0
 LONGEST_LINE = 500
@@ -26,37 +24,37 @@ CREDENTIALS = re.compile(r"(?i)((?:api_key|apikey|access_token|token|password)=|
 
 @dataclass(frozen=True)
 class Message:
-    """What a person is told; the JSON that is posted, key by key.
+    """What is posted as JSON, key by key.
 
     Attributes:
-        id: names the event; the same each time it is sent.
+        id: identifies the event; the same each time it is sent.
         kind: `run_failed`, `check_failed` or `asset_stale`.
-        asset: keys of the assets concerned; '' when a run failed before any asset's step did.
+        asset: keys of the assets concerned; '' when a run failed outside the step of an asset.
+        link: where to look in the Dagster UI.
+        reason: what happened, as a sentence.
+        at: when, ISO 8601 in UTC.
         run: Dagster's id of the run; '' for a stale asset.
         job: the run's job; '' for a stale asset.
-        link: where to look in the Dagster UI.
-        reason: what happened, in words.
         error: first line of the error; '' where there is none.
-        will_retry: whether Dagster starts the run again by itself.
-        at: when, ISO 8601 in UTC.
-        text: all of it as one line, under the key that chat services show.
+        will_retry: whether Dagster will start the run again.
+        text: the whole message in one line, under the key that chat services display.
     """
 
     id: str
     kind: str
     asset: str
-    run: str
-    job: str
     link: str
     reason: str
-    error: str
     at: str
+    run: str = ""
+    job: str = ""
+    error: str = ""
     will_retry: bool = False
     text: str = ""
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """The text's first line without credentials, at most `LONGEST_LINE` long."""
+    """Return the text's first line without credentials, at most `LONGEST_LINE` long."""
     line = next(iter(text.strip().splitlines()), "")
     for secret in secrets:
         line = line.replace(secret, "***")
@@ -64,40 +62,38 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
 
 
 def secrets_of(settings: Settings) -> list[str]:
-    """Every secret among the settings, the longest first."""
+    """Return every secret among the settings, the longest first."""
     urls = [settings.database_url, settings.dagster_database_url]
     passwords = [postgres_url(url.get_secret_value()).password for url in urls if url is not None]
-    given = [settings.tmdb_api_key, settings.horror_alert_webhook, *urls]
+    configured = [settings.tmdb_api_key, settings.horror_alert_webhook, *urls]
     values = [str(password) for password in passwords if password]
-    values += [secret.get_secret_value() for secret in given if secret is not None]
+    values += [secret.get_secret_value() for secret in configured if secret is not None]
     return sorted(values, key=len, reverse=True)
 
 
-def posted_to(webhook: SecretStr, secrets: list[str]) -> Callable[[Message], None]:
-    """What posts a message to the webhook, redacted; raises `OSError` in one line without the URL."""
+def poster(webhook: SecretStr, secrets: list[str]) -> Callable[[Message], None]:
+    """Return a function that redacts a message and posts it; it raises `OSError`, in one line without the URL."""
     host = urlsplit(webhook.get_secret_value()).hostname
 
     def post(message: Message) -> None:
         error = redacted(message.error, secrets)
-        what = " ".join(filter(None, (message.job, message.asset)))
-        text = f"horror_pipeline: {what}: {message.reason}{f': {error}' if error else ''} {message.link}"
+        subject = " ".join(filter(None, (message.job, message.asset)))
+        text = f"horror_pipeline: {subject}: {message.reason}{f': {error}' if error else ''} {message.link}"
         body = json.dumps(asdict(replace(message, error=error, text=text))).encode()
         headers = {"Content-Type": "application/json", "User-Agent": "horror-pipeline"}
         try:
-            request = urllib.request.Request(webhook.get_secret_value(), data=body, headers=headers)  # noqa: S310
-            with urllib.request.urlopen(request, timeout=POST_SECONDS):  # noqa: S310 - the operator's own URL
-                pass
-        except urllib.error.HTTPError as answer:
-            answer.close()
-            raise OSError(f"the webhook at {host} answered {answer.code}") from None
-        except (OSError, http.client.HTTPException, ValueError) as problem:
-            reason = getattr(problem, "reason", problem)
-            raise OSError(f"the webhook at {host} was not reached: {redacted(str(reason), secrets)}") from None
+            url = webhook.get_secret_value()
+            answer = requests.post(url, data=body, headers=headers, timeout=POST_SECONDS, allow_redirects=False)
+        except requests.RequestException as error:
+            # The text of the error holds the URL's path, which may be a secret: its kind has to do.
+            raise OSError(f"the webhook at {host} could not be reached ({type(error).__name__})") from None
+        if answer.status_code >= 300:
+            raise OSError(f"the webhook at {host} answered {answer.status_code}")
 
     return post
 
 
 def ui_url(settings: Settings) -> str:
-    """Where people reach the Dagster UI."""
+    """Return the address at which people reach the Dagster UI."""
     host = "127.0.0.1" if settings.horror_web_host in ("0.0.0.0", "::") else settings.horror_web_host  # noqa: S104
     return settings.horror_ui_url or f"http://{host}:{settings.horror_ui_port}"

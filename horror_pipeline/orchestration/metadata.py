@@ -1,24 +1,24 @@
-"""What an asset tells of its table in the Dagster UI, taken from the table's one declaration.
-
-What belongs here: translating `warehouse.tables` into Dagster's metadata, and what was told last. What does not: making
-the metadata of a single run.
-"""
+"""Metadata of assets in the Dagster UI: the column schema, from the table's one declaration, and figures of a run."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from sqlalchemy import Dialect, Table
+from sqlalchemy import Dialect, Engine, Table
 from sqlalchemy.dialects import postgresql
+
+from horror_pipeline.tmdb.client import ClientStats
+from horror_pipeline.warehouse import raw
 
 POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
 
-OWNERS = ["team:horror-pipeline"]
+Figures = Mapping[str, int | float | str]
 
 
 def column_schema(table: Table) -> dict[str, object]:
-    """The table's columns as Dagster's definition metadata, for `metadata=` of an asset.
+    """Describe the table's columns as Dagster's definition metadata of an asset.
 
     Args:
         table: a table of `warehouse.tables`.
@@ -44,16 +44,43 @@ def column_schema(table: Table) -> dict[str, object]:
     }
 
 
-def told_before(context: dg.AssetExecutionContext) -> dict[str, Any]:
-    """The metadata of the asset's last materialisation: still true where nothing was done anew, and a page not bare.
+def row_count(warehouse: Engine, table: Table) -> dict[str, int]:
+    """Count the rows of the whole table, as metadata of a materialization."""
+    with warehouse.connect() as connection:
+        return {"dagster/row_count": raw.count_rows(connection, table)}
+
+
+def request_figures(stats: ClientStats) -> dict[str, int | float]:
+    """Summarize the requests to TMDB, as metadata of a materialization: of the whole run, whatever its partitions."""
+    return {
+        "requests": stats.requests,
+        "retries": stats.retries,
+        "rate_limited": stats.rate_limited,
+        "requests_per_second": round(stats.requests / stats.seconds, 2) if stats.seconds > 0 else 0.0,
+    }
+
+
+def rounded(values: Mapping[str, float], digits: int = 3) -> dict[str, float]:
+    """Round figures for a reader."""
+    return {name: round(value, digits) for name, value in values.items()}
+
+
+def last_metadata(context: dg.AssetExecutionContext) -> dict[str, Any]:
+    """Return the metadata of the asset's last materialization, so that a run that changed nothing keeps its figures.
 
     Args:
-        context: of the asset that is materialised.
+        context: the context of the asset.
 
     Returns:
-        Values by key; empty before the first.
+        Values by key; empty before the first materialization.
     """
-    before = context.instance.get_latest_materialization_event(context.asset_key)
-    if before is None or before.asset_materialization is None:
+    event = context.instance.get_latest_materialization_event(context.asset_key)
+    if event is None or event.asset_materialization is None:
         return {}
-    return dict(before.asset_materialization.metadata)
+    return dict(event.asset_materialization.metadata)
+
+
+def skip(context: dg.AssetExecutionContext, reason: str) -> None:
+    """Note on the asset's page that the run materialized nothing, and why; the asset then yields no result."""
+    context.log.info(reason)
+    context.log_event(dg.AssetObservation(context.asset_key, metadata={"skipped": reason}))

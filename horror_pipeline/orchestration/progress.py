@@ -1,7 +1,4 @@
-"""Progress of a long step, told to two readers: the run's log in Dagster, and the terminal of `horror run`.
-
-What belongs here: counting, rate and time left. What does not: drawing; the terminal's bar listens to `TERMINAL`.
-"""
+"""Progress of a long step: count, rate and time left, for the run's log in Dagster and for the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +10,8 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 TERMINAL = logging.getLogger("horror_pipeline.progress")
-"""Carries every step of progress as a record with `label`, `done` and `total`; quiet unless somebody listens."""
+"""Logger that carries every advance as a record with `label`, `done` and `total`. `horror run` draws its bars from it;
+without a handler it is silent."""
 TERMINAL.propagate = False
 TERMINAL.setLevel(logging.INFO)
 TERMINAL.addHandler(logging.NullHandler())
@@ -23,12 +21,13 @@ SECONDS_BETWEEN_LINES = 5.0
 
 @dataclass
 class Progress:
-    """Counts what is done of a total; one log line every few seconds, and one at the end.
+    """Counts what is done of a total, and logs a line every few seconds and one at the end.
 
     Args:
         log: the run's log, `context.log`.
-        label: what is counted, like `details`.
+        label: what is counted, such as `details`.
         total: how many there are to do.
+        clock: returns seconds; only differences count.
     """
 
     log: dg.DagsterLogManager
@@ -42,22 +41,22 @@ class Progress:
     def __post_init__(self) -> None:
         """Start the clock."""
         self._started = self._last_line = self.clock()
-        self._tell_terminal()
+        self._notify_terminal()
 
     @property
     def rate(self) -> float:
-        """Done per second so far."""
+        """Return how many were done per second so far."""
         return self.done / max(self.clock() - self._started, 1e-9)
 
     def expect(self, count: int) -> None:
-        """Add to what there is to do, where it becomes known on the way."""
+        """Add to the total, where it becomes known on the way."""
         self.total += count
-        self._tell_terminal()
+        self._notify_terminal()
 
     def advance(self, count: int = 1) -> None:
         """Add to what is done."""
         self.done += count
-        self._tell_terminal()
+        self._notify_terminal()
         now = self.clock()
         if now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
@@ -65,9 +64,9 @@ class Progress:
             self.log.info(f"{self.label}: {self.done:,} of {self.total:,}, {self.rate:.1f}/s, {left:.0f} s left")
 
     def finish(self) -> None:
-        """Say what was done in all."""
+        """Log what was done in all."""
         seconds = self.clock() - self._started
         self.log.info(f"{self.label}: {self.done:,} of {self.total:,} in {seconds:.1f} s, {self.rate:.1f}/s")
 
-    def _tell_terminal(self) -> None:
+    def _notify_terminal(self) -> None:
         TERMINAL.info(self.label, extra={"label": self.label, "done": self.done, "total": self.total})

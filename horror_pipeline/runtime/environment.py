@@ -25,7 +25,7 @@ from horror_pipeline.warehouse import schema
 from horror_pipeline.warehouse.engine import connect
 from horror_pipeline.warehouse.locks import MIGRATION_LOCK
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
 """The checkout: Dagster reads `pyproject.toml` here to find the code location."""
 
 MODULE = "horror_pipeline.definitions"

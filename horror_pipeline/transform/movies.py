@@ -12,7 +12,8 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -105,6 +106,63 @@ def clean_movie(document: object, *, listed: object = None, first_year: int) -> 
     row |= _descriptive(reader) | _people(reader)
     row |= _standing(reader if newest is None else _Reader(newest, reader.warnings))
     return CleanMovie(row, tuple(reader.warnings))
+
+
+@dataclass
+class Cleaning:
+    """Turns the stored documents of a release year into rows, and keeps what could not become a row.
+
+    Args:
+        first_year: as in `clean_movie`.
+        now: the present moment, UTC.
+    """
+
+    first_year: int
+    now: dt.datetime
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    warnings: Counter[str] = field(default_factory=Counter)
+    gone: int = 0
+
+    def rows(self, stored: Iterable[Any]) -> Iterator[dict[str, Any]]:
+        """Yield a row of `movies` for every document that can be a film.
+
+        Args:
+            stored: documents with the listing row beside them, as `warehouse.movies.StoredDetails`.
+        """
+        for film in stored:
+            self.gone += film.gone_at is not None
+            if film.payload is None:
+                continue  # gone before it was ever read: there is nothing to clean
+            is_listing_newer = film.listed_at is not None and film.listed_at >= film.fetched_at
+            listed, observed_at = (film.listed, film.listed_at) if is_listing_newer else (None, film.fetched_at)
+            movie = clean_movie(film.payload, listed=listed, first_year=self.first_year)
+            if isinstance(movie, Rejection):
+                self._reject(film, movie)
+                continue
+            self.warnings.update(warning.split(":")[0] for warning in movie.warnings)
+            yield movie.row | {
+                "first_seen_at": self.now,
+                "observed_at": _first_observed_that_day(film, movie.row, observed_at),
+                "details_fetched_at": film.fetched_at,
+                "gone_at": film.gone_at,
+            }
+
+    def _reject(self, film: Any, rejection: Rejection) -> None:
+        record = {"record_key": str(film.tmdb_id), "reason": rejection.reason, "payload": film.payload}
+        self.rejected.append(record | {"rejected_at": self.now})
+
+
+def _first_observed_that_day(film: Any, row: Mapping[str, Any], observed_at: dt.datetime) -> dt.datetime:
+    """Return when the values were observed: the stored moment if the same values were observed earlier that UTC day.
+
+    A second sweep of a day that brings nothing new therefore rewrites no row.
+    """
+    before = film.movie_observed_at
+    stored = film.movie_popularity, film.movie_vote_average, film.movie_vote_count
+    same = stored == (row["popularity"], row["vote_average"], row["vote_count"])
+    if same and before is not None and before.astimezone(dt.UTC).date() == observed_at.astimezone(dt.UTC).date():
+        return before  # type: ignore[no-any-return]
+    return observed_at
 
 
 def _descriptive(reader: _Reader) -> dict[str, Any]:

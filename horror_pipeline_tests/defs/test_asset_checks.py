@@ -5,7 +5,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, insert
 
-from horror_pipeline.defs.asset_checks import CHECKED, Checked, table_checks
+from horror_pipeline.defs.asset_checks import CHECKED, Checked, table_check
 from horror_pipeline.warehouse import tables
 from horror_pipeline.warehouse.constraint_checks import Violations, find_violations
 
@@ -94,7 +94,7 @@ def run(engine: Engine, checked: Checked, tags: dict[str, str] | None = None) ->
 
     defs = dg.Definitions(
         assets=[source, reader],
-        asset_checks=[table_checks([checked])],
+        asset_checks=[table_check(checked)],
         resources={"warehouse": dg.ResourceDefinition.hardcoded_resource(engine)},
     )
     with dg.DagsterInstance.ephemeral() as instance:
@@ -111,7 +111,7 @@ def test_a_table_s_checks_are_one_step_and_tell_how_many_rows(engine: Engine) ->
     store_films(engine, film(1), film(2))
     result = run(engine, Checked("movies", tables.movies))
     told = evaluation(result)
-    assert told.passed and told.description == "2 rows looked at"
+    assert told.passed and told.description == "2 rows checked"
     assert told.metadata["rows"].value == 2
     steps = [event.step_key for event in result.all_events if event.is_step_success]
     assert steps == ["movies", "movies_as_declared", "reader"]

@@ -39,7 +39,9 @@ def store_history(runs: Learning, popularity: np.ndarray, first: dt.date = FIRST
             for film, values in enumerate(popularity)
             for day, value in zip(days, values, strict=True)
         ]
-        bulk.copy_rows(connection, tables.movie_snapshots, [row | {"export_date": row["snapshot_date"]} for row in rows])
+        bulk.copy_rows(
+            connection, tables.movie_snapshots, [row | {"export_date": row["snapshot_date"]} for row in rows]
+        )
 
 
 def test_the_newest_day_is_forecast_live_and_past_days_as_a_backtest(runs: Learning) -> None:

@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
 
-from horror_pipeline.defs import features, models, predictions
+from horror_pipeline.defs import features, models, outcomes, predictions
 from horror_pipeline.modeling import candidates
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.warehouse import features as features_table
 from horror_pipeline.warehouse import models as models_table
-from horror_pipeline.warehouse import outcomes, snapshots
+from horror_pipeline.warehouse import outcomes as outcomes_table
 from horror_pipeline.warehouse import predictions as predictions_table
+from horror_pipeline.warehouse import snapshots
 from horror_pipeline_tests.defs.runs import checks
 from horror_pipeline_tests.defs.trainings import TRAINING, Learning
 from horror_pipeline_tests.modeling.films import AS_OF, FEW_TREES, movies
@@ -72,19 +73,41 @@ def test_a_training_predicts_every_film_and_a_second_on_the_same_data_writes_not
     before = runs.stored()
     runs.now += dt.timedelta(hours=1)
     again = runs.run()
-    assert {name: again[name]["outcome"] for name in MODELS} == dict.fromkeys(MODELS, "unchanged")
-    assert again["model_predictions"]["rows_written"] == 0
+    assert runs.materialized == {}
+    assert list(again) == ["movie_features"]
     assert runs.stored() == before
-    assert again["rating_class"]["auc"] == told["rating_class"]["auc"]
-    assert "said high" in again["rating_class"]["confusion"]
-    assert again["movie_clusters"]["profiles"] == told["movie_clusters"]["profiles"]
-    for name in MODELS:  # the page of a model is not left bare
+    assert "predicted high" in told["rating_class"]["confusion"]
+    with runs.engine.connect() as connection:
+        assert features_table.training_fingerprint(connection) == features_table.last_trained_fingerprint(connection)
+
+
+def test_a_training_that_failed_half_way_is_continued_and_what_was_done_is_not_done_again(runs: Learning) -> None:
+    runs.store(known())
+    told = runs.run(*TRAINING[:3])  # features and two of the four models
+    done, versions = list(MODELS)[:2], runs.stored()["model_versions"]
+    again = runs.run()
+    assert {name: again[name]["outcome"] for name in MODELS} == {
+        name: "unchanged" if name in done else "promoted" for name in MODELS
+    }
+    assert set(versions) <= set(runs.stored()["model_versions"])
+    assert runs.value("SELECT count(*) FROM latest_predictions") == RELEASED + UPCOMING
+    for name in done:  # the page of a model is not left bare
         assert charts_of(again[name]) == charts_of(told[name])
         assert {key: again[name][key] for key in ("mae", "mae_linear", "coverage", "model_version")} == {
             key: told[name][key] for key in ("mae", "mae_linear", "coverage", "model_version")
         }
-    with runs.engine.connect() as connection:
-        assert features_table.training_fingerprint(connection) == features_table.last_trained_fingerprint(connection)
+    events = [runs.instance.get_latest_materialization_event(dg.AssetKey(name)) for name in done]
+    tags = [event.asset_materialization.tags for event in events if event and event.asset_materialization]
+    assert [tag["dagster/data_version"] for tag in tags] == [again[name]["model_version"] for name in done]
+
+
+def test_a_step_run_by_itself_with_nothing_to_do_materializes_nothing(runs: Learning) -> None:
+    runs.store(known().head(70))
+    runs.run()
+    for asset in (predictions.model_predictions, predictions.rating_class, predictions.movie_clusters):
+        told = runs.run(asset)
+        assert runs.materialized == {}
+        assert "changed since the last" in told[asset.key.to_user_string()]["skipped"]
 
 
 def test_new_data_makes_a_new_batch_by_the_champions_that_stay(runs: Learning) -> None:
@@ -135,10 +158,12 @@ def test_too_few_films_are_a_reason_not_a_failure(runs: Learning, count: int) ->
     for name in MODELS:
         assert told[name]["outcome"] == "skipped"
         assert "are needed to learn from" in told[name]["reason"]
-    assert "needed" in told["rating_class"]["reason"]
-    assert "needed" in told["movie_clusters"]["reason"]
+    assert "needed" in told["rating_class"]["skipped"]
+    assert "needed" in told["movie_clusters"]["skipped"]
+    assert "no model has a champion" in told["model_predictions"]["skipped"]
     assert runs.value("SELECT count(*) FROM model_predictions") == 0
-    assert runs.run()["model_predictions"]["rows_written"] == 0
+    runs.run()
+    assert runs.materialized == {}
 
 
 # -- outcomes ----------------------------------------------------------------------------------------------------------
@@ -185,19 +210,19 @@ def test_the_checks_of_a_day_say_whether_predictions_held(
     runs: Learning, factor: float, added: float, is_as_promised: bool, scale_holds: bool
 ) -> None:
     predict_and_see(runs, factor, added)
-    runs.run(predictions.prediction_outcomes, days=(DAY.isoformat(), DAY.isoformat()))
+    runs.run(outcomes.prediction_outcomes, days=(DAY.isoformat(), DAY.isoformat()))
     found = checks(runs.last)
     assert found["live_error_is_as_promised"].passed is is_as_promised
     assert found["popularity_scale_holds"].passed is scale_holds
     with runs.engine.connect() as connection:
-        [figures] = outcomes.accuracy(connection, DAY, 10)
+        [figures] = outcomes_table.accuracy(connection, DAY, 10)
     assert figures["films"] == 40
     assert (figures["mae"] > 0.75) is not is_as_promised
 
 
 def test_outcomes_of_a_day_whose_run_failed_for_another_day_are_made_up_for(runs: Learning) -> None:
     predict_and_see(runs, 1.0, 0.2)
-    key, later = predictions.prediction_outcomes.key, (DAY + dt.timedelta(days=1)).isoformat()
-    runs.run(predictions.prediction_outcomes, days=(later, later))
+    key, later = outcomes.prediction_outcomes.key, (DAY + dt.timedelta(days=1)).isoformat()
+    runs.run(outcomes.prediction_outcomes, days=(later, later))
     assert runs.rows("SELECT outcome_date, count(*) FROM prediction_outcomes GROUP BY 1") == [(DAY, 40)]
     assert DAY.isoformat() in runs.instance.get_materialized_partitions(key)

@@ -3,7 +3,12 @@ from __future__ import annotations
 import datetime as dt
 
 from horror_pipeline.defs.partitions import closed_days, days, last_release_year, release_years
-from horror_pipeline.defs.schedules import change_days_wanted, missing_days, missing_ranges, snapshot_days_wanted
+from horror_pipeline.orchestration.missing import (
+    change_days_wanted,
+    missing_days,
+    missing_ranges,
+    snapshot_days_wanted,
+)
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 TODAY = NOON.date()

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import URL, Engine, func, select, text
 
 from horror_pipeline.defs.retention import (
-    _delete_check_results,
     daily_retention,
     delete_old_data,
     enforce_retention,
-    forget_materialisations,
+    forget_materializations,
 )
+from horror_pipeline.orchestration.check_results import delete_check_results
 from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import bulk
 from horror_pipeline.warehouse.tables import movies
@@ -34,7 +34,7 @@ def whole() -> None:
 
 
 @dg.asset(partitions_def=DAYS, check_specs=[dg.AssetCheckSpec("holds", asset="checked")])
-def checked() -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster does not know the parametrised one
+def checked() -> dg.MaterializeResult:
     """A partitioned asset with a check."""
     return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True, check_name="holds")])
 
@@ -94,18 +94,18 @@ def test_check_results_go_but_those_of_runs_that_stay_and_the_newest_of_each_che
     instance, now = instance_on_postgres, dt.datetime.now(dt.UTC)
     first, second, third = (make(instance, checked, f"2026-01-0{day}") for day in (1, 2, 3))
     tomorrow = now + dt.timedelta(days=1)
-    _delete_check_results(instance, now - dt.timedelta(days=1), set())
+    delete_check_results(instance, now - dt.timedelta(days=1), set())
     assert runs_with_results(instance) == {first, second, third}
-    assert _delete_check_results(instance, tomorrow, {second}) > 0
+    assert (delete_check_results(instance, tomorrow, {second}) or 0) > 0
     assert runs_with_results(instance) == {second, third}
-    _delete_check_results(instance, tomorrow, set())
+    delete_check_results(instance, tomorrow, set())
     assert runs_with_results(instance) == {third}
 
 
 def test_where_all_data_went_no_asset_counts_as_made(instance: dg.DagsterInstance) -> None:
     make(instance, checked, "2026-01-01")
     run_id = make(instance, whole)
-    forget_materialisations(instance)
+    forget_materializations(instance)
     assert instance.get_materialized_partitions(checked.key) == set()
     assert instance.get_latest_materialization_event(whole.key) is None
     assert instance.get_run_by_id(run_id) is not None

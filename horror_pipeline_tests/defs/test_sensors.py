@@ -8,9 +8,10 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
-from horror_pipeline.defs import sensors
-from horror_pipeline.defs.sensors import Cursor, Look, failure_alerts
-from horror_pipeline.orchestration.messages import Message, posted_to, redacted
+from horror_pipeline.defs.sensors import failure_alerts
+from horror_pipeline.orchestration import alerts
+from horror_pipeline.orchestration.alerts import Alerts, Cursor
+from horror_pipeline.orchestration.messages import Message, poster, redacted
 from horror_pipeline.settings import get_settings
 
 SECRET = "0123456789abcdef0123456789abcdef"  # the form of a v3 key
@@ -52,7 +53,7 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
     server = Webhook()
     monkeypatch.setenv("HORROR_ALERT_WEBHOOK", server.url)
     monkeypatch.setenv("TMDB_API_KEY", SECRET)
-    monkeypatch.setattr(sensors, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(alerts, "SETTLE_SECONDS", 0.0)
     yield server
     server.stop()
 
@@ -100,7 +101,7 @@ class Sensor:
 def test_a_failed_run_is_told_once(instance: dg.DagsterInstance, webhook: Webhook) -> None:
     sensor = Sensor(instance)
     run_id = take_films(instance, broken="yes")
-    assert sensor.look() == "1 told"
+    assert sensor.look() == "1 posted"
     assert sensor.look() == "nothing new has failed"
     (told,) = webhook.received
     assert told["kind"] == "run_failed"
@@ -148,9 +149,9 @@ def test_a_webhook_that_is_down_loses_nothing_and_is_told_in_order(
     webhook.status = 503
     runs = [take_films(instance, broken="yes") for _ in range(3)]
     said = sensor.look()
-    assert said == "0 told; the webhook at 127.0.0.1 answered 503"
+    assert said == "0 posted; the webhook at 127.0.0.1 answered 503"
     webhook.status = 200
-    assert sensor.look() == "3 told"
+    assert sensor.look() == "3 posted"
     assert [told["run"] for told in webhook.received] == runs
 
 
@@ -161,18 +162,18 @@ def test_a_webhook_that_does_not_exist_is_said_without_its_url(
     get_settings.cache_clear()
     take_films(instance, broken="yes")
     said = Sensor(instance).look()
-    assert "the webhook at 127.0.0.1 was not reached: [Errno 111] Connection refused" in said
+    assert "the webhook at 127.0.0.1 could not be reached (ConnectionError)" in said
     assert "T0KEN" not in said
 
 
 def test_a_burst_is_told_over_several_looks(
     instance: dg.DagsterInstance, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sensors, "MESSAGES_A_LOOK", 2)
-    monkeypatch.setattr(sensors, "EVENTS_A_LOOK", 2)  # and more events than one query returns
+    monkeypatch.setattr(alerts, "MESSAGES_AT_ONCE", 2)
+    monkeypatch.setattr(alerts, "EVENTS_A_QUERY", 2)  # and more events than one query returns
     sensor = Sensor(instance)
     runs = [take_films(instance, broken="yes") for _ in range(3)]
-    while "told" in sensor.look():
+    while "posted" in sensor.look():
         pass
     assert [told["run"] for told in webhook.received] == runs
 
@@ -181,19 +182,19 @@ def test_what_has_just_happened_waits_for_the_next_look(
     instance: dg.DagsterInstance, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # An event with a lower number may be committed after one with a higher: it would be passed by.
-    monkeypatch.setattr(sensors, "SETTLE_SECONDS", 3600.0)
+    monkeypatch.setattr(alerts, "SETTLE_SECONDS", 3600.0)
     sensor = Sensor(instance)
     take_films(instance, broken="yes")
     assert sensor.look() == "nothing new has failed"
-    monkeypatch.setattr(sensors, "SETTLE_SECONDS", 0.0)
-    assert sensor.look() == "1 told"
+    monkeypatch.setattr(alerts, "SETTLE_SECONDS", 0.0)
+    assert sensor.look() == "1 posted"
 
 
 def test_the_first_look_leaves_out_what_failed_long_before(instance: dg.DagsterInstance, webhook: Webhook) -> None:
     take_films(instance, broken="yes")
     told: list[Message] = []
-    look = Look(instance, "http://ui", told.append, now=time.time() + 7200)
-    cursor, stuck = look.tell_since(Cursor())
+    look = Alerts(instance, "http://ui", told.append, now=time.time() + 7200)
+    cursor, stuck = look.post_since(Cursor())
     assert (told, stuck) == ([], "")
     assert cursor.after is not None and cursor.after > 0
 
@@ -218,7 +219,7 @@ def test_a_run_deleted_meanwhile_is_passed_by(instance: dg.DagsterInstance, webh
         dg.EventRecordsFilter(dg.DagsterEventType.RUN_FAILURE), limit=1
     )
     instance.delete_run(run_id)
-    look = Look(instance, "http://ui", lambda _: None, time.time())
+    look = Alerts(instance, "http://ui", lambda _: None, time.time())
     assert look._message(records[0], ()) == (None, ())
 
 
@@ -252,9 +253,9 @@ def test_errors_are_told_in_one_line_without_credentials(text: str, said: str) -
 
 
 def test_a_webhook_that_is_no_url_is_an_error_like_any_other() -> None:
-    post = posted_to(SecretStr("not a url"), [])
-    message = Message("run_failed:1", "run_failed", "", "1", "job", "link", "reason", "", "2026-11-22T00:00:00+00:00")
-    with pytest.raises(OSError, match="was not reached"):
+    post = poster(SecretStr("not a url"), [])
+    message = Message("run_failed:1", "run_failed", "", "link", "reason", "2026-11-22T00:00:00+00:00", "1", "job")
+    with pytest.raises(OSError, match="could not be reached"):
         post(message)
 
 
@@ -269,7 +270,7 @@ def test_a_stale_asset_is_told_and_one_that_is_late_only_is_not() -> None:
         return SimpleNamespace(storage_id=5, event_log_entry=SimpleNamespace(timestamp=0.0, dagster_event=event))
 
     with dg.DagsterInstance.ephemeral() as instance:
-        look = Look(instance, "http://ui", lambda _: None, 0.0)
+        look = Alerts(instance, "http://ui", lambda _: None, 0.0)
         assert look._message(record("WARN"), ())[0] is None  # type: ignore[arg-type]
         message = look._message(record("FAIL"), ())[0]  # type: ignore[arg-type]
     assert message is not None

@@ -31,6 +31,7 @@ class Learning:
 
     def __init__(self, engine: Engine, instance: dg.DagsterInstance) -> None:
         self.engine, self.instance, self.now = engine, instance, AS_OF
+        self.materialized: dict[str, dict[str, Any]] = {}
 
     def run(self, *assets: dg.AssetsDefinition, days: tuple[str, str] | None = None) -> dict[str, dict[str, Any]]:
         self.last = dg.materialize(
@@ -39,13 +40,21 @@ class Learning:
             tags=range_tags(*days) if days else {},
             resources={"warehouse": self.engine, "settings": Settings(_env_file=None), "clock": lambda: self.now},
         )
-        return {
+        self.materialized = {
             event.asset_key.to_user_string(): {
                 name: entry.value for name, entry in event.materialization.metadata.items()
             }
             for event in self.last.get_asset_materialization_events()
             if event.asset_key is not None
         }
+        skipped = {
+            event.asset_key.to_user_string(): {
+                name: entry.value for name, entry in event.asset_observation_data.asset_observation.metadata.items()
+            }
+            for event in self.last.get_asset_observation_events()
+            if event.asset_key is not None
+        }
+        return self.materialized | skipped
 
     def store(self, films: pd.DataFrame, observed_at: dt.datetime = AS_OF) -> None:
         rest = {"is_adult": False, "first_seen_at": AS_OF, "observed_at": observed_at, "details_fetched_at": AS_OF}

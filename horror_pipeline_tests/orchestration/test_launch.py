@@ -12,7 +12,7 @@ def skipping(context: dg.AssetExecutionContext) -> None:
 
 
 @dg.asset
-def storing() -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster does not know the parametrised one
+def storing() -> dg.MaterializeResult:
     """An asset that stores something."""
     return dg.MaterializeResult(metadata={"new": 3})
 

@@ -188,7 +188,8 @@ def _runs_and_daemon(settings: Settings, url: URL, now: dt.datetime) -> Iterator
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     with dg.DagsterInstance.get() as instance:
         since = now - dt.timedelta(days=1)
-        failed = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], created_after=since))
+        runs = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], created_after=since)
+        failed = len(instance.get_run_records(runs))
         heartbeats = instance.get_daemon_heartbeats().values()
     if failed:
         remedy = "their errors are in the Dagster UI (`horror up`), under Runs"

@@ -1,0 +1,42 @@
+"""The jobs over assets: which assets run together, and how often Dagster retries a failed run."""
+
+import dagster as dg
+
+from horror_pipeline.defs.asset_checks import AS_DECLARED
+
+RETRY_ONCE = {"dagster/max_retries": "1", "dagster/retry_strategy": "FROM_FAILURE"}
+"""Retry a run whose process died."""
+
+RETRY_TMDB_ONCE = RETRY_ONCE | {"dagster/retry_on_asset_or_op_failure": "true"}
+"""Also retry runs that failed in a step: TMDB's errors are often transient, and finished work is idempotent."""
+
+collect_changes = dg.define_asset_job(
+    "collect_changes",
+    selection=dg.AssetSelection.assets(["raw", "movie_changes"]),
+    description="Collect which films TMDB edited or deleted on a day.",
+    tags=RETRY_TMDB_ONCE,
+)
+
+ingest_catalogue = dg.define_asset_job(
+    "ingest_catalogue",
+    selection=dg.AssetSelection.assets(["raw", "discover_pages"], ["raw", "movie_details"], ["movies"]),
+    description="Sweep release years, read the details that are due, and clean them into movies.",
+    tags=RETRY_TMDB_ONCE,
+)
+
+snapshot_popularity = dg.define_asset_job(
+    "snapshot_popularity",
+    selection=dg.AssetSelection.assets("movie_snapshots", "prediction_outcomes"),
+    description="Store the popularity of every known film on a day, and compare earlier predictions with it.",
+    tags=RETRY_TMDB_ONCE,
+)
+
+train_and_predict = dg.define_asset_job(
+    "train_and_predict",
+    # The check of `movies` comes along: the run that wrote the films could not stop this one.
+    selection=dg.AssetSelection.groups("features", "models", "predictions")
+    - dg.AssetSelection.assets("prediction_outcomes")
+    | dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("movies"), AS_DECLARED)),
+    description="Build features, train the models and predict, from what the warehouse holds now.",
+    tags=RETRY_ONCE,
+)

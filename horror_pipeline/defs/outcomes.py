@@ -1,0 +1,93 @@
+"""The asset `prediction_outcomes`, and its checks of how well predictions held."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from sqlalchemy import Engine
+
+from horror_pipeline.defs.partitions import days, days_of
+from horror_pipeline.modeling import live_error
+from horror_pipeline.orchestration.each_partition import record_partitions
+from horror_pipeline.orchestration.learning import read_champions
+from horror_pipeline.warehouse import outcomes
+
+MIN_VOTES_JUDGED = 10
+
+MOST_SCALE_SHIFT = 2.0
+"""Factor by which the typical film's popularity may move in a month before the scale itself must have changed."""
+
+CATCH_UP_DAYS = 7
+"""How many days before the days of a run missing outcomes are made up for."""
+
+LIVE_ERROR_IS_AS_PROMISED = dg.AssetCheckSpec(
+    "live_error_is_as_promised",
+    asset="prediction_outcomes",
+    description=f"No model's error on what happened is above {live_error.MOST_LIVE_ERROR} times the one it promised.",
+)
+POPULARITY_SCALE_HOLDS = dg.AssetCheckSpec(
+    "popularity_scale_holds",
+    asset="prediction_outcomes",
+    description=f"The typical film's popularity is within a factor of {MOST_SCALE_SHIFT} of that when predicted.",
+)
+
+
+@dg.asset(
+    key="prediction_outcomes",
+    partitions_def=days,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=["movie_snapshots", dg.AssetDep("model_predictions")],
+    group_name="predictions",
+    kinds={"postgres"},
+    code_version="1",
+    check_specs=[LIVE_ERROR_IS_AS_PROMISED, POPULARITY_SCALE_HOLDS],
+)
+def prediction_outcomes(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine]) -> dg.MaterializeResult:
+    """What was predicted 1, 7 and 30 days before a day, and before release, beside what the day's snapshot says.
+
+    Predictions made before release are judged once the film is out. Ratings are judged on days whose listing holds
+    votes.
+    """
+    _catch_up(context, warehouse)
+    for day in days_of(context):
+        with warehouse.begin() as connection:
+            written = outcomes.replace_outcomes(connection, day)
+            accuracy = outcomes.accuracy(connection, day, MIN_VOTES_JUDGED)
+            shift = outcomes.popularity_shift(connection, day)
+        figures = {"dagster/partition_row_count": written, **live_error.live_figures(accuracy)}
+        context.add_asset_metadata(figures, partition_key=day.isoformat())
+    with warehouse.connect() as connection:
+        champions = read_champions(connection)
+    promised = {name: row["metrics"]["mean"]["mae"] for name, row in champions.items() if row}
+    return dg.MaterializeResult(check_results=[_error_check(accuracy, promised), _scale_check(*shift)])
+
+
+def _catch_up(context: dg.AssetExecutionContext, warehouse: Engine) -> None:
+    """Write the outcomes of the days just before whose run stored their history and then failed for other days."""
+    first = min(days_of(context))
+    with warehouse.begin() as connection:
+        written = {
+            day: outcomes.replace_outcomes(connection, day)
+            for day in outcomes.days_left_out(connection, first, CATCH_UP_DAYS)
+        }
+    record_partitions(context, {day: {"dagster/partition_row_count": rows} for day, rows in written.items() if rows})
+
+
+def _error_check(accuracy: Sequence[Mapping[str, Any]], promised: Mapping[str, float]) -> dg.AssetCheckResult:
+    broken = live_error.broken_promises(accuracy, promised)
+    return dg.AssetCheckResult(
+        check_name=LIVE_ERROR_IS_AS_PROMISED.name,
+        passed=not broken,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata=broken or {"judged": len(accuracy)},
+    )
+
+
+def _scale_check(films: int, shift: float | None) -> dg.AssetCheckResult:
+    is_judged = films >= live_error.FEWEST_JUDGED and shift is not None
+    return dg.AssetCheckResult(
+        check_name=POPULARITY_SCALE_HOLDS.name,
+        passed=not is_judged or 1 / MOST_SCALE_SHIFT <= (shift or 0.0) <= MOST_SCALE_SHIFT,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={"films": films, **({} if shift is None else {"median_ratio": round(shift, 4)})},
+    )

@@ -1,0 +1,49 @@
+"""A batch of predictions: every film by the champions of its stage, beside the values it has now."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+import pandas as pd
+
+from horror_pipeline.modeling.prediction import predict
+from horror_pipeline.modeling.specs import MODELS
+from horror_pipeline.modeling.training import Champion
+
+
+def predict_batch(films: pd.DataFrame, champions: Mapping[str, Champion | None], now: dt.datetime) -> pd.DataFrame:
+    """Predict popularity and mean vote of every film.
+
+    Args:
+        films: rows of `movie_features`, with targets.
+        champions: the champion of each model; a model without a usable one predicts nothing.
+        now: the batch's `predicted_at`.
+
+    Returns:
+        Rows of `model_predictions`.
+    """
+    batch = pd.DataFrame(
+        {
+            "predicted_at": now,
+            "tmdb_id": films["tmdb_id"],
+            "stage": films["stage"],
+            "actual_popularity": films["popularity"],
+            "actual_vote_average": films["vote_average"],
+            "actual_vote_count": films["vote_count"].astype("Int64"),
+        }
+    )
+    for target in ("popularity", "vote_average"):
+        predictions = []
+        for spec in (spec for spec in MODELS.values() if spec.target == target):
+            champion, rows = champions[spec.name], films[films["stage"] == spec.stage]
+            if champion is not None and champion.artifact is not None and len(rows):
+                predicted = predict(spec, champion.artifact, rows)
+                predictions.append(predicted.assign(version=champion.model_version))
+        columns = ["predicted", "lower", "upper", "version"]
+        none = pd.DataFrame(index=films.index, columns=columns)
+        values = pd.concat(predictions).reindex(films.index) if predictions else none
+        batch[f"predicted_{target}"] = values["predicted"]
+        batch[f"{target}_lower"], batch[f"{target}_upper"] = values["lower"], values["upper"]
+        batch[f"{target}_model_version"] = values["version"]
+    return batch

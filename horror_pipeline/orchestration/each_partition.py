@@ -1,0 +1,65 @@
+"""Going through the partitions of a run one by one, so that one that fails does not cost the others theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import dagster as dg
+
+from horror_pipeline.errors import CredentialError, TmdbError, UnavailableError
+from horror_pipeline.orchestration.metadata import Figures
+
+P = TypeVar("P")
+UNAVAILABLE_IN_A_ROW = 2
+LONGEST_LIST = 6
+
+
+def each_partition(
+    context: dg.AssetExecutionContext, partitions: Mapping[str, P], work: Callable[[P], Figures]
+) -> None:
+    """Do the work for every partition of the run, and report the failures at the end.
+
+    Args:
+        context: the context of the asset.
+        partitions: what to work on by partition key.
+        work: stores one partition and returns its figures.
+
+    Raises:
+        CredentialError: at once, because nothing further can succeed.
+        TmdbError: at the end, if partitions failed; after two unavailable partitions in a row, TMDB is taken to be
+            down and the rest is not tried. Partitions that succeeded are recorded as materialized.
+    """
+    done: dict[str, Figures] = {}
+    errors: list[TmdbError] = []
+    unavailable_in_a_row = 0
+    for key, partition in partitions.items():
+        try:
+            done[key] = work(partition)
+            unavailable_in_a_row = 0
+        except CredentialError:
+            raise
+        except TmdbError as error:
+            errors.append(error)
+            unavailable_in_a_row += 1
+            context.log.error(f"{key}: {error}")
+            if isinstance(error, UnavailableError) and unavailable_in_a_row == UNAVAILABLE_IN_A_ROW:
+                break
+    if errors:
+        record_partitions(context, done)
+        raise type(errors[0])(f"{errors[0].problem} ({_missing(partitions, done)})", errors[0].remedy)
+    for key, figures in done.items():
+        context.add_asset_metadata(dict(figures), partition_key=key)
+
+
+def record_partitions(context: dg.AssetExecutionContext, done: Mapping[Any, Figures]) -> None:
+    """Record partitions as materialized one by one, where the asset itself yields no result because others failed."""
+    for key, figures in done.items():
+        context.log_event(dg.AssetMaterialization(context.asset_key, metadata=dict(figures), partition=str(key)))
+
+
+def _missing(partitions: Mapping[str, object], done: Mapping[str, object]) -> str:
+    missing = [key for key in partitions if key not in done]
+    listed = ", ".join(missing[:LONGEST_LIST]) + (", …" if len(missing) > LONGEST_LIST else "")
+    stored = "; the others are stored" if done else ""
+    return f"{len(missing)} of {len(partitions)} partitions are not done: {listed}{stored}"

@@ -1,0 +1,73 @@
+"""Which days are missing from history or from the collected changes, and the tags of a run over a range of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from sqlalchemy import Engine
+
+from horror_pipeline.domain import CHANGES_REACH_DAYS, EXPORTS_REACH_DAYS
+from horror_pipeline.warehouse import raw
+
+HOLE_DAYS = 7
+"""How long a day missing between others is requested again: after that its export has most likely expired, and every
+run would fail because of it. All days since the newest one are requested, however many they are."""
+
+PARTITION = "dagster/partition"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """Return the tags that make one run of the partitions from first to last, both included."""
+    return {RANGE_START: first, RANGE_END: last}
+
+
+def change_days_wanted(first_read: dt.date | None, today: dt.date) -> list[dt.date]:
+    """List the closed days whose changes matter: since details were first read, as far back as TMDB reports them."""
+    if first_read is None:
+        return []
+    start = max(first_read, today - dt.timedelta(days=CHANGES_REACH_DAYS))
+    return [start + dt.timedelta(days=n) for n in range((today - start).days)]
+
+
+def missing_days(wanted: Sequence[dt.date], stored: set[dt.date]) -> tuple[dt.date, dt.date] | None:
+    """Return the range from the first to the last missing day; None when no day is missing."""
+    missing = [day for day in wanted if day not in stored]
+    return (min(missing), max(missing)) if missing else None
+
+
+def missing_change_days(warehouse: Engine, today: dt.date) -> tuple[str, str] | None:
+    """Find the range from the first to the last closed day whose changes have yet to be collected.
+
+    Returns:
+        Two partition keys; None when no day is missing.
+    """
+    with warehouse.connect() as connection:
+        wanted = change_days_wanted(raw.first_read_date(connection), today)
+        missing = missing_days(wanted, raw.collected_change_days(connection))
+    return (str(missing[0]), str(missing[1])) if missing else None
+
+
+def snapshot_days_wanted(stored: set[dt.date], today: dt.date) -> list[dt.date]:
+    """List the days history should hold: since it began, as far back as exports reach, today included.
+
+    Args:
+        stored: days it holds.
+        today: the present UTC day.
+    """
+    first, newest = min(stored, default=today), max(stored, default=today)
+    start = max(first, today - dt.timedelta(days=EXPORTS_REACH_DAYS - 1))
+    start = max(start, min(newest, today - dt.timedelta(days=HOLE_DAYS)))
+    return [start + dt.timedelta(days=n) for n in range((today - start).days + 1)]
+
+
+def missing_ranges(wanted: Sequence[dt.date], stored: set[dt.date]) -> list[tuple[dt.date, dt.date]]:
+    """Find the first and last day of every stretch of missing days, the newest stretch first."""
+    ranges: list[tuple[dt.date, dt.date]] = []
+    for day in sorted(set(wanted) - stored):
+        if ranges and day - ranges[-1][1] == dt.timedelta(days=1):
+            ranges[-1] = ranges[-1][0], day
+        else:
+            ranges.append((day, day))
+    return ranges[::-1]
