@@ -117,8 +117,6 @@ class Film:
     quality: float
     rating_luck: float
     days_to_audience: float
-    wobble_days: float
-    wobble_phase: float
     edit_days: int
     edit_phase: int
 
@@ -237,8 +235,6 @@ class Catalogue:
             quality=quality,
             rating_luck=rng.gauss(0, 1),
             days_to_audience=rng.uniform(40, 300),
-            wobble_days=rng.uniform(9, 45),
-            wobble_phase=rng.uniform(0, math.tau),
             edit_days=rng.randint(45, 150),
             edit_phase=rng.randint(0, 149),
         )

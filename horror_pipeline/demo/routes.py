@@ -183,7 +183,7 @@ class DemoTmdb:
         if day not in self._exports:
             seed = self.catalogue.seed
             known = (film for film in self.catalogue.known_on(day) if not daily_state.is_gone(film, day))
-            lines = b"\n".join(_dump(payloads.export_line(film, day, seed)) for film in known)
+            lines = b"\n".join(payloads.export_line(film, day, seed) for film in known)
             self._exports[day] = gzip.compress(lines, compresslevel=1, mtime=0)
             _drop_oldest(self._exports)
         return Answer(200, self._exports[day], "application/gzip")
