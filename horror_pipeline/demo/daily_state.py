@@ -1,8 +1,9 @@
 """Popularity, votes, rating and status of an invented film on a day: pure functions of film, day and seed.
 
-Popularity moves as TMDB's has moved since 2025. Its logarithm is the sum of the film's own level, which climbs towards
-release and decays after it, the faster the higher; a deviation that is forgotten after a week or two; bursts of seven or
-eight days; a little noise every day; and what all films have in common that day. Most films are under 1, a few above 100.
+Popularity moves as TMDB's has moved since 2025. Its logarithm is a sum of five parts: the film's own level, which
+climbs towards release and decays after it, the faster the higher; a deviation that is forgotten after a week or two;
+bursts of seven or eight days; daily noise; and an effect of the day on all films. Most films are under 1, a few above
+100.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ DAYS_LISTED_AFTER_WITHDRAWAL = 60
 takes long enough that there are always a few such films."""
 
 QUANTUM = 1 / 140
-"""TMDB's smallest popularity, and the step between values up to `COARSE_BELOW`."""
+"""TMDB's smallest popularity, and the step between values below `COARSE_BELOW`."""
 COARSE_BELOW = 0.3
 
 WEEKS_A_SEASON = 5
 BURST_WINDOW_DAYS = 45
-"""At most one burst of a film, and one day on which the bursts of many films begin, in each such span of days."""
+"""In each window of so many days, a film has one burst at most, and one day is common to the bursts of many films."""
 
 _MASK = (1 << 64) - 1
 
@@ -51,7 +52,7 @@ def _level(film: Film, number: int) -> float:
     peak = min(5.5, max(1.0, 2.5 + 0.7 * film.reach))
     if age < 0:
         return usual + peak * math.exp(age / 50)
-    # Where the audience comes soon, as votes show, the peak is over soon.
+    # A film that gathers its votes fast is past its peak fast.
     return usual + (peak - 0.6) * math.exp(-4 * age / film.days_to_audience) + 0.6 * math.exp(-age / 700)
 
 
