@@ -119,7 +119,7 @@ def _simulate(url: str, options: argparse.Namespace) -> int:
             connection.execute(fill, {"day": day})
     engine.dispose()
     _sql(url, "VACUUM ANALYZE movie_snapshots", "CHECKPOINT")
-    return options.films * len(days)
+    return int(options.films) * len(days)
 
 
 def _measure(contender: str, url: str, exports_url: str, day: dt.date) -> dict[str, float]:

@@ -157,7 +157,7 @@ def _serving(scratch: Path, module: str, variables: dict[str, str]) -> Iterator[
         port = probe.getsockname()[1]
     workspace = scratch / "workspace.yaml"
     workspace.write_text(f"load_from: [{{grpc_server: {{host: 127.0.0.1, port: {port}, location_name: {module}}}}}]\n")
-    commands = [
+    commands: list[list[str | Path]] = [
         [BIN / "dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(port), "-m", module],
         [BIN / "dagster-daemon", "run", "-w", workspace],
     ]

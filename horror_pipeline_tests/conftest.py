@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, Engine, create_engine, text
@@ -19,12 +19,26 @@ from horror_pipeline.warehouse.engine import connect
 
 OURS = ("HORROR_", "TMDB_", "DATABASE_URL", "DAGSTER_", "POLL_INTERVAL_MS", "PG")
 TEMPLATE = "template_horror"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 _numbers = itertools.count()
 
 # A script that starts the tests in the background has SIGINT ignored; Dagster, run in this process, would then ignore
 # SIGTERM as well, which it treats alike, and every process a test starts would inherit both.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by cost what no file marked, and start the dearest first, so that no worker ends long after the others."""
+    ranks = {"e2e": 0, "integration": 1, "unit": 2}
+
+    def rank(item: pytest.Item) -> int:
+        return min(ranks[mark.name] for mark in item.iter_markers() if mark.name in ranks)
+
+    for item in items:
+        if not any(item.get_closest_marker(name) for name in ranks):
+            item.add_marker("integration" if "postgres" in getattr(item, "fixturenames", ()) else "unit")
+    items.sort(key=rank)
 
 
 @pytest.fixture(autouse=True)
@@ -40,22 +54,34 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
-    """An embedded server of the whole session, with a migrated database to copy; yields its administration URL."""
-    home: Path = tmp_path_factory.mktemp("postgres")
+    """The embedded server of all workers, with a migrated database to copy; yields its administration URL."""
+    base = tmp_path_factory.getbasetemp()
+    home = (base.parent if WORKER else base) / "home"
+    home.mkdir(exist_ok=True)
     with embedded.session(home) as url:
         admin = url.set(database="postgres")
-        # Nothing here outlives the tests: no need to wait for the disk.
-        _administer(admin, "ALTER SYSTEM SET fsync = off", "ALTER SYSTEM SET synchronous_commit = off")
-        _administer(admin, "SELECT pg_reload_conf()", f"CREATE DATABASE {TEMPLATE}")
-        template = connect(url.set(database=TEMPLATE))
-        schema.upgrade(template)
-        template.dispose()
+        with (home / "template.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not os.fstat(lock.fileno()).st_size:
+                _make_template(admin)
+                lock.write("made\n")
         yield admin
+
+
+def _make_template(admin: URL) -> None:
+    # Nothing here outlives the tests: no need to wait for the disk.
+    _administer(
+        admin, *(f"ALTER SYSTEM SET {name} = off" for name in ("fsync", "synchronous_commit", "full_page_writes"))
+    )
+    _administer(admin, "SELECT pg_reload_conf()", f"CREATE DATABASE {TEMPLATE}")
+    template = connect(admin.set(database=TEMPLATE))
+    schema.upgrade(template)
+    template.dispose()
 
 
 @contextmanager
 def _database(postgres: URL) -> Iterator[URL]:
-    name = f"test_{next(_numbers)}"
+    name = f"test_{WORKER}_{next(_numbers)}"
     _administer(postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     yield postgres.set(database=name)
     _administer(postgres, f"DROP DATABASE {name} WITH (FORCE)")
@@ -78,7 +104,7 @@ def engine(database_url: URL) -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def module_engine(postgres: URL) -> Iterator[Engine]:
-    """An engine on a database that the tests of a module share: for those that only read what was dear to fill in."""
+    """An engine on a database shared by the tests of a module, for tests that only read data that is slow to load."""
     with _database(postgres) as url:
         engine = connect(url)
         yield engine

@@ -1,7 +1,4 @@
-"""The made-up TMDB as a child process: `python -m horror_pipeline.demo`, started by `process.spawn`.
-
-To run it by hand use `horror demo`.
-"""
+"""Serve the demo as the child process that `process.spawn` starts; by hand, use `horror demo`."""
 
 import sys
 

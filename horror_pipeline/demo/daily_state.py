@@ -1,55 +1,122 @@
-"""How an invented film stands on a day: popularity, votes, rating, status. A fixed rule of film, day and seed.
+"""Popularity, votes, rating and status of an invented film on a day: pure functions of film, day and seed.
 
-What belongs here: pure functions of a film and a day. What does not: the present, JSON.
-
-The shape is that of real figures: popularity has a floor and a long tail, rises towards release and fades after it;
-votes gather with age; a rating is the film's quality plus noise that falls as votes grow.
+Popularity moves as TMDB's has moved since 2025. Its logarithm is a sum of five parts: the film's own level, which
+climbs towards release and decays after it, the faster the higher; a deviation that is forgotten after a week or two;
+bursts of seven or eight days; daily noise; and an effect of the day on all films. Most films are under 1, a few above
+100.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import math
+from functools import lru_cache
 
 from horror_pipeline.demo.catalogue import Film
 
-POPULARITY_FLOOR = 0.6
 LARGEST_AUDIENCE = 24_000.0
 DAYS_LISTED_AFTER_WITHDRAWAL = 60
-"""Listings lag: a withdrawn film is still listed while its details are already gone. Hours at TMDB; long here, so that
-there are always a few."""
+"""Listings lag: a withdrawn film is still listed while its details are already gone. At TMDB this takes hours; here it
+takes long enough that there are always a few such films."""
+
+QUANTUM = 1 / 140
+"""TMDB's smallest popularity, and the step between values below `COARSE_BELOW`."""
+COARSE_BELOW = 0.3
+
+WEEKS_A_SEASON = 5
+BURST_WINDOW_DAYS = 45
+"""In each window of so many days, a film has one burst at most, and one day is common to the bursts of many films."""
 
 _MASK = (1 << 64) - 1
 
 
-def _unit(seed: int, film_id: int, day: int) -> float:
-    """A number in [0, 1) fixed by its arguments (splitmix64)."""
-    mixed = (seed * 0x9E3779B97F4A7C15 + film_id * 0xD1B54A32D192ED03 + day * 0x8CB92BA72F3D8DD7) & _MASK
+def popularity(film: Film, day: dt.date, seed: int) -> float:
+    """Return TMDB's popularity as of the day, to 4 decimals."""
+    number = day.toordinal()
+    level = _level(film, number)
+    week, weekday = divmod(number + film.edit_phase, 7)
+    start, end, height = _burst(film.id, seed, number // BURST_WINDOW_DAYS)
+    burst = height / (1 + math.exp(level)) if start <= number < end else 0.0  # small films jump further
+    value = math.exp(level + _deviations(film.id, seed, week)[weekday] + burst + _common(seed, number))
+    if value < COARSE_BELOW:
+        value = max(1, round(value / QUANTUM)) * QUANTUM
+    return round(value, 4)
+
+
+def _level(film: Film, number: int) -> float:
+    """Return the log of what the film's popularity would be without deviations, bursts and noise."""
+    usual = 4.0 * math.tanh(film.reach / 4.0) + film.interest - 1.1  # no old film stays as high as a new one may rise
+    if film.release_date is None:
+        return usual - 0.5
+    age = number - film.release_date.toordinal()
+    peak = min(5.5, max(1.0, 2.5 + 0.7 * film.reach))
+    if age < 0:
+        return usual + peak * math.exp(age / 50)
+    # A film that gathers its votes fast is past its peak fast.
+    return usual + (peak - 0.6) * math.exp(-4 * age / film.days_to_audience) + 0.6 * math.exp(-age / 700)
+
+
+@lru_cache(maxsize=1 << 17)
+def _deviations(film_id: int, seed: int, week: int) -> tuple[float, ...]:
+    """Return the deviations of a film's log popularity from its level on the seven days of one of its weeks.
+
+    They move in a straight line from one week's value to the next, so a deviation is gone after two weeks at most. A
+    slower wave of five weeks and the noise of each day are added.
+    """
+    here, there = _normal(seed, film_id, week), _normal(seed, film_id, week + 1)
+    season, part = divmod(week, WEEKS_A_SEASON)
+    slow, slower = _normal(seed + 1, film_id, season), _normal(seed + 1, film_id, season + 1)
+    noise = _hash(seed + 2, film_id, week)
+    values = []
+    for weekday in range(7):
+        done = weekday / 7
+        through = (part + done) / WEEKS_A_SEASON
+        wave = 0.26 * (here + (there - here) * done) + 0.2 * (slow + (slower - slow) * through)
+        values.append(wave + 0.15 * ((noise >> 9 * weekday & 511) / 511 - 0.5))
+    return tuple(values)
+
+
+@lru_cache(maxsize=1 << 16)
+def _burst(film_id: int, seed: int, window: int) -> tuple[int, int, float]:
+    """Return the first day of a film's burst in a window of days, the day after its last, and its height.
+
+    Half of the bursts begin on the same day for all films that have one.
+    """
+    chance = _hash(seed + 3, film_id, window)
+    if chance % 8 > 1:
+        return 0, 0, 0.0
+    own_or_shared = _hash(seed + 4, film_id if chance & 8 else 0, window)
+    start = window * BURST_WINDOW_DAYS + own_or_shared % (BURST_WINDOW_DAYS - 8)
+    return start, start + 7 + (chance >> 4 & 1), 0.8 + 1.2 * (chance >> 8 & 255) / 255
+
+
+@lru_cache(maxsize=1 << 10)
+def _common(seed: int, number: int) -> float:
+    """Return what a day adds to the log popularity of every film: weekends, noise, and now and then four odd days."""
+    weekend = 0.03 if number % 7 in (6, 0, 1) else -0.01  # Saturday to Monday
+    window, place = divmod(number, 2 * BURST_WINDOW_DAYS)
+    odd = place - _hash(seed + 5, 0, window) % (2 * BURST_WINDOW_DAYS - 5)
+    surge = (0.2, 0.4, 0.5, 0.25)[odd] if 0 <= odd < 4 else 0.0
+    return weekend + 0.02 * _normal(seed + 6, 0, number) + surge
+
+
+def _normal(seed: int, film_id: int, number: int) -> float:
+    """Return a number fixed by its arguments, distributed nearly as the standard normal: a sum of four uniform ones."""
+    bits = _hash(seed, film_id, number)
+    total = (bits & 0xFFFF) + (bits >> 16 & 0xFFFF) + (bits >> 32 & 0xFFFF) + (bits >> 48)
+    return (total / 0xFFFF - 2) * math.sqrt(3)
+
+
+def _hash(seed: int, film_id: int, number: int) -> int:
+    """Return 64 random bits fixed by the arguments (splitmix64)."""
+    mixed = (seed * 0x9E3779B97F4A7C15 + film_id * 0xD1B54A32D192ED03 + number * 0x8CB92BA72F3D8DD7) & _MASK
     mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
-    return (mixed ^ (mixed >> 31)) / 2**64
-
-
-def popularity(film: Film, day: dt.date, seed: int) -> float:
-    """TMDB's popularity as of the day, 4 decimals, never below the floor."""
-    number = day.toordinal()
-    if film.release_date is None:
-        season = 0.3
-    else:
-        age = number - film.release_date.toordinal()
-        season = (
-            0.25 + 1.55 * math.exp(age / 60)
-            if age < 0
-            else 0.55 + 0.45 * math.exp(-age / 500) + 0.8 * math.exp(-age / 25)
-        )
-    wobble = 0.12 * math.sin(math.tau * number / film.wobble_days + film.wobble_phase)
-    noise = 0.12 * (_unit(seed, film.id, number) - 0.5)
-    value = season * math.exp(1.75 + 0.52 * film.reach + film.interest + wobble + noise)
-    return round(max(POPULARITY_FLOOR, value), 4)
+    return mixed ^ (mixed >> 31)
 
 
 def vote_count(film: Film, day: dt.date) -> int:
-    """Votes gathered by the day: none before release."""
+    """Return the votes gathered by the day; none before release."""
     if film.release_date is None or day < film.release_date:
         return 0
     age = (day - film.release_date).days + 1
@@ -58,7 +125,7 @@ def vote_count(film: Film, day: dt.date) -> int:
 
 
 def vote_average(film: Film, votes: int) -> float:
-    """Mean vote given that many votes, 3 decimals; 0 without votes. Its noise has variance 6/votes + 0.37."""
+    """Return the mean of that many votes, to 3 decimals; 0 without votes. Its noise has variance 6/votes + 0.37."""
     if votes == 0:
         return 0.0
     value = film.quality + film.rating_luck * math.sqrt(6 / votes + 0.37)
@@ -66,19 +133,19 @@ def vote_average(film: Film, votes: int) -> float:
 
 
 def is_gone(film: Film, day: dt.date) -> bool:
-    """Whether the film was withdrawn by the day: its details are 404 and exports leave it out."""
+    """Return whether the film was withdrawn by the day: its details are 404 and exports leave it out."""
     return film.withdrawn_on is not None and film.withdrawn_on <= day
 
 
 def is_listed(film: Film, day: dt.date) -> bool:
-    """Whether discover lists the film on the day."""
+    """Return whether discover lists the film on the day."""
     if film.announced_on > day:
         return False
     return film.withdrawn_on is None or day < film.withdrawn_on + dt.timedelta(days=DAYS_LISTED_AFTER_WITHDRAWAL)
 
 
 def status(film: Film, day: dt.date) -> str:
-    """TMDB's production status on the day."""
+    """Return TMDB's production status on the day."""
     if film.release_date is None:
         return "Canceled" if film.edit_phase % 3 == 0 else "Rumored"
     ahead = (film.release_date - day).days
@@ -88,13 +155,13 @@ def status(film: Film, day: dt.date) -> str:
 
 
 def edits(film: Film, day: dt.date) -> int:
-    """How often the record was edited from its announcement to the day."""
+    """Return how often the record was edited from its announcement to the day."""
     since = film.announced_on.toordinal() + film.edit_phase
     return (day.toordinal() + film.edit_phase) // film.edit_days - since // film.edit_days
 
 
 def is_changed_on(film: Film, day: dt.date) -> bool:
-    """Whether the record changed that day: announced, edited, another status, or withdrawn."""
+    """Return whether the record changed that day: announced, edited, given another status, or withdrawn."""
     if film.announced_on > day or (film.withdrawn_on is not None and film.withdrawn_on < day):
         return False
     if day in (film.announced_on, film.withdrawn_on):

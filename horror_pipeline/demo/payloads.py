@@ -1,14 +1,14 @@
-"""Invented films in the shapes of TMDB's API and exports, with TMDB's ways of saying "unknown".
+"""Invented films in the shapes of TMDB's API and exports.
 
-What belongs here: film and day → JSON-ready values. What does not: choosing films, HTTP.
-
-Unknown is "" for dates and texts, null for images, ids and series, 0 for runtime, budget and revenue. There are no
-images: every path is null.
+As at TMDB, an unknown date or text is "", an unknown image, id or series is null, and an unknown runtime, budget or
+revenue is 0. The demo has no images: every path is null.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
+from json import JSONEncoder
 from typing import Any
 
 from horror_pipeline.demo import daily_state
@@ -22,12 +22,12 @@ LANGUAGE_NAMES = {
 
 
 def overview(film: Film, day: dt.date) -> str:
-    """The plot, and in the same breath that it is invented; an edit of the record shows in its number."""
+    """Return the plot, marked as invented, with a version number that counts the edits of the record."""
     return f"{film.plot} Invented for the demo, version {1 + daily_state.edits(film, day)}." if film.plot else ""
 
 
 def row(film: Film, day: dt.date, seed: int) -> dict[str, Any]:
-    """A result of /discover/movie."""
+    """Return a result of /discover/movie."""
     votes = daily_state.vote_count(film, day)
     return {
         "adult": False,
@@ -49,7 +49,7 @@ def row(film: Film, day: dt.date, seed: int) -> dict[str, Any]:
 
 
 def details(film: Film, day: dt.date, seed: int, append: list[str]) -> dict[str, Any]:
-    """The body of /movie/{id}, with the sub-objects asked for; names it does not know are left out, as TMDB does."""
+    """Return the body of /movie/{id} with the sub-objects asked for; unknown names are ignored, as TMDB does."""
     body = row(film, day, seed)
     del body["genre_ids"]
     is_released = daily_state.status(film, day) == "Released"
@@ -76,25 +76,23 @@ def details(film: Film, day: dt.date, seed: int, append: list[str]) -> dict[str,
     return body
 
 
-def export_line(film: Film, day: dt.date, seed: int) -> dict[str, Any]:
-    """One line of a day's id export."""
-    return {
-        "adult": False,
-        "id": film.id,
-        "original_title": film.original_title,
-        "popularity": daily_state.popularity(film, day, seed),
-        "video": False,
-    }
+def export_line(film: Film, day: dt.date, seed: int) -> bytes:
+    """Return one line of a day's id export, formatted by hand: 90 days have hundreds of thousands of lines."""
+    line = '{"adult":false,"id":%d,"original_title":%s,"popularity":%s,"video":false}'
+    return (line % (film.id, _quoted(film.original_title), daily_state.popularity(film, day, seed))).encode()
+
+
+_quoted = lru_cache(maxsize=1 << 13)(JSONEncoder(ensure_ascii=False).encode)
 
 
 def change(film: Film, today: dt.date) -> dict[str, Any]:
-    """A result of /movie/changes; null flags mean that the record is gone."""
+    """Return a result of /movie/changes; null flags mean that the record is gone."""
     flag = None if daily_state.is_gone(film, today) else False
     return {"id": film.id, "adult": flag, "softcore": flag}
 
 
 def _imdb_id(film: Film) -> str | None:
-    """Nine digits starting with 9: of IMDb's form, and none of IMDb's."""
+    """Return an id of IMDb's form that IMDb does not use."""
     return f"tt{film.id}" if film.has_imdb_id else None
 
 

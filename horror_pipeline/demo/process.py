@@ -1,9 +1,6 @@
-"""The made-up TMDB in a process of its own, which ends with the one that started it.
+"""The made-up TMDB in a child process, so that client and server do not share an interpreter lock.
 
-What belongs here: the child process, from both sides. What does not: HTTP.
-
-A process of its own has an interpreter lock of its own: client and server do not slow each other down. It is bound to
-its parent by a pipe: when the parent ends, however it ends, the pipe closes and so does the server.
+The child reads a pipe from its parent: when the parent ends, for whatever reason, the pipe closes and the child ends.
 """
 
 from __future__ import annotations
@@ -14,61 +11,58 @@ import datetime as dt
 import json
 import subprocess
 import sys
-from types import TracebackType
 
 from horror_pipeline.demo.catalogue import DEMO_SEED
 from horror_pipeline.errors import HorrorError
 
 
 class DemoProcess:
-    """A running demo TMDB in a child process; a context manager that stops it at its end.
+    """A running demo TMDB in a child process; a context manager that stops the child on exit.
 
     Attributes:
-        port: where it listens.
-        pid: the child's process id.
-        api_url: what to use as `TMDB_API_URL`.
-        exports_url: what to use as `TMDB_EXPORTS_URL`.
+        port: the port it listens on.
+        pid: the process id of the child.
+        api_url: the value for `TMDB_API_URL`.
+        exports_url: the value for `TMDB_EXPORTS_URL`.
     """
 
-    def __init__(self, process: subprocess.Popen[str], ready: dict[str, object]) -> None:
+    def __init__(self, process: subprocess.Popen[str], ready: dict[str, str]) -> None:
         self._process = process
         self.pid = process.pid
-        self.port = int(str(ready["port"]))
-        self.api_url = str(ready["api_url"])
-        self.exports_url = str(ready["exports_url"])
+        self.port = int(ready["port"])
+        self.api_url = ready["api_url"]
+        self.exports_url = ready["exports_url"]
 
     def stop(self) -> None:
-        """End the child and wait for it; a second call does nothing."""
+        """Stop the child and wait for it; a second call does nothing."""
         _end(self._process)
 
     def __enter__(self) -> DemoProcess:
-        """The process itself; it answers already."""
+        """Return the process, which already accepts requests."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop it."""
+    def __exit__(self, *exception: object) -> None:
+        """Stop the child."""
         self.stop()
 
 
 def spawn(port: int = 0, *, today: dt.date | None = None, seed: int = DEMO_SEED, scale: float = 1.0) -> DemoProcess:
-    """Start the made-up TMDB as a child process; it answers when this returns and ends when this process does.
+    """Start the made-up TMDB as a child process that ends with this one; it accepts requests when this returns.
 
     Args:
-        port: 0 takes any free one.
-        today: the day it plays; None is the clock's, UTC.
-        seed: another seed, other films.
-        scale: share of the films to make, as `server.serve`.
+        port: the port to listen on; 0 picks a free one.
+        today: the day it plays; None follows the clock, UTC.
+        seed: another seed makes other films.
+        scale: the share of the films to make, as in `Catalogue`.
 
     Raises:
-        HorrorError: it cannot listen on the port, or cannot be started at all.
+        HorrorError: the child cannot listen on the port, or does not start.
     """
     command = [sys.executable, "-P", "-m", "horror_pipeline.demo"]
     command += ["--port", str(port), "--seed", str(seed), "--scale", str(scale)]
     if today is not None:
         command += ["--today", today.isoformat()]
-    # A session of its own: Ctrl-C is for the parent, which stops the child when it no longer needs it.
+    # In a session of its own the child does not receive Ctrl-C; the parent stops it when it no longer needs it.
     process = subprocess.Popen(  # noqa: S603  # fixed arguments, no shell
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", start_new_session=True
     )
@@ -80,7 +74,9 @@ def spawn(port: int = 0, *, today: dt.date | None = None, seed: int = DEMO_SEED,
         raise
     if "port" not in ready:
         _end(process)
-        raise HorrorError(str(ready.get("error", "the demo TMDB did not start; run `horror demo` to see why")))
+        raise HorrorError(
+            ready.get("problem", "the demo TMDB did not start"), ready.get("remedy", "run `horror demo` to see why")
+        )
     return DemoProcess(process, ready)
 
 
@@ -97,7 +93,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def main() -> int:
-    """The child's side: tell the URLs as one line of JSON, then serve until standard input ends."""
+    """Run the child: write the URLs as one line of JSON, then serve until standard input ends."""
     from horror_pipeline.demo.server import serve, utc_today
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -110,15 +106,15 @@ def main() -> int:
     try:
         server = serve(options.port, today=(lambda: day) if day else utc_today, seed=options.seed, scale=options.scale)
     except HorrorError as error:
-        _tell({"error": str(error)})
+        _write({"problem": error.problem, "remedy": error.remedy})
         return 1
     with server:
-        _tell({"port": server.port, "api_url": server.api_url, "exports_url": server.exports_url})
+        _write({"port": server.port, "api_url": server.api_url, "exports_url": server.exports_url})
         with contextlib.suppress(KeyboardInterrupt):
             sys.stdin.read()
     return 0
 
 
-def _tell(message: dict[str, object]) -> None:
+def _write(message: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()

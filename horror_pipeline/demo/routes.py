@@ -1,8 +1,4 @@
-"""Which request gets which answer: the made-up TMDB without a network.
-
-What belongs here: routes, TMDB's rules for pages, dates and credentials, caches of one day. What does not: sockets,
-threads, the clock: the day comes with every request.
-"""
+"""The made-up TMDB without a network: routes, and TMDB's rules for pages, dates and credentials."""
 
 from __future__ import annotations
 
@@ -37,7 +33,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, body and its type."""
+    """A response: status, body and content type."""
 
     status: int
     body: bytes
@@ -59,9 +55,9 @@ class DemoTmdb:
     """Answers TMDB's requests about invented films.
 
     Args:
-        today: the present day whenever it is asked for, UTC.
-        seed: another seed, other films.
-        scale: share of the films to make, as `Catalogue`.
+        today: returns the present day, UTC.
+        seed: another seed makes other films.
+        scale: the share of the films to make, as in `Catalogue`.
     """
 
     def __init__(self, today: Callable[[], dt.date], seed: int = DEMO_SEED, scale: float = 1.0) -> None:
@@ -73,12 +69,12 @@ class DemoTmdb:
         self._exports: OrderedDict[dt.date, bytes] = OrderedDict()
 
     def answer(self, path: str, query: Mapping[str, str], authorization: str = "") -> Answer:
-        """Answer a GET.
+        """Return the response to a GET request.
 
         Args:
-            path: path of the URL, like `/3/movie/900032001` or `/p/exports/movie_ids_11_22_2026.json.gz`.
+            path: the URL's path, like `/3/movie/900032001` or `/p/exports/movie_ids_11_22_2026.json.gz`.
             query: the URL's parameters, decoded.
-            authorization: the header of that name.
+            authorization: the header `Authorization`.
         """
         today = self.today()
         if path.startswith("/p/exports/"):
@@ -97,12 +93,11 @@ class DemoTmdb:
             "/3/movie/changes": self._changes,
             "/3/genre/movie/list": _genres,
             "/3/authentication": _authentication,
-            "/3/configuration": _configuration,
         }.get(path)
         return route(query, today) if route else _not_found()
 
     def warm(self) -> None:
-        """Make today's films and their listing now rather than at the first request."""
+        """Generate today's films and their listing before the first request needs them."""
         self._listed(self.today())
 
     # -- one film ------------------------------------------------------------------------------------------------------
@@ -131,7 +126,7 @@ class DemoTmdb:
         return _paged(rows, page, PAGE_SIZE)
 
     def _selected(self, query: Mapping[str, str], today: dt.date) -> list[bytes]:
-        """The rows that match, in order; the unknown in a query is ignored, as TMDB ignores it."""
+        """Return the matching rows in order; unknown parameters are ignored, as TMDB does."""
         key = (today, *((name, query[name]) for name in sorted(_FILTERS.keys() | {"sort_by"}) if name in query))
         rows = self._selections.get(key)
         if rows is None:
@@ -169,10 +164,10 @@ class DemoTmdb:
         if not 0 <= (end - start).days <= CHANGES_DAYS:
             return _bad_range()
         days = [start + dt.timedelta(days=number) for number in range((min(end, today) - start).days + 1)]
-        found = (
+        changed = (
             film for film in self._known(today).values() if any(daily_state.is_changed_on(film, day) for day in days)
         )
-        return _paged([_dump(payloads.change(film, today)) for film in found], page, CHANGES_PAGE_SIZE)
+        return _paged([_dump(payloads.change(film, today)) for film in changed], page, CHANGES_PAGE_SIZE)
 
     # -- exports -------------------------------------------------------------------------------------------------------
 
@@ -183,14 +178,14 @@ class DemoTmdb:
         if day not in self._exports:
             seed = self.catalogue.seed
             known = (film for film in self.catalogue.known_on(day) if not daily_state.is_gone(film, day))
-            lines = b"\n".join(_dump(payloads.export_line(film, day, seed)) for film in known)
+            lines = b"\n".join(payloads.export_line(film, day, seed) for film in known)
             self._exports[day] = gzip.compress(lines, compresslevel=1, mtime=0)
             _drop_oldest(self._exports)
         return Answer(200, self._exports[day], "application/gzip")
 
 
 def notice() -> str:
-    """What every reader of the demo should know."""
+    """Return the sentence that says that everything is invented."""
     return "horror_pipeline's demo of the TMDB API: every film, person and figure is invented."
 
 
@@ -214,14 +209,14 @@ _ORDERS: dict[str, Callable[[_Listed], Any]] = {
 
 
 def _has_genres(genre_ids: tuple[int, ...], value: str) -> bool:
-    """Comma: all of them. Pipe: any of them."""
+    """Return whether a film has all ids separated by commas, or any of those separated by pipes."""
     if "|" in value:
         return any(part.isdigit() and int(part) in genre_ids for part in value.split("|"))
     return all(part.isdigit() and int(part) in genre_ids for part in value.split(",") if part)
 
 
 def _number(text: str, otherwise: float) -> float:
-    """The number, or one that lets nothing pass: a wrong value gives an empty 200 at TMDB."""
+    """Parse a number; where it is none, return a bound that no film meets, because TMDB answers with no rows."""
     try:
         return float(text)
     except ValueError:
@@ -265,7 +260,7 @@ def _json(value: object, status: int = 200) -> Answer:
 
 
 def failure(status: int, code: int, message: str) -> Answer:
-    """TMDB's form of an error: HTTP status, its own code and a sentence."""
+    """Return an error in TMDB's form: HTTP status, TMDB's own code and a sentence."""
     return _json({"status_code": code, "status_message": message, "success": False}, status)
 
 
@@ -287,9 +282,3 @@ def _authentication(query: Mapping[str, str], today: dt.date) -> Answer:
 
 def _genres(query: Mapping[str, str], today: dt.date) -> Answer:
     return _json({"genres": [{"id": number, "name": name} for number, name in GENRES.items()]})
-
-
-def _configuration(query: Mapping[str, str], today: dt.date) -> Answer:
-    sizes = {f"{kind}_sizes": ["original"] for kind in ("backdrop", "logo", "poster", "profile", "still")}
-    images = {"base_url": "http://127.0.0.1/no-images/", "secure_base_url": "https://127.0.0.1/no-images/", **sizes}
-    return _json({"change_keys": ["overview", "title"], "images": images})

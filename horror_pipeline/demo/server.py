@@ -1,7 +1,4 @@
-"""The made-up TMDB over HTTP/1.1, in a thread of this process.
-
-What belongs here: sockets, connections, headers, starting and stopping. What does not: what is answered (answers.py).
-"""
+"""The made-up TMDB over HTTP/1.1, in a thread of this process."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ import socket
 import threading
 from collections.abc import Callable
 from email.utils import format_datetime
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import cast
 from urllib.parse import parse_qsl, unquote
 
@@ -30,17 +27,17 @@ _REASONS = {status.value: status.phrase for status in http.HTTPStatus}
 
 
 def utc_today() -> dt.date:
-    """The present day, UTC."""
+    """Return the present day, UTC."""
     return dt.datetime.now(dt.UTC).date()
 
 
 class DemoServer:
-    """A running demo TMDB; a context manager that stops it at its end.
+    """A running demo TMDB; a context manager that stops the server on exit.
 
     Attributes:
-        port: where it listens.
-        api_url: what to use as `TMDB_API_URL`.
-        exports_url: what to use as `TMDB_EXPORTS_URL`.
+        port: the port it listens on.
+        api_url: the value for `TMDB_API_URL`.
+        exports_url: the value for `TMDB_EXPORTS_URL`.
     """
 
     def __init__(self, tmdb: DemoTmdb, listener: socket.socket) -> None:
@@ -55,19 +52,17 @@ class DemoServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Close every connection and wait for the thread to end; a second call does nothing."""
+        """Close all connections and wait for the thread to end; a second call does nothing."""
         with contextlib.suppress(RuntimeError):  # the loop is closed already
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
 
     def __enter__(self) -> DemoServer:
-        """The server itself; it runs already."""
+        """Return the server, which already runs."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop it."""
+    def __exit__(self, *exception: object) -> None:
+        """Stop the server."""
         self.stop()
 
     def _run(self) -> None:
@@ -77,7 +72,7 @@ class DemoServer:
             self._loop.close()
 
     async def _serve(self) -> None:
-        self._tmdb.warm()  # early requests wait in the listener's queue meanwhile
+        self._tmdb.warm()  # until then requests wait in the listener's queue
         open_connections: set[asyncio.Transport] = set()
         server = await self._loop.create_server(lambda: _Connection(self._tmdb, open_connections), sock=self._listener)
         await self._stopping.wait()
@@ -95,14 +90,14 @@ def serve(
     seed: int = DEMO_SEED,
     scale: float = 1.0,
 ) -> DemoServer:
-    """Serve the made-up TMDB from a thread of this process; it answers when this returns.
+    """Serve the made-up TMDB from a thread of this process; it accepts requests when this returns.
 
     Args:
-        port: 0 takes any free one.
-        host: address to listen on.
-        today: the present day whenever it is asked for, UTC.
-        seed: another seed, other films.
-        scale: share of the films to make; 0.05 gives some 150 horror films instead of some 3,000.
+        port: the port to listen on; 0 picks a free one.
+        host: the address to listen on.
+        today: returns the present day, UTC.
+        seed: another seed makes other films.
+        scale: the share of the films to make, as in `Catalogue`.
 
     Raises:
         HorrorError: the address cannot be listened on.
@@ -119,14 +114,14 @@ def run_forever(
     today: Callable[[], dt.date] = utc_today,
     seed: int = DEMO_SEED,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; for the main thread only.
+    """Serve until SIGINT or SIGTERM; call it from the main thread only.
 
     Args:
-        host: address to listen on.
-        port: 0 takes any free one.
-        on_ready: called once with the running server, to tell its URLs.
-        today: the present day whenever it is asked for, UTC.
-        seed: another seed, other films.
+        host: the address to listen on.
+        port: the port to listen on; 0 picks a free one.
+        on_ready: called once with the running server.
+        today: returns the present day, UTC.
+        seed: another seed makes other films.
 
     Raises:
         HorrorError: the address cannot be listened on.
@@ -147,7 +142,7 @@ def run_forever(
 
 
 def banner(api_url: str, exports_url: str) -> str:
-    """What to tell whoever started the demo: what it is, and the settings that use it."""
+    """Return the text that says what the demo is and which settings use it."""
     return "\n".join(
         (
             notice(),
@@ -167,12 +162,13 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = str(error.strerror).partition(" (while")[0]  # what follows repeats the address
         raise HorrorError(
-            f"the demo TMDB cannot listen on {host}:{port} ({reason}); choose another port, or stop what uses this one"
+            f"the demo TMDB cannot listen on {host}:{port} ({reason})",
+            "choose another port, or stop the program that uses this one",
         ) from None
 
 
 class _Connection(asyncio.Protocol):
-    """One client's connection, kept open; requests are answered one after another."""
+    """A client's connection, kept open; requests are served one after another."""
 
     def __init__(self, tmdb: DemoTmdb, open_connections: set[asyncio.Transport]) -> None:
         self._tmdb = tmdb
@@ -182,7 +178,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._open.add(self._transport)
-        # asyncio does so only for sockets whose protocol is spelt out, which an accepted one's is not.
+        # asyncio sets this only for sockets made with an explicit protocol, which accepted ones are not.
         self._transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -199,14 +195,14 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def _respond(self, head: str) -> bool:
-        """Answer one request; False ends the connection."""
+        """Send the response to one request; return False where the connection has to end."""
         request, *lines = head.split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         method, _, rest = request.partition(" ")
         target, _, version = rest.partition(" ")
         is_kept = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
         if method != "GET" or not version.startswith("HTTP/1."):
-            # Whatever body follows is not read, so the connection cannot go on.
+            # A body that may follow is not read, so the connection cannot be used again.
             self._send(_NOT_SUPPORTED, is_kept=False)
             return False
         path, _, query = target.partition("?")
@@ -227,5 +223,5 @@ class _Connection(asyncio.Protocol):
 
 
 def _http_date(today: dt.date) -> str:
-    """The demo's own day at the present time of day: a demo of another day is consistent in itself."""
+    """Return the demo's own day with the present time of day, so that a demo of another day is consistent."""
     return format_datetime(dt.datetime.combine(today, dt.datetime.now(dt.UTC).timetz()), usegmt=True)

@@ -1,8 +1,4 @@
-"""The vocabulary of the invented films: titles, plots, taglines, people and keywords.
-
-What belongs here: words, and putting them together given a random generator. What does not: facts about films.
-Everything is meant to be seen through at once: no title or name here could be taken for a real film or person.
-"""
+"""Titles, plots, taglines, names and keywords that nobody could take for those of real films and people."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ ADJECTIVES = _words("""
     Damp Lukewarm Passive-Aggressive Unreasonable Overdue Mildly-Haunted Suspiciously-Tidy Tax-Deductible Moist
     Beige Apologetic Over-Buttered Poorly-Filed Second-Hand Flat-Packed Gluten-Free Unlicensed Semi-Detached
     Reheated Misprinted Laminated Refurbished Crumbly Nasal Vacuum-Sealed Left-Handed Underpaid Inflatable Tartan
-    Punctual Non-Refundable Wobbly Velcro Discontinued Alphabetised Decaffeinated Waterlogged Corduroy Hypothetical
+    Punctual Non-Refundable Wobbly Velcro Discontinued Alphabetized Decaffeinated Waterlogged Corduroy Hypothetical
     Upholstered
 """)
 THINGS = _words("""
@@ -44,7 +40,7 @@ PLACES = _phrases("""
     North Fidget | Sporkville
 """)
 HABITS = _phrases("""
-    Never Returned the Trolley | Read Everyone's Post | Hummed in the Lift | Ate the Minutes | Alphabetised the Dead |
+    Never Returned the Trolley | Read Everyone's Post | Hummed in the Lift | Ate the Minutes | Alphabetized the Dead |
     Only Came Out on Tuesdays | Replied to All | Borrowed the Ladder | Left the Gate Open | Kept the Receipt |
     Whispered in Decimals | Would Not Leave the Buffet
 """)
@@ -135,17 +131,17 @@ _TITLES: tuple[Callable[[Random], str], ...] = (
 
 
 def title(rng: Random) -> str:
-    """An English title nobody could mistake for a real film's."""
+    """Return an English title."""
     return rng.choice(_TITLES)(rng)
 
 
 def series_title(rng: Random) -> str:
-    """The name of a series: the first film's title, to which sequels add a number."""
+    """Return the name of a series, which is the title of its first film."""
     return f"The {rng.choice(ADJECTIVES)} {rng.choice(THINGS if rng.random() < 0.6 else MONSTERS)}"
 
 
 def sequel_title(rng: Random, series: str, number: int) -> str:
-    """The title of a series' film by its number, numbered in one of the ways sequels are."""
+    """Return the title of a film of a series, numbered in one of the ways sequels are."""
     if number == 1:
         return series
     roman = ROMAN[min(number, len(ROMAN) - 1)]
@@ -154,7 +150,7 @@ def sequel_title(rng: Random, series: str, number: int) -> str:
 
 
 def original_title(rng: Random, language: str, english: str) -> str:
-    """The title in the film's own language; the English one where the demo does not speak it."""
+    """Return the title in the film's language, or the English title where the demo has no words of that language."""
     if language not in FOREIGN_TITLES:
         return english
     pattern, first, second = FOREIGN_TITLES[language]
@@ -162,7 +158,7 @@ def original_title(rng: Random, language: str, english: str) -> str:
 
 
 def plot(rng: Random) -> str:
-    """One sentence of story."""
+    """Return a plot of one sentence."""
     monster = f"{_with_article(rng.choice(ADJECTIVES))} {rng.choice(MONSTERS)}".lower()
     thing = f"{_with_article(rng.choice(ADJECTIVES))} {rng.choice(THINGS)}".lower()
     return f"In {rng.choice(PLACES)}, {monster} inherits {thing}, and {rng.choice(CONSEQUENCES)}."
@@ -177,6 +173,6 @@ def _plural(thing: str) -> str:
 
 
 def person_name(rng: Random) -> str:
-    """A first and a last name, at times with an initial."""
+    """Return a first and a last name, some with an initial."""
     initial = f" {rng.choice('BCDFGKLMPTWZ')}." if rng.random() < 0.3 else ""
     return f"{rng.choice(FIRST_NAMES)}{initial} {rng.choice(LAST_NAMES).replace('von-', 'von ')}"
