@@ -137,7 +137,7 @@ def _keep_embedded(settings: Settings, say: Callable[[str], None]) -> Callable[[
 def _stop_embedded(settings: Settings) -> list[str]:
     """What stops the embedded Postgres if nobody uses it any more: whoever leaves last does."""
     leave = (
-        "import pathlib, sys; from horror_pipeline import embedded as e\nwith e.session(pathlib.Path(sys.argv[1])): 0"
+        "import pathlib, sys; from horror_pipeline.runtime import postgres as e\nwith e.session(pathlib.Path(sys.argv[1])): 0"
     )
     return [sys.executable, "-c", leave, str(settings.horror_home)]
 

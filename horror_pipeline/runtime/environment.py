@@ -24,7 +24,7 @@ from horror_pipeline.settings import Settings, get_settings, postgres_url
 from horror_pipeline.warehouse import schema
 from horror_pipeline.warehouse.engine import connect
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
 """The checkout: Dagster reads `pyproject.toml` here to find the code location."""
 
 MODULE = "horror_pipeline.definitions"
