@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from horror_pipeline.domain import credential_form
 from horror_pipeline.errors import SettingsError
-from horror_pipeline.settings import Settings, credential_form, is_loopback, load_settings, postgres_url
+from horror_pipeline.settings import Settings, is_loopback, load_settings, postgres_url
 
 V3 = "0123456789abcdef" * 2
 V4 = "eyJhbGciOiJIUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"

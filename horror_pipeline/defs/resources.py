@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 from horror_pipeline.demo.process import spawn
 from horror_pipeline.errors import SettingsError
 from horror_pipeline.orchestration.liveness import process_tags
-from horror_pipeline.settings import TMDB_API_URL, Settings, get_settings, postgres_url
+from horror_pipeline.settings import Settings, get_settings, postgres_url
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.warehouse import data_source, schema
 from horror_pipeline.warehouse.engine import connect
@@ -75,11 +75,11 @@ class TmdbResource(dg.ConfigurableResource[TmdbClient]):
         """Hand out a client for one run."""
         settings = get_settings()
         with ExitStack() as stack:
-            if settings.is_demo:
+            if settings.tmdb_source != "tmdb":
                 api_url, exports_url, pace = settings.tmdb_api_url, settings.tmdb_exports_url, UNLIMITED
                 if "tmdb_requests_per_second" in settings.model_fields_set:
                     pace = settings.tmdb_requests_per_second
-                if api_url == TMDB_API_URL:  # nobody serves one: this run does
+                if settings.tmdb_source == "own_demo":
                     demo = stack.enter_context(spawn())
                     api_url, exports_url = demo.api_url, demo.exports_url
                 client = TmdbClient(
