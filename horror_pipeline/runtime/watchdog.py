@@ -1,68 +1,60 @@
-"""The last to leave: ends what `horror up` started when `horror up` itself is killed and can end nothing any more.
+"""Watchdog: stops the children of `horror up` if `horror up` itself is killed.
 
-What belongs here: that, with the standard library alone, as this file is run by itself (`python -I -S guardian.py`).
-What does not: starting or restarting anything.
-
-It reads lines on standard input: `+N` and `-N` add and drop the process group N, `done` says that all is well. When the
-input ends without `done`, the process at its other end was killed: every group left is ended, politely and then by
-force, and the command given as arguments takes this process's place.
+Everything that a supervisor starts carries a mark in its environment, and so does whatever those processes start. The
+watchdog, a process of its own, waits for the end of its standard input. If that ends without the word `done`, the
+supervisor was killed: every marked process is stopped, and then the embedded Postgres, unless somebody else uses it.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+MARK = "HORROR_SUPERVISOR"
+"""The environment variable that holds the supervisor's mark."""
 
 STOP_SECONDS = 8.0
 
 
-def end_groups(groups: Iterable[int], seconds: float = STOP_SECONDS, wait: Callable[[], None] = lambda: None) -> None:
-    """End process groups: SIGTERM, and SIGKILL for what is left after some seconds.
-
-    Args:
-        groups: ids of process groups.
-        seconds: how long they have to end by themselves.
-        wait: reaps children of ours, so that a dead one does not count as alive.
-    """
-    left = [group for group in groups if _signal(group, signal.SIGTERM)]
-    deadline = time.monotonic() + seconds
-    while left and time.monotonic() < deadline:
-        time.sleep(0.05)
-        wait()
-        left = [group for group in left if is_alive(group)]
-    for group in left:
-        _signal(group, signal.SIGKILL)
+def stop_marked(mark: str, seconds: float = STOP_SECONDS) -> None:
+    """Stop every process with a supervisor's mark: by SIGTERM, and after some seconds by SIGKILL."""
+    marked = _marked(mark)
+    for process in marked:
+        with suppress(psutil.Error):
+            process.terminate()
+    psutil.wait_procs(marked, timeout=seconds)
+    left = _marked(mark)  # also what was started meanwhile
+    for process in left:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(left, timeout=seconds)
 
 
-def is_alive(group: int) -> bool:
-    """Whether any process of the group is left."""
-    return _signal(group, 0)
-
-
-def _signal(group: int, number: int) -> bool:
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):  # macOS answers the second for a group of zombies
-        return False
-    return True
+def _marked(mark: str) -> list[psutil.Process]:
+    marked = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):  # gone already, or another user's
+            if process.environ().get(MARK) == mark:
+                marked.append(process)
+    return marked
 
 
 def main() -> None:
-    """Guard until standard input ends."""
+    """Wait for the end of standard input; arguments are the mark and, with the embedded Postgres, HORROR_HOME."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    groups: set[int] = set()
-    for line in sys.stdin:
-        if line == "done\n":
-            return
-        if line.endswith("\n"):
-            (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
-    end_groups(groups)
-    if sys.argv[1:]:
-        os.execv(sys.argv[1], sys.argv[1:])  # noqa: S606 - a command line of ours
+    if sys.stdin.read() == "done":
+        return
+    mark, *home = sys.argv[1:]
+    stop_marked(mark)
+    if home:
+        from horror_pipeline.runtime import postgres
+
+        postgres.stop_if_unused(Path(home[0]))
 
 
 if __name__ == "__main__":
