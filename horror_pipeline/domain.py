@@ -3,6 +3,7 @@
 A constant that has one user lives beside that user instead.
 """
 
+import re
 from typing import Literal
 
 Stage = Literal["before_release", "after_release"]
@@ -31,3 +32,16 @@ CHANGES_REACH_DAYS = 14
 
 READER_ROLE = "horror_reader"
 """The Postgres role that may read the public tables and nothing else."""
+
+CredentialForm = Literal["v3", "v4"]
+"""TMDB's two credentials: an API key, sent in the query, and a read access token, sent as a header."""
+
+_V3_KEY = re.compile(r"[0-9a-fA-F]{32}")
+_V4_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+
+def credential_form(credential: str) -> CredentialForm | None:
+    """Tell a v3 API key from a v4 read access token by its form; None when it is neither."""
+    if _V3_KEY.fullmatch(credential):
+        return "v3"
+    return "v4" if _V4_TOKEN.fullmatch(credential) else None

@@ -15,6 +15,8 @@ Exception types that several layers share are defined here. A message never hold
 exception redacts it first.
 """
 
+from collections.abc import Sequence
+
 
 class HorrorError(Exception):
     """Base of all errors that this package raises on purpose. `str()` is one line for a person.
@@ -35,7 +37,17 @@ class HorrorError(Exception):
 
 
 class SettingsError(HorrorError):
-    """A setting is missing, malformed or contradicts another."""
+    """A setting is missing, malformed or contradicts another.
+
+    Args:
+        problem: as in `HorrorError`.
+        remedy: as in `HorrorError`.
+        details: one line per wrong setting, where there may be several; by default the problem.
+    """
+
+    def __init__(self, problem: str, remedy: str = "", *, details: Sequence[str] = ()) -> None:
+        self.details = tuple(details) or (problem,)
+        super().__init__(problem, remedy)
 
 
 class WarehouseError(HorrorError):

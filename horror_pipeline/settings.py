@@ -1,43 +1,78 @@
-"""Every setting of the pipeline, typed, in one place.
+"""Every setting of the pipeline, typed and validated, and the values that follow from settings alone.
 
-What belongs here: reading the environment and `.env`, validating, and values derived from settings alone.
-What does not: connecting to anything, the clock, Dagster.
-
-Environment variables win over `.env`, which is read from the current folder.
+Environment variables win over `.env`, which is read from the current folder. Layers do not read settings: they are
+passed the values they need.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import ipaddress
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from horror_pipeline.domain import credential_form
 from horror_pipeline.errors import SettingsError
 
 TMDB_API_URL = "https://api.themoviedb.org/3"
 TMDB_EXPORTS_URL = "https://files.tmdb.org/p/exports"
 
-V3_KEY = re.compile(r"[0-9a-fA-F]{32}")
-V4_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+MOST_VOTES = 1_000_000
+"""More votes than any film on TMDB has."""
 
-CredentialForm = Literal["v3", "v4"]
+TmdbSource = Literal["tmdb", "served_demo", "own_demo"]
+"""Where films come from: TMDB, a demo TMDB that `horror demo` serves, or one that each run starts for itself."""
 
 
 def _switch(value: object) -> object:
     """`on`/`off` beside the spellings pydantic knows."""
-    return {"on": True, "off": False}.get(str(value).strip().lower(), value)
+    return {"on": True, "off": False}.get(str(value).lower(), value)
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise ValueError("must be an http(s) URL without a query, like https://api.themoviedb.org/3")
+    return value.rstrip("/")
+
+
+def _webhook(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be the http(s) URL that your chat or incident service gave you")
+    return value
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    postgres_url(value.get_secret_value())
+    return value
+
+
+def _home(value: Path) -> Path:
+    home = value.expanduser().absolute()
+    if re.search(r"[\"$`\\\x00-\x1f]", str(home)):  # Postgres's own tools pass the path through a shell
+        raise ValueError("must not contain a double quote, $, backtick, backslash or line break")
+    return home
+
+
+def _past_year(value: int) -> int:
+    if value > dt.datetime.now(dt.UTC).year:
+        raise ValueError("must not be in the future; upcoming films are always collected")
+    return value
 
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 
 
 class Settings(BaseSettings):
@@ -47,65 +82,63 @@ class Settings(BaseSettings):
         env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True, frozen=True
     )
 
-    database_url: SecretStr | None = Field(
+    database_url: DatabaseUrl | None = Field(
         None, description="Warehouse; unset: the embedded Postgres under HORROR_HOME."
     )
-    dagster_database_url: SecretStr | None = Field(
+    dagster_database_url: DatabaseUrl | None = Field(
         None, description="Dagster's own storage; unset: database `dagster` on the warehouse's server."
     )
     tmdb_api_key: SecretStr | None = Field(
         None, description="TMDB v3 key or v4 read access token; unset: the demo TMDB."
     )
-    tmdb_api_url: str = Field(TMDB_API_URL, description="Base URL of TMDB's v3 API.")
-    tmdb_exports_url: str = Field(TMDB_EXPORTS_URL, description="Base URL of TMDB's daily id exports.")
-    tmdb_requests_per_second: float = Field(35, gt=0, description="Ceiling of all requests to TMDB together.")
+    tmdb_api_url: HttpUrl = Field(TMDB_API_URL, description="Base URL of TMDB's v3 API.")
+    tmdb_exports_url: HttpUrl = Field(TMDB_EXPORTS_URL, description="Base URL of TMDB's daily id exports.")
+    tmdb_requests_per_second: float = Field(
+        35, ge=0.01, allow_inf_nan=False, description="Ceiling of all requests to TMDB together."
+    )
     tmdb_connections: int = Field(16, ge=1, le=128, description="Connections to TMDB kept open at once.")
-    horror_home: Path = Field(Path(".horror"), description="Embedded database, Dagster home and logs.")
-    horror_first_year: int = Field(2010, ge=1874, le=2100, description="First release year collected.")
+    horror_home: Annotated[Path, AfterValidator(_home)] = Field(
+        Path(".horror"), validate_default=True, description="Embedded database, Dagster home and logs."
+    )
+    horror_first_year: Annotated[int, AfterValidator(_past_year)] = Field(
+        2010, ge=1874, description="First release year collected."
+    )
     horror_min_votes: int = Field(
-        10, ge=0, description="Votes a released film needs to be collected; upcoming films are always in."
+        10,
+        ge=0,
+        le=MOST_VOTES,
+        description="Votes a released film needs to be collected; upcoming films are always in.",
     )
     horror_retention_days: int = Field(
         180, ge=1, le=180, description="Days TMDB data is kept; TMDB's terms allow six months at most."
     )
-    horror_run_history_days: int = Field(30, ge=1, description="Days Dagster's runs, events and ticks are kept.")
+    horror_run_history_days: int = Field(
+        30, ge=1, le=3_650, description="Days Dagster's runs, events and ticks are kept."
+    )
     horror_gap_min_votes: int = Field(
-        50, ge=0, description="Votes a film needs before it is called under- or over-valued."
+        50, ge=0, le=MOST_VOTES, description="Votes a film needs before it is called under- or over-valued."
     )
     horror_schedules: Switch = Field(True, description="`off` starts with every schedule stopped.")
-    horror_alert_webhook: SecretStr | None = Field(None, description="URL that receives one JSON message per failure.")
+    horror_alert_webhook: Annotated[SecretStr, AfterValidator(_webhook)] | None = Field(
+        None, description="URL that receives one JSON message per failure."
+    )
     poll_interval_ms: int = Field(30_000, ge=1_000, le=3_600_000, description="Dashboard refresh, in milliseconds.")
     horror_web_host: str = Field("127.0.0.1", description="Address the dashboard and the Dagster UI listen on.")
     horror_web_port: int = Field(8000, ge=1, le=65_535, description="Port of the dashboard and JSON API.")
     horror_ui_port: int = Field(3000, ge=1, le=65_535, description="Port of the Dagster UI.")
-    horror_ui_url: str | None = Field(
+    horror_ui_url: HttpUrl | None = Field(
         None, description="Where people reach the Dagster UI, for links in alerts; unset: its host and port."
     )
 
-    @field_validator("tmdb_api_url", "tmdb_exports_url", "horror_ui_url")
+    @model_validator(mode="before")
     @classmethod
-    def _http_url(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            raise ValueError("must be an http(s) URL without a query, like https://api.themoviedb.org/3")
-        return value.rstrip("/")
-
-    @field_validator("horror_home")
-    @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
-
-    @field_validator("database_url", "dagster_database_url")
-    @classmethod
-    def _postgres_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            postgres_url(value.get_secret_value())
-        return value
+    def _stripped(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Strip spaces around values, as pasting leaves them; what was only spaces counts as unset."""
+        stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+        return {name: value for name, value in stripped.items() if value != ""}
 
     @model_validator(mode="after")
-    def _credential_form(self) -> Settings:
+    def _credential_has_a_known_form(self) -> Settings:
         key = self.tmdb_api_key.get_secret_value() if self.tmdb_api_key else None
         if key is not None and credential_form(key) is None and not is_loopback(self.tmdb_api_url):
             raise ValueError(
@@ -115,9 +148,16 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def tmdb_source(self) -> TmdbSource:
+        """Which TMDB is asked: the real one needs a credential; without one, an address names a demo that is served."""
+        if self.tmdb_api_key is not None:
+            return "tmdb"
+        return "own_demo" if self.tmdb_api_url == TMDB_API_URL else "served_demo"
+
+    @property
     def is_demo(self) -> bool:
-        """Whether the made-up TMDB is used: no credential is set."""
-        return self.tmdb_api_key is None
+        """Whether films are made up."""
+        return self.tmdb_source != "tmdb"
 
     @property
     def dagster_home(self) -> Path:
@@ -128,13 +168,6 @@ class Settings(BaseSettings):
     def log_dir(self) -> Path:
         """Where processes started by `horror up` write their logs."""
         return self.horror_home / "logs"
-
-
-def credential_form(key: str) -> CredentialForm | None:
-    """Tell a v3 API key from a v4 read access token by its form; None when it is neither."""
-    if V3_KEY.fullmatch(key):
-        return "v3"
-    return "v4" if V4_TOKEN.fullmatch(key) else None
 
 
 def is_loopback(url: str) -> bool:
@@ -162,6 +195,8 @@ def postgres_url(text: str) -> URL:
         raise ValueError("must be a Postgres URL: postgresql://user:password@host:5432/database")
     if not url.database:
         raise ValueError("names no database; end it with one, like postgresql://user:password@host:5432/horror")
+    if url.port is not None and not 1 <= url.port <= 65_535:
+        raise ValueError("names a port outside 1 to 65535")
     return url.set(drivername="postgresql+psycopg2")
 
 
@@ -169,26 +204,26 @@ def load_settings() -> Settings:
     """Read the settings now.
 
     Raises:
-        SettingsError: one line naming every wrong variable; values are left out, as they may be secret.
+        SettingsError: it names every wrong variable; values are left out, as they may be secret.
     """
     try:
         return Settings()
     except ValidationError as error:
-        problems = "; ".join(_describe(problem) for problem in error.errors(include_input=False, include_url=False))
-        raise SettingsError(f"wrong setting: {problems}") from None
+        details = [_describe(detail) for detail in error.errors(include_input=False, include_url=False)]
+        raise SettingsError(f"wrong setting: {'; '.join(details)}", details=details) from None
     except UnicodeDecodeError:
-        raise SettingsError("the .env file is not UTF-8 text; save it as UTF-8 or remove it") from None
+        raise SettingsError("the .env file is not UTF-8 text", "save it as UTF-8 or remove it") from None
 
 
-def _describe(problem: ErrorDetails) -> str:
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    name = ".".join(str(part) for part in problem["loc"]).upper()
+def _describe(detail: ErrorDetails) -> str:
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    name = ".".join(str(part) for part in detail["loc"]).upper()
     return f"{name}: {message}" if name else message
 
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The settings of this process, read once.
+    """Return the settings of this process, read once.
 
     Raises:
         SettingsError: as `load_settings`.

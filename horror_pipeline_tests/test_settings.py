@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from horror_pipeline.domain import credential_form
 from horror_pipeline.errors import SettingsError
-from horror_pipeline.settings import Settings, credential_form, is_loopback, load_settings, postgres_url
+from horror_pipeline.settings import Settings, is_loopback, load_settings, postgres_url
 
 V3 = "0123456789abcdef" * 2
 V4 = "eyJhbGciOiJIUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"
@@ -118,3 +119,55 @@ def test_loopback_is_told_by_address(url: str, expected: bool) -> None:
 def test_any_postgres_url_is_made_one_for_psycopg2(scheme: str) -> None:
     url = postgres_url(f"{scheme}://u:p@host:5433/db?sslmode=require")
     assert url.render_as_string(hide_password=False) == "postgresql+psycopg2://u:p@host:5433/db?sslmode=require"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HORROR_FIRST_YEAR", "2199"),
+        ("HORROR_MIN_VOTES", "10000000000"),
+        ("HORROR_GAP_MIN_VOTES", "-1"),
+        ("HORROR_RUN_HISTORY_DAYS", "999999999"),
+        ("TMDB_REQUESTS_PER_SECOND", "1e-300"),
+        ("TMDB_REQUESTS_PER_SECOND", "inf"),
+        ("HORROR_ALERT_WEBHOOK", "hunter2"),
+        ("DATABASE_URL", "postgresql://u:hunter2@host:99999/db"),
+        ("HORROR_HOME", '/tmp/a"b'),
+        ("HORROR_HOME", "/tmp/a$b"),
+        ("HORROR_HOME", "/tmp/a`b`"),
+    ],
+)
+def test_what_could_only_fail_later_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    (detail,) = raised.value.details
+    assert detail.startswith(f"{name}: ")
+    assert "hunter2" not in str(raised.value)
+
+
+def test_spaces_around_a_value_are_stripped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMDB_API_KEY", f"  {V3}\t")
+    monkeypatch.setenv("HORROR_SCHEDULES", " off ")
+    monkeypatch.setenv("DATABASE_URL", "   ")
+    settings = load_settings()
+    assert settings.tmdb_api_key is not None and settings.tmdb_api_key.get_secret_value() == V3
+    assert not settings.horror_schedules
+    assert settings.database_url is None
+
+
+@pytest.mark.parametrize(
+    ("variables", "source"),
+    [
+        ({}, "own_demo"),
+        ({"TMDB_API_URL": "http://127.0.0.1:8801/3"}, "served_demo"),
+        ({"TMDB_API_KEY": V3}, "tmdb"),
+        ({"TMDB_API_KEY": "replay", "TMDB_API_URL": "http://127.0.0.1:8801/3"}, "tmdb"),
+    ],
+)
+def test_which_tmdb_is_asked_follows_from_credential_and_address(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], source: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().tmdb_source == source

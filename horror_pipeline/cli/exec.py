@@ -1,8 +1,4 @@
-"""Becoming another command once everything it needs is ready: what the image starts its services with.
-
-What belongs here: waiting for a database that is still starting, and handing this process over. What does not: making
-things ready, which is `environment`.
-"""
+"""`horror exec`: another command, with everything it needs ready and exported; the image starts its services by it."""
 
 from __future__ import annotations
 
@@ -17,6 +13,7 @@ from typing import NoReturn, TypeVar
 
 from horror_pipeline.errors import HorrorError, WarehouseError
 from horror_pipeline.runtime.environment import prepared
+from horror_pipeline.runtime.signals import ENDING
 from horror_pipeline.settings import Settings
 
 Result = TypeVar("Result")
@@ -31,75 +28,80 @@ def retried(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Result:
-    """Call until the warehouse lets it succeed, or the time is up.
+    """Repeat an attempt until the warehouse lets it succeed, or the time is up.
 
     Args:
         attempt: what to do.
         seconds: how long to go on; 0 tries once.
-        say: receives one line when there is something to wait for.
+        say: receives one line each time the reason for waiting changes.
         clock: seconds from any origin.
         sleep: waits so many seconds.
 
     Raises:
-        WarehouseError: the last one met.
+        WarehouseError: of the last attempt.
     """
-    deadline, pause, told = clock() + seconds, FIRST_PAUSE_SECONDS, ""
+    deadline, pause, reason = clock() + seconds, FIRST_PAUSE_SECONDS, ""
     while True:
         try:
             return attempt()
         except WarehouseError as error:
             if clock() + pause > deadline:
                 raise
-            if str(error) != told:
-                told = str(error)
-                say(f"waiting for the database: {told}")
+            if str(error) != reason:
+                reason = str(error)
+                say(f"waiting for the database: {reason}")
         sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
-def become(command: Sequence[str], settings: Settings, wait_seconds: float, say: Callable[[str], None]) -> NoReturn:
-    """Replace this process by the command, with the variables it needs exported.
+def exec_with_environment(
+    command: Sequence[str], settings: Settings, wait_seconds: float, say: Callable[[str], None]
+) -> NoReturn:
+    """Replace this process by the command, with the variables that it needs exported.
 
-    With the embedded Postgres this process stays as its parent, as the server has to be stopped afterwards.
+    With the embedded Postgres this process stays as the command's parent, to stop the server afterwards.
 
     Raises:
-        HorrorError: nothing could be made ready, or there is no such command.
+        HorrorError: something could not be made ready, or there is no such command.
         SystemExit: with the command's exit code, when it ran as a child.
     """
     with ExitStack() as stack:
         environment = retried(lambda: stack.enter_context(prepared(settings)), wait_seconds, say)
-        # A script that starts us in the background has SIGINT ignored; Dagster's processes would then be deaf to
-        # SIGTERM as well, which they treat alike. A command has to end when it is told to, whoever started us.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
         try:
             if environment.is_embedded:
                 raise SystemExit(_run_child(command))
+            _obey_signals()
             os.execvp(command[0], list(command))  # noqa: S606 - what the caller asked for
         except (FileNotFoundError, PermissionError) as error:
             raise HorrorError(f"cannot run {command[0]}: {error.strerror}") from None
 
 
-def _run_child(command: Sequence[str]) -> int:
-    """Run to its end; signals meant for us are the child's. Returns its exit code, 128 + n for signal n."""
-    # Held back until there is somebody to pass them on to: one that came between would end us and leave the child.
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+def _obey_signals() -> None:
+    """Let SIGINT and SIGTERM end the command, although whoever started it may have them ignored, as scripts do."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
-    def unhold() -> None:
+
+def _run_child(command: Sequence[str]) -> int:
+    """Run the command to its end and pass signals on to it. Return its exit code, 128 + n for signal n."""
+    # Signals are held back until there is a child to pass them on to.
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+
+    def prepare() -> None:
+        _obey_signals()
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
     try:
-        child = subprocess.Popen(list(command), preexec_fn=unhold)  # noqa: S603 - what the caller asked for
+        child = subprocess.Popen(list(command), preexec_fn=prepare)  # noqa: S603 - what the caller asked for
 
         def pass_on(number: int, _: FrameType | None) -> None:
             child.send_signal(number)
 
-        # The terminal sends Ctrl-C to the child itself.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to the child itself
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, pass_on)
     finally:
-        unhold()
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
     with child:
         code = child.wait()
     return code if code >= 0 else 128 - code

@@ -1,12 +1,10 @@
-"""Predictions on a terminal or for another program.
-
-What belongs here: turning rows of `latest_predictions` into a table, CSV or JSON. What does not: reading them.
-"""
+"""Predictions as a table for a terminal, or as CSV or JSON for another program."""
 
 from __future__ import annotations
 
 import csv
 import datetime as dt
+import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +12,12 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from horror_pipeline.cli.terminal import printable
+from horror_pipeline.errors import HorrorError
+
+FORMULA_SIGNS = ("=", "+", "-", "@")
+"""A spreadsheet computes a cell that begins with one of these."""
 
 Row = Mapping[str, object]
 
@@ -38,16 +42,26 @@ def print_predictions(rows: Sequence[Row], output: str, out: Console) -> None:
 
 
 def _print_csv(rows: Sequence[Row]) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="strict")  # other programs get every letter, or an error
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if rows:
         writer.writerow(rows[0].keys())
-    for row in rows:
-        writer.writerow([_cell(value) for value in row.values()])
+    try:
+        for row in rows:
+            writer.writerow([_cell(value) for value in row.values()])
+    except UnicodeEncodeError as error:
+        raise HorrorError(f"standard output takes {error.encoding} only", "set PYTHONIOENCODING=utf-8") from None
 
 
 def _cell(value: object) -> object:
     value = _plain(value)
-    return "|".join(map(str, value)) if isinstance(value, list) else value
+    if isinstance(value, list):
+        value = "|".join(map(str, value))
+    if not isinstance(value, str):
+        return value
+    value = printable(value)
+    return f"'{value}" if value.startswith(FORMULA_SIGNS) else value
 
 
 def _plain(value: object) -> object:
@@ -64,7 +78,7 @@ def _table(rows: Sequence[Row]) -> Table:
         table.add_column("now", justify="right", no_wrap=True, style="dim")
     for row in rows:
         table.add_row(
-            escape(str(row["title"])),
+            escape(printable(str(row["title"]))),
             str(row["release_date"] or "unknown"),
             _number(row["predicted_popularity"]),
             _interval(row["popularity_lower"], row["popularity_upper"]),

@@ -1,7 +1,4 @@
-"""The steps of `horror run` and `horror backfill`, and what the terminal shows while they go on.
-
-What belongs here: their order, progress and the lines after each. What does not: what a job does.
-"""
+"""The steps of `horror run` and `horror backfill`, in order, and what the terminal shows during and after each."""
 
 from __future__ import annotations
 
@@ -12,20 +9,26 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from sqlalchemy import text
 
+from horror_pipeline.cli.terminal import printable
 from horror_pipeline.errors import HorrorError
+from horror_pipeline.runtime.ports import local_url
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from horror_pipeline.orchestration.launch import JobResult
     from horror_pipeline.runtime.environment import Environment
+    from horror_pipeline.settings import Settings
+
+Partitions = tuple[str, str] | None
+"""First and last partition of a run, both included; None for a job without partitions."""
 
 SECONDS_BETWEEN_PLAIN_LINES = 5.0
 
@@ -41,67 +44,108 @@ FIGURES = (
     "reason",
     "skipped",
 )
-"""Figures of a materialisation worth a place on the terminal's line."""
+"""Metadata of a materialization that is worth a place on the terminal's line."""
 
 
-def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out: Console) -> None:
-    """Materialise the whole graph once.
+def check_credential(settings: Settings) -> None:
+    """Ask TMDB whether it takes the credential; the demo needs none.
+
+    Raises:
+        TmdbError: it does not, or cannot be reached.
+    """
+    if settings.tmdb_source == "tmdb":
+        from horror_pipeline.tmdb.client import TmdbClient
+
+        with TmdbClient.from_settings(settings) as client:
+            client.check_credential()
+
+
+def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out: Console) -> list[HorrorError]:
+    """Materialize the whole graph once.
+
+    A failed step does not stop the steps that can do without it: without today's snapshot, models learn from the films
+    and days that are there.
 
     Args:
         environment: a prepared environment.
         instance: where runs are recorded.
         out: the terminal.
 
+    Returns:
+        One error per failed step. What was stored before it failed is still there.
+
     Raises:
-        HorrorError: a job failed; what was stored before and by the jobs before it is still there.
+        HorrorError: a step failed, and there are no films for the steps after it.
     """
-    from horror_pipeline.defs.partitions import last_release_year
     from horror_pipeline.orchestration.liveness import reap_dead_runs
+
+    reap_dead_runs(instance)
+    failures: list[HorrorError] = []
+    for job_name, partitions in _due_steps(environment, dt.datetime.now(dt.UTC).date()):
+        try:
+            run_step(job_name, instance, out, partitions)
+        except HorrorError as failure:
+            if job_name == "ingest_catalogue" and not _has_films(environment):
+                raise
+            failures.append(failure)
+            out.print(f"[red]✗[/] {job_name} failed; going on with what does not depend on it")
+    return failures
+
+
+def _due_steps(environment: Environment, today: dt.date) -> list[tuple[str, Partitions]]:
+    from horror_pipeline.defs.partitions import last_release_year
     from horror_pipeline.orchestration.missing import missing_change_days
     from horror_pipeline.warehouse.engine import connect
 
-    reap_dead_runs(instance)
-    settings = environment.settings
-    today = dt.datetime.now(dt.UTC).date()
     engine = connect(environment.database_url)
     try:
         changes = missing_change_days(engine, today)
     finally:
         engine.dispose()
-    if changes:
-        run_step("collect_changes", instance, out, changes)
-    run_step("ingest_catalogue", instance, out, (str(settings.horror_first_year), str(last_release_year(today))))
-    run_step("snapshot_popularity", instance, out, (str(today), str(today)))
-    run_step("train_and_predict", instance, out)
+    years = str(environment.settings.horror_first_year), str(last_release_year(today))
+    steps: list[tuple[str, Partitions]] = [("collect_changes", changes)] if changes else []
+    return [
+        *steps,
+        ("ingest_catalogue", years),
+        ("snapshot_popularity", (str(today), str(today))),
+        ("train_and_predict", None),
+    ]
 
 
-def run_step(
-    job_name: str, instance: dg.DagsterInstance, out: Console, partitions: tuple[str, str] | None = None
-) -> JobResult:
-    """Run one job in this process, showing its progress.
+def _has_films(environment: Environment) -> bool:
+    from horror_pipeline.warehouse.engine import connect
+
+    engine = connect(environment.database_url)
+    try:
+        with engine.connect() as connection:
+            return bool(connection.scalar(text("SELECT EXISTS (SELECT FROM movies)")))
+    finally:
+        engine.dispose()
+
+
+def run_step(job_name: str, instance: dg.DagsterInstance, out: Console, partitions: Partitions = None) -> None:
+    """Run one job in this process and show its progress.
 
     Raises:
-        HorrorError: a step failed; the message holds one line for each.
+        HorrorError: the job failed; the message names each failed step of it.
     """
     from horror_pipeline.definitions import loaded_defs
     from horror_pipeline.orchestration.launch import run_job
 
-    span = f" {partitions[0]}…{partitions[1]}" if partitions and partitions[0] != partitions[1] else ""
-    span = f" {partitions[0]}" if partitions and not span else span
+    title = " ".join([job_name, *(["…".join(dict.fromkeys(partitions))] if partitions else [])])
     started = time.monotonic()
-    with _shown_progress(out, f"{job_name}{span}"):
+    with _shown_progress(out, title):
         result = run_job(loaded_defs(), job_name, instance, partitions)
     if not result.success:
         details = "; ".join(result.failures) or "no step said why"
-        raise HorrorError(f"{job_name}{span} failed (run {result.run_id}): {details}")
-    out.print(f"[green]✓[/] {job_name}{span} [dim]{time.monotonic() - started:.1f} s[/]")
+        raise HorrorError(f"{title} failed (run {result.run_id}): {details}")
+    out.print(f"[green]✓[/] {title} [dim]{time.monotonic() - started:.1f} s[/]")
     for asset, figures in result.metadata.items():
-        told = ", ".join(
+        shown = ", ".join(
             f"{name.removeprefix('dagster/')} {_number(figures[name])}" for name in FIGURES if name in figures
         )
-        if told:
-            out.print(f"    {asset}: [dim]{escape(told)}[/]", soft_wrap=True)
-    return result
+        if shown:
+            out.print(f"    {asset}: [dim]{escape(printable(shown))}[/]", soft_wrap=True)
 
 
 def _number(value: float | str) -> str:
@@ -113,24 +157,18 @@ def _shown_progress(out: Console, title: str) -> Iterator[None]:
     """Show the records of the progress logger: as bars on a terminal, as a line now and then otherwise."""
     from horror_pipeline.orchestration.progress import TERMINAL
 
-    if out.is_terminal:
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=out, transient=True) as progress:
+    with ExitStack() as stack:
+        if out.is_terminal:
+            columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+            progress = stack.enter_context(Progress(*columns, console=out, transient=True))
             progress.add_task(title, total=None)
             handler: logging.Handler = _Bars(progress)
-            TERMINAL.addHandler(handler)
-            try:
-                yield
-            finally:
-                TERMINAL.removeHandler(handler)
-    else:
-        out.print(f"{title} …")
-        handler = _Lines(out)
+        else:
+            out.print(f"{title} …")
+            handler = _Lines(out)
         TERMINAL.addHandler(handler)
-        try:
-            yield
-        finally:
-            TERMINAL.removeHandler(handler)
+        stack.callback(TERMINAL.removeHandler, handler)
+        yield
 
 
 class _Bars(logging.Handler):
@@ -168,8 +206,8 @@ def print_next_steps(environment: Environment, out: Console) -> None:
     settings = environment.settings
     horror = "horror" if shutil.which("horror") else os.path.relpath(sys.argv[0])
     steps = (
-        ("make up", f"Dagster UI http://{settings.horror_web_host}:{settings.horror_ui_port}"),
-        ("", f"dashboard  http://{settings.horror_web_host}:{settings.horror_web_port}"),
+        ("make up", f"Dagster UI {local_url(settings.horror_web_host, settings.horror_ui_port)}"),
+        ("", f"dashboard  {local_url(settings.horror_web_host, settings.horror_web_port)}"),
         (f"{horror} predictions", "print more of them: --upcoming, --undervalued, --format csv"),
         (f"{horror} db psql", "query them: SELECT * FROM latest_predictions LIMIT 10"),
         (f"{horror} doctor", "what is configured, reachable and wrong"),
@@ -177,5 +215,5 @@ def print_next_steps(environment: Environment, out: Console) -> None:
     width = max(len(command) for command, _ in steps)
     out.print()
     out.print("Next:")
-    for command, says in steps:
-        out.print(f"  {command:<{width}}  {says}", soft_wrap=True)
+    for command, purpose in steps:
+        out.print(f"  {command:<{width}}  {purpose}", soft_wrap=True)

@@ -1,16 +1,13 @@
-"""Keeping the processes of `horror up` alive, and ending them all together.
-
-What belongs here: starting, watching, restarting and stopping child processes. What does not: what they are.
-"""
+"""Supervision of the processes of `horror up`: start them, restart what dies, and stop them all together."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,13 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from horror_pipeline.errors import HorrorError
-from horror_pipeline.runtime import guardian
+from horror_pipeline.runtime import watchdog
 
-PR_SET_PDEATHSIG = 1
 MOST_RESTARTS, RESTART_WINDOW_SECONDS = 5, 60.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 4.0
 LOG_BYTES = 10_000_000
-"""A log longer than this is set aside when its process is started; one older log is kept."""
+"""A longer log is set aside when its process is started; one older log is kept."""
 
 
 @dataclass
@@ -34,32 +30,20 @@ class Child:
     Attributes:
         name: what a person calls it.
         command: its command line.
-        log: file that receives what it prints.
-        ready: tells whether it answers; None: it needs no wait.
+        log: file that receives its output.
+        is_ready: tells whether it answers; None: it counts as ready once it is started.
     """
 
     name: str
     command: Sequence[str]
     log: Path
-    ready: Callable[[], bool] | None = None
+    is_ready: Callable[[], bool] | None = None
     process: subprocess.Popen[bytes] | None = None
     deaths: deque[float] = field(default_factory=deque)
-    due: float | None = None
+    restart_at: float | None = None
 
     def start(self, variables: Mapping[str, str], folder: Path) -> None:
-        """Start it in a session of its own, with default signals, and bound to this process's life."""
-        parent = os.getpid()
-        libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-        def prepare() -> None:
-            # A shell that starts us in the background has SIGINT ignored, and children would inherit that.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            if libc is not None:
-                libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-                if os.getppid() != parent:
-                    os._exit(1)
-
+        """Start it in a session of its own, away from the terminal's signals."""
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
         with self.log.open("ab") as log:
@@ -71,40 +55,37 @@ class Child:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=prepare,
             )
-        self.due = None
+        self.restart_at = None
 
     def is_dead(self) -> bool:
         """Whether it was started and has ended."""
         return self.process is not None and self.process.poll() is not None
 
     def last_lines(self, count: int = 15) -> str:
-        """The end of its log."""
+        """Return the end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
 
 
 class Supervisor:
-    """Runs children until told to stop; one that keeps dying ends them all.
-
-    Should this process be killed, a guardian of a few megabytes ends whatever it had started.
+    """Runs children until asked to stop. If one keeps dying, all are stopped; so they are if this process is killed.
 
     Args:
         variables: environment variables for the children.
         folder: their working directory.
         say: receives each line meant for the person at the terminal.
-        last_command: what the guardian runs after having ended the rest; nothing by default.
+        embedded_home: HORROR_HOME, where the watchdog has to stop the embedded Postgres as well.
     """
 
     def __init__(
-        self, variables: Mapping[str, str], folder: Path, say: Callable[[str], None], last_command: Sequence[str] = ()
+        self, variables: Mapping[str, str], folder: Path, say: Callable[[str], None], embedded_home: Path | None = None
     ) -> None:
-        self.variables, self.folder, self.say, self.last_command = variables, folder, say, last_command
+        self.mark = uuid.uuid4().hex
+        self.variables = {**variables, watchdog.MARK: self.mark}
+        self.folder, self.say, self.embedded_home = folder, say, embedded_home
         self.children: list[Child] = []
-        # What a dead child had started lives on: a run's worker finishes its run although the code server died.
-        self._groups: set[int] = set()
-        self._guardian: subprocess.Popen[str] | None = None
-        self._stopping = False
+        self._watchdog: subprocess.Popen[str] | None = None
+        self._is_stopping = False
 
     def start(self, child: Child, timeout: float = 90.0) -> None:
         """Start a child and wait until it answers.
@@ -112,88 +93,70 @@ class Supervisor:
         Raises:
             HorrorError: it died or did not answer in time; the message ends with its last lines.
         """
+        self._ensure_watchdog()  # first: no child is ever without it
         self.children.append(child)
-        self._launch(child)
+        child.start(self.variables, self.folder)
         deadline = time.monotonic() + timeout
-        while child.ready is not None and not child.ready():
+        while child.is_ready is not None and not child.is_ready() and not self._is_stopping:
             if child.is_dead() or time.monotonic() > deadline:
                 raise HorrorError(f"{child.name} did not start; the end of {child.log}:\n{child.last_lines()}")
-            if self._stopping:
-                return
             time.sleep(0.1)
 
     def request_stop(self, *_: object) -> None:
         """Ask `watch` to return; also a signal handler."""
-        self._stopping = True
+        self._is_stopping = True
 
-    def watch(self, tend: Callable[[], None] = lambda: None) -> None:
-        """Return when asked to stop. A child that dies is said and started again.
+    def watch(self, on_tick: Callable[[], None] = lambda: None) -> None:
+        """Restart every child that dies, and return when asked to stop.
 
         Args:
-            tend: called several times a second, for what is kept alive in another way.
+            on_tick: called several times a second, for what is kept alive in another way.
 
         Raises:
             HorrorError: a child died too often in a short time; the message ends with its last lines.
         """
-        while not self._stopping:
-            tend()
-            self._guard()
+        while not self._is_stopping:
+            on_tick()
+            self._ensure_watchdog()
             for child in self.children:
-                if child.is_dead():
-                    self._restart_when_due(child)
-            self._forget_empty_groups()
+                if child.process is not None and child.is_dead():
+                    self._restart_when_due(child, child.process.returncode)
             time.sleep(0.2)
 
-    def _launch(self, child: Child) -> None:
-        self._guard()  # first: nothing is ever without it
-        child.start(self.variables, self.folder)
-        assert child.process is not None  # noqa: S101 - for the type checker: start() set it
-        self._groups.add(child.process.pid)
-        self._tell(f"+{child.process.pid}")
-
-    def _restart_when_due(self, child: Child) -> None:
-        assert child.process is not None  # noqa: S101 - for the type checker: it is dead
+    def _restart_when_due(self, child: Child, exit_code: int) -> None:
         now = time.monotonic()
-        if child.due is None:
+        if child.restart_at is None:
             child.deaths.append(now)
             while now - child.deaths[0] > RESTART_WINDOW_SECONDS:
                 child.deaths.popleft()
             if len(child.deaths) > MOST_RESTARTS:
                 raise HorrorError(f"{child.name} keeps dying; the end of {child.log}:\n{child.last_lines()}")
-            self.say(f"{child.name} ended with {_how(child.process.returncode)}; starting it again (log: {child.log})")
+            how = f"signal {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"
+            self.say(f"{child.name} ended with {how}; starting it again (log: {child.log})")
             pause = FIRST_PAUSE_SECONDS * 2 ** (len(child.deaths) - 1)
-            child.due = now + min(pause, LONGEST_PAUSE_SECONDS)
-        if now >= child.due:
-            self._launch(child)
+            child.restart_at = now + min(pause, LONGEST_PAUSE_SECONDS)
+        if now >= child.restart_at:
+            child.start(self.variables, self.folder)
 
     def stop(self) -> None:
-        """End every child and what it started: politely, then after a few seconds by force."""
-        guardian.end_groups(self._groups, wait=self._reap)
-        self._groups.clear()
-        self._reap()
-        if self._guardian is not None:
-            self._tell("done")
-            _close(self._guardian)
-            self._guardian.wait()
-            self._guardian = None
-
-    def _reap(self) -> None:
+        """Stop every child and whatever the children started: politely, then after a few seconds by force."""
+        watchdog.stop_marked(self.mark)
         for child in self.children:
-            child.is_dead()
+            child.is_dead()  # `Popen` takes notice
+        if self._watchdog is not None:
+            with suppress(BrokenPipeError):
+                self._watchdog.communicate("done")
+            self._watchdog = None
 
-    def _forget_empty_groups(self) -> None:
-        for group in [group for group in self._groups if not guardian.is_alive(group)]:
-            self._groups.discard(group)
-            self._tell(f"-{group}")
-
-    def _guard(self) -> None:
-        """Start the guardian, or another one in place of one that died."""
-        if self._guardian is not None:
-            if self._guardian.poll() is None:
+    def _ensure_watchdog(self) -> None:
+        """Start the watchdog, or another one in place of one that died."""
+        if self._watchdog is not None:
+            if self._watchdog.poll() is None:
                 return
-            _close(self._guardian)
-        self._guardian = subprocess.Popen(  # noqa: S603 - a fixed command line of ours
-            [sys.executable, "-I", "-S", guardian.__file__, *self.last_command],
+            self._watchdog.communicate()
+        home = [] if self.embedded_home is None else [str(self.embedded_home)]
+        self._watchdog = subprocess.Popen(  # noqa: S603 - a fixed command line of ours
+            [sys.executable, "-P", "-m", watchdog.__name__, self.mark, *home],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -201,24 +164,3 @@ class Supervisor:
             cwd="/",
             start_new_session=True,
         )
-        for group in self._groups:
-            self._tell(f"+{group}")
-
-    def _tell(self, line: str) -> None:
-        assert self._guardian is not None and self._guardian.stdin is not None  # noqa: S101 - for the type checker
-        try:
-            self._guardian.stdin.write(f"{line}\n")
-            self._guardian.stdin.flush()
-        except BrokenPipeError:
-            if line != "done":
-                self._guard()  # it was killed; the next one is told of every group
-
-
-def _close(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None  # noqa: S101 - for the type checker: it is a pipe
-    with suppress(BrokenPipeError):
-        process.stdin.close()
-
-
-def _how(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
+from horror_pipeline.domain import credential_form
 from horror_pipeline.errors import CredentialError, TmdbError, UnavailableError
 from horror_pipeline.tmdb.payloads import Document, Json, MalformedError, parse
 from horror_pipeline.tmdb.rate_limiter import CancelledError, RateLimiter
@@ -345,15 +346,15 @@ class TmdbClient:
 def _credential(api_key: str | None) -> tuple[dict[str, str], str]:
     """Return the headers of every request, and the query parameter of a v3 key.
 
-    What starts like a JWT is a v4 token, anything else a v3 key. The settings refuse other forms, except on loopback,
-    where a test server may accept any.
+    What is not a v4 token is sent as a v3 key. The settings refuse a credential that is neither, except on loopback,
+    where a test server may take any.
     """
     headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
     if not api_key:
         return headers, ""
     if not (api_key.isascii() and api_key.isprintable()):
         raise CredentialError("TMDB_API_KEY holds characters that no key has", "copy it again")
-    if api_key.startswith("eyJ"):
+    if credential_form(api_key) == "v4":
         return headers | {"Authorization": f"Bearer {api_key}"}, ""
     return headers, urlencode({"api_key": api_key})
 

@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import URL, text
 
 from horror_pipeline import cli
-from horror_pipeline.cli.up import free_port
 from horror_pipeline.demo.server import serve
+from horror_pipeline.runtime.ports import free_port
 from horror_pipeline.runtime.postgres.cluster import Cluster
 from horror_pipeline.warehouse.engine import connect
 

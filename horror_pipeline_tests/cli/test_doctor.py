@@ -14,8 +14,8 @@ import pytest
 from rich.console import Console
 from sqlalchemy import URL, Engine, text
 
-from horror_pipeline.cli.doctor.diagnosis import Finding, State, print_findings, whatever_happens
-from horror_pipeline.cli.doctor.machine import examine
+from horror_pipeline.cli.doctor import Diagnosis, Severity, diagnose, guarded, print_diagnoses
+from horror_pipeline.runtime.ports import free_port
 from horror_pipeline.settings import get_settings
 from horror_pipeline.warehouse import data_source, schema
 
@@ -23,13 +23,6 @@ V3 = "0123456789abcdef" * 2
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 
 Set = Callable[..., None]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(autouse=True)
@@ -49,8 +42,8 @@ def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Set:
     return give
 
 
-def found(subject: str, state: State | None = None) -> list[Finding]:
-    return [one for one in examine(lambda: NOW) if one.subject == subject and state in (None, one.state)]
+def found(subject: str, severity: Severity | None = None) -> list[Diagnosis]:
+    return [one for one in diagnose(lambda: NOW) if one.subject == subject and severity in (None, one.severity)]
 
 
 class Tmdb:
@@ -82,31 +75,31 @@ class Tmdb:
 
 
 def test_a_fresh_machine_can_run_and_nothing_is_made(tmp_path: Path) -> None:
-    findings = examine(lambda: NOW)
-    assert not [one for one in findings if one.state in (State.WARNING, State.FATAL)]
+    diagnoses = diagnose(lambda: NOW)
+    assert not [one for one in diagnoses if one.severity in (Severity.WARNING, Severity.FATAL)]
     assert not (tmp_path / "home").exists()
-    (database,) = [one for one in findings if one.subject == "database"]
-    assert database.text.startswith("the embedded Postgres is not made yet")
+    (database,) = [one for one in diagnoses if one.subject == "database"]
+    assert database.problem.startswith("the embedded Postgres does not exist yet")
 
 
 def test_every_wrong_setting_is_told_with_what_to_do(given: Set) -> None:
     given(HORROR_FIRST_YEAR="soon", TMDB_API_KEY="hunter2")
-    findings = found("settings", State.FATAL)
-    assert findings[0].text.startswith("HORROR_FIRST_YEAR")
-    assert all(one.remedy for one in findings)
-    assert "hunter2" not in str(examine(lambda: NOW))
+    diagnoses = found("settings", Severity.FATAL)
+    assert diagnoses[0].problem.startswith("HORROR_FIRST_YEAR")
+    assert all(one.remedy for one in diagnoses)
+    assert "hunter2" not in str(diagnose(lambda: NOW))
 
 
 def test_a_wrong_key_beside_nothing_else_is_one_finding(given: Set) -> None:
     given(TMDB_API_KEY="hunter2")
-    assert len(found("settings", State.FATAL)) == 1
+    assert len(found("settings", Severity.FATAL)) == 1
 
 
 def test_a_credential_tmdb_takes_is_well(given: Set) -> None:
     with Tmdb() as url:
         given(TMDB_API_KEY=V3, TMDB_API_URL=url)
-        assert "takes TMDB_API_KEY, a v3 API key" in found("TMDB", State.GOOD)[0].text
-        assert found("clock", State.GOOD)
+        assert "takes TMDB_API_KEY, a v3 API key" in found("TMDB", Severity.GOOD)[0].problem
+        assert found("clock", Severity.GOOD)
 
 
 def test_a_refused_credential_is_fatal_and_never_repeated(given: Set) -> None:
@@ -114,7 +107,7 @@ def test_a_refused_credential_is_fatal_and_never_repeated(given: Set) -> None:
         given(TMDB_API_KEY=V3, TMDB_API_URL=url)
         (refused,) = found("TMDB")
     assert refused.is_fatal
-    assert "refused" in refused.text and "themoviedb.org/settings/api" in refused.remedy
+    assert "refused" in refused.problem and "themoviedb.org/settings/api" in refused.remedy
     assert V3 not in str(refused)
 
 
@@ -129,7 +122,7 @@ def test_a_clock_that_is_off_is_told(given: Set, hours: int, told: str) -> None:
     with Tmdb(date=NOW + dt.timedelta(hours=hours)) as url:
         given(TMDB_API_KEY=V3, TMDB_API_URL=url)
         (clock,) = found("clock")
-    assert clock.state is State.WARNING and told in clock.text
+    assert clock.severity is Severity.WARNING and told in clock.problem
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -147,11 +140,12 @@ def test_a_home_below_a_file_is_fatal(given: Set, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "state"), [(100_000_000, State.FATAL), (1_000_000_000, State.WARNING), (9_000_000_000, State.GOOD)]
+    ("free", "severity"),
+    [(100_000_000, Severity.FATAL), (1_000_000_000, Severity.WARNING), (9_000_000_000, Severity.GOOD)],
 )
-def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, free: int, state: State) -> None:
+def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, free: int, severity: Severity) -> None:
     monkeypatch.setattr("horror_pipeline.cli.doctor.machine.free_disk_bytes", lambda _: free)
-    assert found("disk")[0].state is state
+    assert found("disk")[0].severity is severity
 
 
 def test_a_port_somebody_else_uses_is_told_with_its_setting(given: Set) -> None:
@@ -159,19 +153,19 @@ def test_a_port_somebody_else_uses_is_told_with_its_setting(given: Set) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         given(HORROR_WEB_PORT=other.getsockname()[1])
-        (used,) = found("ports", State.WARNING)
+        (used,) = found("ports", Severity.WARNING)
     assert "HORROR_WEB_PORT" in used.remedy
 
 
 def test_listening_for_everybody_is_told(given: Set) -> None:
     given(HORROR_WEB_HOST="0.0.0.0")  # noqa: S104
-    assert "no login" in found("exposure", State.WARNING)[0].text
+    assert "no login" in found("exposure", Severity.WARNING)[0].problem
 
 
 def test_a_webhook_that_is_no_url_is_told_without_repeating_it(given: Set) -> None:
     given(HORROR_ALERT_WEBHOOK="T0KEN")
-    assert found("alerts", State.WARNING)
-    assert "T0KEN" not in str(examine(lambda: NOW))
+    assert found("settings", Severity.FATAL)
+    assert "T0KEN" not in str(diagnose(lambda: NOW))
 
 
 def test_a_database_that_is_away_is_fatal_without_its_password(given: Set) -> None:
@@ -188,32 +182,32 @@ def database(given: Set, database_url: URL) -> Set:
 
 
 def test_a_migrated_database_is_well(database: Set) -> None:
-    assert "Postgres 18" in found("database", State.GOOD)[0].text
-    assert found("schema", State.GOOD)
-    assert not [one for one in examine(lambda: NOW) if one.is_fatal]
+    assert "Postgres 18" in found("database", Severity.GOOD)[0].problem
+    assert found("schema", Severity.GOOD)
+    assert not [one for one in diagnose(lambda: NOW) if one.is_fatal]
 
 
 def test_a_database_of_another_version_is_fatal_and_names_the_command(database: Set, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
-    assert found("schema", State.FATAL)[0].remedy
+    assert found("schema", Severity.FATAL)[0].remedy
 
 
 def test_an_empty_database_is_no_fault(database: Set, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text(f"DROP TABLE {schema.VERSION_TABLE}"))
-    assert found("schema")[0].state is State.NOTE
+    assert found("schema")[0].severity is Severity.NOTE
 
 
 def test_a_database_of_the_other_source_is_fatal(database: Set, engine: Engine) -> None:
     with engine.begin() as connection:
         data_source.claim_source(connection, False, "https://api.themoviedb.org/3", NOW)
-    (mixed,) = found("data", State.FATAL)
+    (mixed,) = found("data", Severity.FATAL)
     assert "horror purge --all" in mixed.remedy
 
 
-@pytest.mark.parametrize(("hours", "state"), [(1, State.GOOD), (31, State.WARNING)])
-def test_old_data_is_told(database: Set, engine: Engine, hours: int, state: State) -> None:
+@pytest.mark.parametrize(("hours", "severity"), [(1, Severity.GOOD), (31, Severity.WARNING)])
+def test_old_data_is_told(database: Set, engine: Engine, hours: int, severity: Severity) -> None:
     seen = NOW - dt.timedelta(hours=hours)
     with engine.begin() as connection:
         connection.execute(
@@ -224,7 +218,7 @@ def test_old_data_is_told(database: Set, engine: Engine, hours: int, state: Stat
             {"seen": seen},
         )
     (data,) = found("data")
-    assert data.state is state and f"1 films, observed {hours} h ago" in data.text
+    assert data.severity is severity and f"1 films, observed {hours} h ago" in data.problem
 
 
 def test_a_login_that_may_not_create_tables_is_fatal(database: Set, engine: Engine, database_url: URL) -> None:
@@ -234,28 +228,31 @@ def test_a_login_that_may_not_create_tables_is_fatal(database: Set, engine: Engi
         connection.execute(text("GRANT USAGE ON SCHEMA raw TO guest"))
         connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public, raw TO guest"))
     database(DATABASE_URL=database_url.set(username="guest").render_as_string(hide_password=False))
-    assert "may not create" in found("rights", State.FATAL)[0].text
+    assert "may not create" in found("rights", Severity.FATAL)[0].problem
 
 
 def test_dagsters_own_database_that_is_missing_is_no_fault_yet(database: Set, database_url: URL) -> None:
     # On the tests' server it exists, empty: `horror run` would fill it.
-    assert found("Dagster")[0].state is State.NOTE
+    assert found("Dagster")[0].severity is Severity.NOTE
 
 
 def test_a_look_that_breaks_is_a_finding_and_the_rest_goes_on() -> None:
-    def look() -> Iterator[Finding]:
-        yield Finding("one", State.GOOD, "well")
+    def look() -> Iterator[Diagnosis]:
+        yield Diagnosis("one", Severity.GOOD, "well")
         raise RuntimeError("secret inside")
 
-    first, second = whatever_happens("one", look)
-    assert first.state is State.GOOD
-    assert second.is_fatal and second.text == "could not be examined: RuntimeError"
+    first, second = guarded("one", look)
+    assert first.severity is Severity.GOOD
+    assert second.is_fatal and second.problem == "could not be checked: RuntimeError"
 
 
-def test_findings_are_printed_with_their_remedies_and_a_verdict() -> None:
+def test_diagnoses_are_printed_with_their_remedies_and_a_verdict() -> None:
     out = io.StringIO()
-    findings = [Finding("disk", State.WARNING, "20 MB [free]", "free some"), Finding("TMDB", State.GOOD, "well")]
-    print_findings(findings, Console(file=out))
+    diagnoses = [
+        Diagnosis("disk", Severity.WARNING, "20 MB [free]", "free some"),
+        Diagnosis("TMDB", Severity.GOOD, "well"),
+    ]
+    print_diagnoses(diagnoses, Console(file=out))
     assert (
         out.getvalue()
         == "! disk  20 MB [free]\n        → free some\n✓ TMDB  well\n\nIt can run; what is marked ! wants a look.\n"

@@ -13,7 +13,7 @@ from sqlalchemy import URL
 
 from horror_pipeline.cli.exec import retried
 from horror_pipeline.errors import WarehouseError
-from horror_pipeline.runtime.environment import _ensure_database
+from horror_pipeline.runtime.databases import prepare_dagster_database
 from horror_pipeline.warehouse.engine import connect
 
 EXEC = """
@@ -90,7 +90,7 @@ def test_exec_of_no_such_command_is_one_line(home: Path) -> None:
 def test_services_that_start_together_make_dagster_s_database_once(postgres: URL) -> None:
     url = postgres.set(database="made_by_one_of_four")
     with ThreadPoolExecutor(4) as pool:
-        for made in [pool.submit(_ensure_database, url) for _ in range(4)]:
+        for made in [pool.submit(prepare_dagster_database, url) for _ in range(4)]:
             made.result()
     connect(url).dispose()
 

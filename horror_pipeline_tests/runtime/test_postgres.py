@@ -21,8 +21,8 @@ from horror_pipeline.runtime.postgres.cluster import Cluster
 HOLD = """
 import sys, time
 from pathlib import Path
-from horror_pipeline import embedded
-with embedded.session(Path(sys.argv[1])):
+from horror_pipeline.runtime import postgres
+with postgres.session(Path(sys.argv[1])):
     print("ready", flush=True)
     time.sleep(60)
 """

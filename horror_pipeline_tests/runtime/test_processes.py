@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from horror_pipeline.errors import HorrorError
+from horror_pipeline.runtime import postgres
 from horror_pipeline.runtime.processes import MOST_RESTARTS, Child, Supervisor
 
 SLEEP = ["/bin/sh", "-c", "echo started; exec sleep 60"]
@@ -141,7 +142,7 @@ def test_what_a_dead_child_had_started_lives_on_and_ends_with_the_rest(tmp_path:
 def test_a_child_deaf_to_sigterm_is_ended_by_force(
     tmp_path: Path, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("horror_pipeline.runtime.guardian.end_groups.__defaults__", (0.3, lambda: None))
+    monkeypatch.setattr("horror_pipeline.runtime.watchdog.stop_marked.__defaults__", (0.3,))
     deaf = child(tmp_path, ["/bin/sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.1; done"])
     supervisor.start(deaf)
     assert eventually(lambda: "deaf" in deaf.log.read_text())
@@ -165,15 +166,15 @@ SUPERVISE = """
 import sys, pathlib
 from horror_pipeline.runtime.processes import Child, Supervisor
 folder = pathlib.Path(sys.argv[1])
-supervisor = Supervisor({}, folder, print, ["/bin/sh", "-c", "echo left > last_word", "-"])
-supervisor.start(Child("one", ["/bin/sh", "-c", "sleep 60 & echo $! $$ > pids; exec sleep 60"], folder / "one.log"))
+supervisor = Supervisor({}, folder, print)
+command = "setsid sleep 60 & echo $! $$ > pids; exec sleep 60"
+supervisor.start(Child("one", ["/bin/sh", "-c", command], folder / "one.log"))
 supervisor.watch()
 """
 
 
 def test_nothing_is_left_when_the_supervisor_itself_is_killed(tmp_path: Path) -> None:
-    script = SUPERVISE.replace("> last_word", f"> {tmp_path}/last_word")
-    killed = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], start_new_session=True)  # noqa: S603
+    killed = subprocess.Popen([sys.executable, "-c", SUPERVISE, str(tmp_path)], start_new_session=True)  # noqa: S603
     pids = tmp_path / "pids"
     assert eventually(lambda: pids.exists() and len(pids.read_text().split()) == 2)
     started = [int(pid) for pid in pids.read_text().split()]
@@ -181,22 +182,42 @@ def test_nothing_is_left_when_the_supervisor_itself_is_killed(tmp_path: Path) ->
     killed.kill()
     killed.wait()
     assert eventually(lambda: not any(map(is_running, started)))
-    assert eventually(lambda: (tmp_path / "last_word").exists())
 
 
-def test_a_killed_guardian_is_replaced_and_told_of_everything(tmp_path: Path, supervisor: Supervisor) -> None:
+UP = """
+import sys, pathlib
+from horror_pipeline.runtime import postgres
+from horror_pipeline.runtime.processes import Child, Supervisor
+home = pathlib.Path(sys.argv[1])
+with postgres.session(home):
+    supervisor = Supervisor({}, home, print, home)
+    supervisor.start(Child("one", ["sleep", "60"], home / "one.log"))
+    print("ready", flush=True)
+    supervisor.watch()
+"""
+
+
+def test_the_embedded_postgres_is_stopped_when_the_supervisor_is_killed(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", UP, str(tmp_path)], stdout=subprocess.PIPE, text=True) as killed:  # noqa: S603
+        assert killed.stdout is not None and killed.stdout.readline() == "ready\n"
+        assert postgres.is_running(tmp_path)
+        killed.kill()
+    assert eventually(lambda: not postgres.is_running(tmp_path))
+
+
+def test_a_killed_watchdog_is_replaced(tmp_path: Path, supervisor: Supervisor) -> None:
     one = child(tmp_path, SLEEP)
     supervisor.start(one)
-    first = supervisor._guardian
+    first = supervisor._watchdog
     assert first is not None
     thread = watching(supervisor)
     first.kill()
-    assert eventually(lambda: supervisor._guardian is not first)
-    second = supervisor._guardian
+    assert eventually(lambda: supervisor._watchdog is not first)
+    second = supervisor._watchdog
     assert second is not None and second.stdin is not None
     supervisor.request_stop()
     thread.join()
-    supervisor._guardian = None
+    supervisor._watchdog = None
     second.stdin.close()  # as if this process had been killed
     assert eventually(one.is_dead)
     second.wait()

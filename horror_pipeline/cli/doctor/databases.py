@@ -1,7 +1,6 @@
-"""The part of `horror doctor` that looks at databases: the warehouse's and Dagster's.
+"""The doctor's checks of the warehouse and of Dagster's database.
 
-What belongs here: looking. What does not: mending, and creating or changing anything; an embedded Postgres that has
-data but sleeps is woken for the look and left asleep again.
+A stopped embedded Postgres is started for the checks and stopped afterwards.
 """
 
 from __future__ import annotations
@@ -9,16 +8,14 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 
-from sqlalchemy import URL, Engine, text
+from sqlalchemy import URL, Engine, Row, text
 
-from horror_pipeline.cli.doctor.diagnosis import Finding, State, whatever_happens
+from horror_pipeline.cli.doctor.diagnosis import Diagnosis, Severity, guarded
 from horror_pipeline.domain import READER_ROLE
 from horror_pipeline.errors import SchemaError, WarehouseError
-from horror_pipeline.runtime import postgres
-from horror_pipeline.runtime.environment import uses_embedded
-from horror_pipeline.settings import Settings, postgres_url
+from horror_pipeline.runtime.databases import dagster_url, reachable_warehouse, require_usable, uses_embedded
+from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import schema
 from horror_pipeline.warehouse.engine import connect
 
@@ -28,162 +25,147 @@ STALE_HOURS = 30
 DAEMON_SECONDS = 60
 
 
-def examine_databases(settings: Settings, now: dt.datetime) -> Iterator[Finding]:
-    """Look at the warehouse's database and Dagster's.
+def check_databases(settings: Settings, now: dt.datetime) -> Iterator[Diagnosis]:
+    """Check the warehouse's database and Dagster's.
 
     Args:
         settings: where they are.
         now: the present moment, UTC.
     """
-    with _warehouse_url(settings) as url:
-        if url is None:
-            yield Finding("database", State.NOTE, "the embedded Postgres is not made yet; the first `horror run` does")
-            return
+    if uses_embedded(settings) and not (settings.horror_home / "postgres").exists():
+        problem = "the embedded Postgres does not exist yet; `horror run` creates it"
+        yield Diagnosis("database", Severity.NOTE, problem)
+        return
+    with reachable_warehouse(settings) as url:
         try:
             engine = connect(url)
         except WarehouseError as error:
-            problem, _, remedy = str(error).rpartition("; ")
-            yield Finding("database", State.FATAL, problem, remedy)
+            remedy = error.remedy or "check DATABASE_URL and that the server is running"
+            yield Diagnosis("database", Severity.FATAL, error.problem, remedy)
             return
         try:
             yield from _server(engine, settings)
             yield from _warehouse(engine, settings, now)
+            yield from guarded("Dagster", lambda: _dagster(engine, settings, now))
         finally:
             engine.dispose()
-        yield from whatever_happens("Dagster", lambda: _dagster(settings, url, now))
 
 
-@contextmanager
-def _warehouse_url(settings: Settings) -> Iterator[URL | None]:
-    """Where the warehouse is; None when it is an embedded one that was never made."""
-    if not uses_embedded(settings):
-        assert settings.database_url is not None  # noqa: S101 - for the type checker: uses_embedded saw it
-        yield postgres_url(settings.database_url.get_secret_value())
-    elif (settings.horror_home / "postgres").exists():
-        with postgres.session(settings.horror_home) as url:
-            yield url
-    else:
-        yield None
-
-
-def _server(engine: Engine, settings: Settings) -> Iterator[Finding]:
+def _server(engine: Engine, settings: Settings) -> Iterator[Diagnosis]:
+    name, host = engine.url.database, engine.url.host or ""
     with engine.connect() as connection:
-        number = int(connection.execute(text("SHOW server_version_num")).scalar_one())
-        may_create, size = connection.execute(
+        number, may_create, size, has_reader = connection.execute(
             text(
-                "SELECT has_database_privilege(current_database(), 'CREATE') AND has_schema_privilege('public', "
-                "'CREATE'), pg_database_size(current_database())"
-            )
+                "SELECT current_setting('server_version_num')::int, has_database_privilege(current_database(), "
+                "'CREATE') AND has_schema_privilege('public', 'CREATE'), pg_database_size(current_database()), "
+                "EXISTS (SELECT FROM pg_roles WHERE rolname = :reader)"
+            ),
+            {"reader": READER_ROLE},
         ).one()
-        reader = connection.execute(
-            text("SELECT count(*) FROM pg_roles WHERE rolname = :name"), {"name": READER_ROLE}
-        ).scalar_one()
     kind = "embedded " if uses_embedded(settings) else ""
-    told = f"{kind}Postgres {number // 10000}.{number % 10000}, {size / MEGABYTE:,.0f} MB in {engine.url.database!r}"
+    problem = f"{kind}Postgres {number // 10000}.{number % 10000}, {size / MEGABYTE:,.0f} MB in {name!r}"
     if number // 10000 < OLDEST_POSTGRES:
-        yield Finding("database", State.FATAL, told, f"use Postgres {OLDEST_POSTGRES} or newer")
+        yield Diagnosis("database", Severity.FATAL, problem, f"use Postgres {OLDEST_POSTGRES} or newer")
     else:
-        yield Finding("database", State.GOOD, told)
+        yield Diagnosis("database", Severity.GOOD, problem)
     if not may_create:
-        told = f"user {engine.url.username!r} may not create tables in {engine.url.database!r}"
-        yield Finding("rights", State.FATAL, told, f'as its owner: GRANT ALL ON DATABASE "{engine.url.database}" TO …')
-    if not reader:
-        told = f"role {READER_ROLE} does not exist: the dashboard reads as the pipeline's own user"
+        problem = f"user {engine.url.username!r} may not create tables in {name!r}"
+        yield Diagnosis("rights", Severity.FATAL, problem, f'as its owner: GRANT ALL ON DATABASE "{name}" TO …')
+    else:
+        require_usable(engine, "movies", "DATABASE_URL")
+    if not has_reader:
+        problem = f"role {READER_ROLE} does not exist: the dashboard reads as the pipeline's own user"
         remedy = f"as an administrator: CREATE ROLE {READER_ROLE} NOLOGIN; GRANT {READER_ROLE} TO …; horror db upgrade"
-        yield Finding("rights", State.NOTE, told, remedy)
-    host = engine.url.host or ""
+        yield Diagnosis("rights", Severity.NOTE, problem, remedy)
     if "-pooler" in host or engine.url.port == 6432:
-        told = "DATABASE_URL goes through a connection pooler: locks that keep two runs from TMDB at once may not hold"
-        yield Finding("database", State.WARNING, told, "use the server's direct address (Neon: without -pooler)")
+        problem = "DATABASE_URL goes through a connection pooler: locks that keep two runs from TMDB may not hold"
+        remedy = "use the server's direct address (Neon: without -pooler)"
+        yield Diagnosis("database", Severity.WARNING, problem, remedy)
 
 
-def _warehouse(engine: Engine, settings: Settings, now: dt.datetime) -> Iterator[Finding]:
+def _warehouse(engine: Engine, settings: Settings, now: dt.datetime) -> Iterator[Diagnosis]:
+    revision = schema.schema_revision(engine)
+    if revision is None:
+        problem = "the database is empty; `horror run` creates its tables"
+        yield Diagnosis("schema", Severity.NOTE, problem)
+        return
     try:
         schema.require_current_schema(engine)
     except SchemaError as error:
-        problem, _, remedy = str(error).partition("; ")
-        is_new = schema.schema_revision(engine) is None
-        told = "the database is empty; the first `horror run` makes its tables" if is_new else problem
-        yield Finding("schema", State.NOTE if is_new else State.FATAL, told, "" if is_new else remedy)
+        yield Diagnosis("schema", Severity.FATAL, error.problem, error.remedy or "run: horror db upgrade")
         return
-    yield Finding("schema", State.GOOD, f"at version {schema.schema_revision(engine)}")
+    yield Diagnosis("schema", Severity.GOOD, f"at version {revision}")
     with engine.connect() as connection:
-        is_demo = connection.execute(text("SELECT is_demo FROM data_source")).scalar()
         ages = connection.execute(
             text(
-                "SELECT (SELECT count(*) FROM movies), (SELECT max(observed_at) FROM movies), "
-                "(SELECT max(snapshot_date) FROM movie_snapshots), (SELECT max(predicted_at) FROM model_predictions), "
-                "(SELECT min(fetched_at) FROM raw.movie_details WHERE payload IS NOT NULL)"
+                "SELECT (SELECT is_demo FROM data_source) AS is_demo, (SELECT count(*) FROM movies) AS films, "
+                "(SELECT max(observed_at) FROM movies) AS observed_at, "
+                "(SELECT max(snapshot_date) FROM movie_snapshots) AS snapshot_date, "
+                "(SELECT max(predicted_at) FROM model_predictions) AS predicted_at, "
+                "(SELECT min(fetched_at) FROM raw.movie_details WHERE payload IS NOT NULL) AS oldest_fetched_at"
             )
         ).one()
-    if is_demo is not None and is_demo != settings.is_demo:
-        held, wanted = ("made-up", "TMDB's") if is_demo else ("TMDB's", "made-up")
-        told = f"the database holds {held} films, and the settings ask for {wanted} ones"
+    yield from _data(ages, settings, now)
+
+
+def _data(ages: Row[tuple[object, ...]], settings: Settings, now: dt.datetime) -> Iterator[Diagnosis]:
+    if ages.is_demo is not None and ages.is_demo != settings.is_demo:
+        held, wanted = ("made-up", "TMDB's") if ages.is_demo else ("TMDB's", "made-up")
+        problem = f"the database holds {held} films, and the settings ask for {wanted} ones"
         remedy = "horror purge --all, or another HORROR_HOME or DATABASE_URL"
-        yield Finding("data", State.FATAL, told, remedy)
-    yield from _ages(*ages, settings=settings, now=now)
-
-
-def _ages(
-    films: int,
-    observed: dt.datetime | None,
-    snapshot: dt.date | None,
-    predicted: dt.datetime | None,
-    oldest: dt.datetime | None,
-    *,
-    settings: Settings,
-    now: dt.datetime,
-) -> Iterator[Finding]:
-    if observed is None:
-        yield Finding("data", State.NOTE, "no films yet", "horror run")
+        yield Diagnosis("data", Severity.FATAL, problem, remedy)
+    if ages.observed_at is None:
+        yield Diagnosis("data", Severity.NOTE, "no films yet", "horror run")
         return
-    hours = (now - observed).total_seconds() / 3600
-    told = f"{films:,} films, observed {hours:,.0f} h ago; newest snapshot {snapshot}; "
-    told += f"newest prediction {predicted:%Y-%m-%d %H:%M} UTC" if predicted else "no prediction yet"
+    hours = (now - ages.observed_at).total_seconds() / 3600
+    predicted = (
+        f"newest prediction {ages.predicted_at:%Y-%m-%d %H:%M} UTC" if ages.predicted_at else "no prediction yet"
+    )
+    problem = f"{ages.films:,} films, observed {hours:,.0f} h ago; newest snapshot {ages.snapshot_date}; {predicted}"
     if hours > STALE_HOURS:
-        yield Finding("data", State.WARNING, told, "horror run, or look in the Dagster UI for what failed")
+        remedy = "horror run, or look in the Dagster UI for what failed"
+        yield Diagnosis("data", Severity.WARNING, problem, remedy)
     else:
-        yield Finding("data", State.GOOD, told)
-    if oldest is not None and (now - oldest).days > settings.horror_retention_days:
-        told = f"the oldest document is {(now - oldest).days} days old, {settings.horror_retention_days} are allowed"
-        remedy = f"horror purge --older-than {settings.horror_retention_days}; `horror up` does it daily"
-        yield Finding("retention", State.WARNING, told, remedy)
+        yield Diagnosis("data", Severity.GOOD, problem)
+    days, allowed = (now - (ages.oldest_fetched_at or now)).days, settings.horror_retention_days
+    if days > allowed:
+        problem = f"the oldest document is {days} days old, {allowed} are allowed"
+        remedy = f"horror purge --older-than {allowed}; `horror up` does it daily"
+        yield Diagnosis("retention", Severity.WARNING, problem, remedy)
 
 
-# -- Dagster -----------------------------------------------------------------------------------------------------------
-
-
-def _dagster(settings: Settings, warehouse: URL, now: dt.datetime) -> Iterator[Finding]:
-    given = settings.dagster_database_url
-    url = postgres_url(given.get_secret_value()) if given else warehouse.set(database="dagster")
+def _dagster(warehouse: Engine, settings: Settings, now: dt.datetime) -> Iterator[Diagnosis]:
+    url = dagster_url(settings, warehouse.url)
+    if settings.dagster_database_url is None:
+        exists = text("SELECT EXISTS (SELECT FROM pg_database WHERE datname = :name)")
+        with warehouse.connect() as connection:
+            if not connection.scalar(exists, {"name": url.database}):
+                problem = "Dagster's database does not exist yet; `horror run` creates it, if the login may"
+                yield Diagnosis("Dagster", Severity.NOTE, problem)
+                return
     try:
         engine = connect(url)
     except WarehouseError as error:
-        problem, _, remedy = str(error).rpartition("; ")
-        if "does not exist" in problem and given is None:
-            told = "Dagster's database is not made yet; the first `horror run` does, where the login may create it"
-            yield Finding("Dagster", State.NOTE, told)
-        else:
-            remedy = remedy.replace("DATABASE_URL", "DAGSTER_DATABASE_URL") if given else remedy
-            yield Finding("Dagster", State.FATAL, problem, remedy)
+        remedy = error.remedy or "check DATABASE_URL and that the server is running"
+        if settings.dagster_database_url is not None:
+            remedy = remedy.replace("DATABASE_URL", "DAGSTER_DATABASE_URL")
+        yield Diagnosis("Dagster", Severity.FATAL, error.problem, remedy)
         return
     try:
+        require_usable(engine, "runs", "DAGSTER_DATABASE_URL")
         with engine.connect() as connection:
-            is_made = connection.execute(text("SELECT to_regclass('daemon_heartbeats')")).scalar() is not None
+            has_tables = connection.scalar(text("SELECT to_regclass('daemon_heartbeats') IS NOT NULL"))
     finally:
         engine.dispose()
-    if is_made:
+    if has_tables and (settings.dagster_home / "dagster.yaml").exists():
         yield from _runs_and_daemon(settings, url, now)
     else:
-        yield Finding("Dagster", State.NOTE, "its database is empty; the first `horror run` makes its tables")
+        yield Diagnosis("Dagster", Severity.NOTE, "its database is empty; `horror run` creates its tables")
 
 
-def _runs_and_daemon(settings: Settings, url: URL, now: dt.datetime) -> Iterator[Finding]:
+def _runs_and_daemon(settings: Settings, url: URL, now: dt.datetime) -> Iterator[Diagnosis]:
     import dagster as dg
 
-    if not (settings.dagster_home / "dagster.yaml").exists():
-        yield Finding("Dagster", State.NOTE, "Dagster's home is not made yet; the first command does")
-        return
     os.environ["DAGSTER_PG_URL"] = url.render_as_string(hide_password=False)
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     with dg.DagsterInstance.get() as instance:
@@ -193,16 +175,15 @@ def _runs_and_daemon(settings: Settings, url: URL, now: dt.datetime) -> Iterator
         heartbeats = instance.get_daemon_heartbeats().values()
     if failed:
         remedy = "their errors are in the Dagster UI (`horror up`), under Runs"
-        yield Finding("runs", State.WARNING, f"{failed} failed within the last day", remedy)
+        yield Diagnosis("runs", Severity.WARNING, f"{failed} failed within the last day", remedy)
     else:
-        yield Finding("runs", State.GOOD, "none failed within the last day")
+        yield Diagnosis("runs", Severity.GOOD, "none failed within the last day")
     newest = max((heartbeat.timestamp for heartbeat in heartbeats), default=0.0)
-    if now.timestamp() - newest < DAEMON_SECONDS:
-        errors = sorted({heartbeat.daemon_type for heartbeat in heartbeats if heartbeat.errors})
-        if errors:
-            told = f"the daemon runs, but met errors in {', '.join(errors)}"
-            yield Finding("daemon", State.WARNING, told, f"see {settings.log_dir / 'daemon.log'}")
-        else:
-            yield Finding("daemon", State.GOOD, "it runs, and every part of it is well")
+    errors = sorted({heartbeat.daemon_type for heartbeat in heartbeats if heartbeat.errors})
+    if now.timestamp() - newest >= DAEMON_SECONDS:
+        yield Diagnosis("daemon", Severity.NOTE, "it does not run: schedules wait until `horror up`")
+    elif errors:
+        problem = f"the daemon runs, but reports errors in {', '.join(errors)}"
+        yield Diagnosis("daemon", Severity.WARNING, problem, f"see {settings.log_dir / 'daemon.log'}")
     else:
-        yield Finding("daemon", State.NOTE, "it does not run: schedules wait until `horror up`")
+        yield Diagnosis("daemon", Severity.GOOD, "it runs, and all its parts are well")

@@ -1,11 +1,8 @@
-"""What `horror doctor` tells: findings, each with its remedy, and how they are printed.
-
-What belongs here: that. What does not: looking.
-"""
+"""Diagnosis records and how they are printed. The checks live in `machine` and `databases`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,8 +12,8 @@ from rich.markup import escape
 from horror_pipeline.errors import HorrorError
 
 
-class State(StrEnum):
-    """How bad a finding is."""
+class Severity(StrEnum):
+    """How bad a diagnosis is."""
 
     GOOD = "good"
     NOTE = "note"
@@ -25,61 +22,58 @@ class State(StrEnum):
 
 
 SIGNS = {
-    State.GOOD: "[green]✓[/]",
-    State.NOTE: "[blue]i[/]",
-    State.WARNING: "[yellow]![/]",
-    State.FATAL: "[bold red]✗[/]",
+    Severity.GOOD: "[green]✓[/]",
+    Severity.NOTE: "[blue]i[/]",
+    Severity.WARNING: "[yellow]![/]",
+    Severity.FATAL: "[bold red]✗[/]",
 }
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing looked at.
+class Diagnosis:
+    """The result of one check.
 
     Attributes:
-        subject: what was looked at, in a word or two.
-        state: how bad it is; with a fatal one the pipeline cannot run.
-        text: what was found, in one line, without credentials.
-        remedy: what to do about it; '' when nothing need be done.
+        subject: what was checked, in a word or two.
+        severity: how bad it is; with a fatal diagnosis the pipeline cannot run.
+        problem: what was found, good or bad, in one line without credentials.
+        remedy: what to do about it; empty when nothing need be done.
     """
 
     subject: str
-    state: State
-    text: str
+    severity: Severity
+    problem: str
     remedy: str = ""
 
     @property
     def is_fatal(self) -> bool:
         """Whether the pipeline cannot run with it."""
-        return self.state is State.FATAL
+        return self.severity is Severity.FATAL
 
 
-def whatever_happens(subject: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """What a look finds; that it broke off, when it did, so that the rest is still looked at."""
+def guarded(subject: str, check: Callable[[], Iterable[Diagnosis]]) -> Iterator[Diagnosis]:
+    """Yield the check's diagnoses; if it raises, yield a fatal one instead, so that the other checks still run."""
     try:
-        yield from look()
-    except Exception as error:  # whatever is broken, the rest is still looked at
-        line = next(iter(str(error).splitlines()), "") if isinstance(error, HorrorError) else type(error).__name__
-        yield Finding(
-            subject,
-            State.FATAL,
-            f"could not be examined: {line}",
-            "see the other findings; if they are well, report this",
-        )
+        yield from check()
+    except HorrorError as error:
+        yield Diagnosis(subject, Severity.FATAL, error.problem, error.remedy)
+    except Exception as error:  # an unknown failure: its text may hold a credential
+        problem = f"could not be checked: {type(error).__name__}"
+        yield Diagnosis(subject, Severity.FATAL, problem, "see the other lines; if they are well, report this")
 
 
-def print_findings(findings: list[Finding], console: Console) -> None:
-    """Print one line each, its remedy below it, and a verdict."""
-    width = max(len(finding.subject) for finding in findings)
-    for finding in findings:
-        line = f"{SIGNS[finding.state]} {finding.subject:<{width}}  {escape(finding.text)}"
-        console.print(line, soft_wrap=True)
-        if finding.remedy:
-            console.print(f"  {'':<{width}}  → {escape(finding.remedy)}", soft_wrap=True)
-    count = {state: sum(finding.state is state for finding in findings) for state in State}
-    if count[State.FATAL]:
-        console.print(f"\n[bold red]It cannot run[/]: mend what is marked {SIGNS[State.FATAL]} first.")
-    elif count[State.WARNING]:
-        console.print(f"\nIt can run; what is marked {SIGNS[State.WARNING]} wants a look.")
+def print_diagnoses(diagnoses: Sequence[Diagnosis], console: Console) -> None:
+    """Print a line for each, its remedy below it, and a verdict."""
+    width = max(len(diagnosis.subject) for diagnosis in diagnoses)
+    for diagnosis in diagnoses:
+        sign = SIGNS[diagnosis.severity]
+        console.print(f"{sign} {diagnosis.subject:<{width}}  {escape(diagnosis.problem)}", soft_wrap=True)
+        if diagnosis.remedy:
+            console.print(f"  {'':<{width}}  → {escape(diagnosis.remedy)}", soft_wrap=True)
+    found = {diagnosis.severity for diagnosis in diagnoses}
+    if Severity.FATAL in found:
+        console.print(f"\n[bold red]It cannot run[/]: mend what is marked {SIGNS[Severity.FATAL]} first.")
+    elif Severity.WARNING in found:
+        console.print(f"\nIt can run; what is marked {SIGNS[Severity.WARNING]} wants a look.")
     else:
         console.print("\n[green]All is well.[/]")

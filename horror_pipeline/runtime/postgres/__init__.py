@@ -1,12 +1,11 @@
-"""A real Postgres from an installed wheel, for whoever has set no `DATABASE_URL`.
+"""The embedded Postgres: a real server from an installed wheel, for whoever has set no `DATABASE_URL`.
 
-What belongs here: its life, that is making, starting, sharing and stopping it. What does not: what is stored in it.
+Its data is in `HORROR_HOME/postgres`, its log in `HORROR_HOME/logs/postgres.log`. It listens on a Unix socket in a
+folder that only its user may enter, never on TCP, so it asks for no password. Commands that run at the same time share
+it: each holds a shared lock while it runs, and the last one to leave stops the server unless it was pinned. The kernel
+frees the lock of a killed command, and Postgres recovers from being killed, so nothing has to be repaired by hand.
 
-The data is in `HORROR_HOME/postgres`, the log in `HORROR_HOME/logs/postgres.log`. It listens on a Unix socket in a
-folder only its user may enter, never on TCP, so it asks for no password. Commands that run at the same time share it:
-each holds a shared lock for as long as it lasts, and the last one to leave stops it unless it was pinned. The kernel
-frees the lock of a killed command, and Postgres recovers by itself from having been killed, so nothing needs mending
-by hand.
+`cluster` holds Postgres's programs and files; `account` says as whom they run. What is stored is not their concern.
 """
 
 from __future__ import annotations
@@ -21,8 +20,19 @@ from sqlalchemy.engine import URL
 
 from horror_pipeline.errors import WarehouseError
 from horror_pipeline.runtime.postgres.cluster import Cluster, binary
+from horror_pipeline.runtime.signals import postponed_signals
 
-__all__ = ["binary", "ensure_running", "is_running", "is_url_of", "pin", "release", "session", "stop"]
+__all__ = [
+    "binary",
+    "ensure_running",
+    "is_running",
+    "is_url_of",
+    "pin",
+    "release",
+    "session",
+    "stop",
+    "stop_if_unused",
+]
 
 
 @contextmanager
@@ -36,25 +46,22 @@ def session(home: Path) -> Iterator[URL]:
         The URL of the warehouse database.
 
     Raises:
-        WarehouseError: it cannot be started; one line that says why.
+        WarehouseError: it cannot be started.
     """
-    cluster = Cluster(home.absolute())
-    with _clear_errors(cluster), _starting(cluster):
-        mine = os.open(cluster.run / "users.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        fcntl.flock(mine, fcntl.LOCK_SH)
+    with _locked(home) as cluster:
+        lock = os.open(cluster.users_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        fcntl.flock(lock, fcntl.LOCK_SH)
     try:
         yield ensure_running(home)
     finally:
-        with _clear_errors(cluster), _starting(cluster):
-            os.close(mine)
-            if not cluster.pinned.exists() and not _has_users(cluster):
-                cluster.stop()
+        os.close(lock)
+        stop_if_unused(home)
 
 
 def ensure_running(home: Path) -> URL:
-    """Start the server unless it runs already; make it on first use, with the databases `horror` and `dagster`.
+    """Start the server unless it runs already; create it on first use, with the databases `horror` and `dagster`.
 
-    It stays for as long as some `session` lasts, or until `stop` where it is pinned.
+    It keeps running until the last `session` ends, or until `stop` where it is pinned.
 
     Args:
         home: `HORROR_HOME`.
@@ -63,10 +70,9 @@ def ensure_running(home: Path) -> URL:
         The URL of the warehouse database.
 
     Raises:
-        WarehouseError: it cannot be started; one line that says why.
+        WarehouseError: it cannot be started.
     """
-    cluster = Cluster(home.absolute())
-    with _clear_errors(cluster), _starting(cluster):
+    with _locked(home) as cluster:
         if not cluster.is_ready():
             cluster.start()
         return cluster.url()
@@ -78,29 +84,44 @@ def stop(home: Path) -> bool:
     Returns:
         Whether it was running.
     """
-    cluster = Cluster(home.absolute())
-    if not cluster.run.exists():
+    if not Cluster(home.absolute()).run.exists():
         return False
-    with _clear_errors(cluster), _starting(cluster):
+    with _locked(home) as cluster:
         cluster.pinned.unlink(missing_ok=True)
         return cluster.stop()
 
 
-def release(home: Path) -> bool:
-    """Unpin the server, and stop it unless a `session` lasts: then its end stops it.
+def stop_if_unused(home: Path) -> bool:
+    """Stop the server unless it is pinned or a `session` uses it.
 
     Returns:
-        Whether nothing runs any more.
+        Whether it is stopped.
     """
-    cluster = Cluster(home.absolute())
-    if not cluster.run.exists():
+    if not Cluster(home.absolute()).run.exists():
         return True
-    with _clear_errors(cluster), _starting(cluster):
-        cluster.pinned.unlink(missing_ok=True)
-        if _has_users(cluster):
+    with _locked(home) as cluster:
+        if cluster.pinned.exists() or _has_users(cluster):
             return False
         cluster.stop()
         return True
+
+
+def pin(home: Path) -> None:
+    """Keep the server running when its last user leaves, until `stop` or `release`."""
+    with _locked(home) as cluster:
+        cluster.pinned.touch()
+
+
+def release(home: Path) -> bool:
+    """Unpin the server, and stop it unless a `session` uses it: the end of that session stops it then.
+
+    Returns:
+        Whether it is stopped.
+    """
+    if Cluster(home.absolute()).run.exists():
+        with _locked(home) as cluster:
+            cluster.pinned.unlink(missing_ok=True)
+    return stop_if_unused(home)
 
 
 def is_url_of(home: Path, url: URL) -> bool:
@@ -113,38 +134,24 @@ def is_running(home: Path) -> bool:
     return Cluster(home.absolute()).is_ready()
 
 
-def pin(home: Path) -> None:
-    """Let the server stay when its last user leaves, until `stop` or `release`."""
-    cluster = Cluster(home.absolute())
-    with _clear_errors(cluster), _starting(cluster):
-        cluster.pinned.touch()
-
-
-# -- locks -------------------------------------------------------------------------------------------------------------
-
-
 @contextmanager
-def _clear_errors(cluster: Cluster) -> Iterator[None]:
+def _locked(home: Path) -> Iterator[Cluster]:
+    """Hold the lock under which the server is started and stopped; signals wait, so that neither is left half done."""
+    cluster = Cluster(home.absolute())
     try:
-        yield
+        cluster.run.mkdir(parents=True, exist_ok=True)
+        with postponed_signals(), (cluster.run / "start.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield cluster
     except OSError as error:
         raise WarehouseError(
-            f"cannot use HORROR_HOME ({cluster.home}): {error.strerror or error}; "
-            "set HORROR_HOME to a folder you may write to, or set DATABASE_URL"
+            f"cannot use HORROR_HOME ({cluster.home}): {error.strerror or error}",
+            "set HORROR_HOME to a folder you may write to, or set DATABASE_URL",
         ) from None
 
 
-@contextmanager
-def _starting(cluster: Cluster) -> Iterator[None]:
-    """Hold the lock under which the server is started and stopped: one at a time, whatever the process."""
-    cluster.run.mkdir(parents=True, exist_ok=True)
-    with (cluster.run / "start.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _has_users(cluster: Cluster) -> bool:
-    with (cluster.run / "users.lock").open("a") as lock:
+    with cluster.users_lock.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

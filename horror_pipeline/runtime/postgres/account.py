@@ -1,10 +1,8 @@
-"""As whom the embedded Postgres runs: Postgres refuses to be root, so a root user lends it an ordinary account.
+"""The account that the embedded Postgres runs as: Postgres refuses to run as root, so root runs it as somebody else.
 
-What belongs here: choosing that account and starting programs as it. What does not: what those programs are.
-
-Where the data or the programs lie below a folder the account cannot enter (a home folder of root, mode 0700), the
-programs keep two capabilities of root, reading and writing past file modes, rather than that folder being opened to
-everybody.
+Where data or programs lie below a folder that the account cannot enter (like root's own home folder, mode 0700), the
+programs keep two of root's capabilities, which read and write regardless of file modes. The alternative would be to
+open that folder to everybody.
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import os
 import pwd
-import stat
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,10 +19,10 @@ from typing import IO
 from horror_pipeline.errors import WarehouseError
 
 ACCOUNTS = ("postgres", "nobody")
-"""Accounts root tries, in this order."""
+"""Accounts that root tries, in this order."""
 
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
-"""All the server sees of the environment: neither the host's locale nor PG* variables change what it does."""
+"""The server's whole environment: neither the host's locale nor PG* variables change what it does."""
 
 # Linux's numbers, from <linux/prctl.h>, <linux/securebits.h> and <linux/capability.h>.
 _PR_SET_SECUREBITS = 28
@@ -37,7 +34,7 @@ _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
 
 @dataclass(frozen=True)
 class Account:
-    """Who runs the server: `uid` and `gid` to become, or None to stay who we are."""
+    """Who runs the server: the `uid` and `gid` to switch to, or None to stay who we are."""
 
     name: str
     uid: int | None = None
@@ -45,7 +42,7 @@ class Account:
 
     @classmethod
     def choose(cls, data: Path) -> Account:
-        """The owner of existing data, else the first account of `ACCOUNTS`, else ourselves when we are not root.
+        """Choose the owner of existing data, else the first of `ACCOUNTS`; where we are not root, ourselves.
 
         Raises:
             WarehouseError: we are root and there is no other account.
@@ -61,8 +58,8 @@ class Account:
                 continue
             return cls(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
         raise WarehouseError(
-            f"Postgres refuses to run as root, and there is no account {' or '.join(ACCOUNTS)} to run it as; "
-            "run as an ordinary user, or set DATABASE_URL"
+            f"Postgres refuses to run as root, and there is no account {' or '.join(ACCOUNTS)} to run it as",
+            "run as an ordinary user, or set DATABASE_URL",
         )
 
     def own(self, path: Path) -> None:
@@ -79,17 +76,17 @@ class Account:
         output: IO[bytes] | int = subprocess.PIPE,
         timeout: float,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program as the account, away from our terminal's signals.
+        """Run a program as the account, away from the terminal's signals.
 
         Args:
             command: program and arguments.
-            reaches: files and folders it has to get at.
-            stdin: text to feed it.
+            reaches: files and folders that it has to read.
+            stdin: text for its standard input.
             output: where its output goes; by default it is returned.
             timeout: seconds.
 
         Raises:
-            WarehouseError: the account cannot be taken on.
+            WarehouseError: it did not end in time, or we may not switch to the account.
         """
         try:
             return subprocess.run(  # noqa: S603  # our own programs, no shell
@@ -106,26 +103,30 @@ class Account:
                 start_new_session=True,
                 timeout=timeout,
                 check=False,
-                preexec_fn=self._becoming(reaches),  # subprocess's user= would drop the capabilities
+                preexec_fn=self._switch(reaches),  # subprocess's user= would drop the capabilities
             )
         except subprocess.TimeoutExpired:
             raise WarehouseError(f"{Path(command[0]).name} did not finish within {timeout:.0f} seconds") from None
         except (subprocess.SubprocessError, PermissionError):
             raise WarehouseError(
-                f"Postgres refuses to run as root, and running it as {self.name} instead failed; "
-                "run as an ordinary user, or set DATABASE_URL"
+                f"Postgres refuses to run as root, and running it as {self.name} instead failed",
+                "run as an ordinary user, or set DATABASE_URL",
             ) from None
 
-    def _becoming(self, reaches: Sequence[Path]) -> Callable[[], None] | None:
+    def _switch(self, reaches: Sequence[Path]) -> Callable[[], None] | None:
+        """Return what the child calls before it starts the program; None where there is nothing to switch."""
         if self.uid is None or self.gid is None:
             return None
         uid, gid = self.uid, self.gid
-        keep = not all(_can_reach(path, uid, gid) for path in reaches)
+        readable = 'for path do test -r "$path" || exit 1; done'
+        probe = ["/bin/sh", "-c", readable, "sh", *map(str, reaches)]
+        done = subprocess.run(probe, user=uid, group=gid, extra_groups=[], cwd="/", check=False)  # noqa: S603
+        keep = done.returncode != 0
         libc = ctypes.CDLL(None, use_errno=True) if keep else None
 
-        def become() -> None:
+        def switch() -> None:
             if libc is not None:
-                # Without the fix-up the change of user leaves the capabilities alone, and access(2) heeds them.
+                # Without the fix-up, the change of user leaves the capabilities alone, and access(2) obeys them.
                 _check(libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0))
             os.setgroups([])
             os.setresgid(gid, gid, gid)
@@ -133,11 +134,11 @@ class Account:
             if libc is not None:
                 _keep_only_file_capabilities(libc)
 
-        return become
+        return switch
 
 
 def _keep_only_file_capabilities(libc: ctypes.CDLL) -> None:
-    """Drop every capability but the two for files, and hand those on to the programs started from here."""
+    """Drop every capability but the two for files, and pass those on to the programs started from here."""
     kept = 1 << _CAP_DAC_OVERRIDE | 1 << _CAP_DAC_READ_SEARCH
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     low_and_high = (ctypes.c_uint32 * 6)(kept, kept, kept, 0, 0, 0)  # effective, permitted, inheritable
@@ -150,18 +151,3 @@ def _check(result: int) -> None:
     if result != 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
-
-
-def _can_reach(path: Path, uid: int, gid: int) -> bool:
-    """Whether file modes alone let the account read `path` and enter every folder above it."""
-    resolved = path.resolve()
-    above = all(_allows(folder.stat(), uid, gid, stat.S_IXOTH) for folder in resolved.parents)
-    return above and _allows(resolved.stat(), uid, gid, stat.S_IROTH | stat.S_IXOTH)
-
-
-def _allows(status: os.stat_result, uid: int, gid: int, wanted: int) -> bool:
-    if status.st_uid == uid:
-        wanted <<= 6
-    elif status.st_gid == gid:
-        wanted <<= 3
-    return status.st_mode & wanted == wanted

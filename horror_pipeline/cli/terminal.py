@@ -1,0 +1,61 @@
+"""The command's standard output and error: consoles, one line per error, and text that is safe to print."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from horror_pipeline.errors import HorrorError
+from horror_pipeline.settings import Settings
+
+PIPED_WIDTH = 120
+"""Columns of output that is not a terminal's, where nothing says how wide it may be."""
+
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+
+out = Console(highlight=False, width=None if sys.stdout and sys.stdout.isatty() else PIPED_WIDTH)
+err = Console(stderr=True, highlight=False)
+
+
+def printable(text: str) -> str:
+    """Return the text without line breaks, terminal escapes and marks that reverse the direction of writing."""
+    return _CONTROLS.sub(" ", text)
+
+
+def open_standard_streams() -> None:
+    """Make standard output and error usable: nothing is written to closed ones, and ASCII ones get `?` for the rest."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open as long as the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def print_error(error: HorrorError) -> None:
+    """Print problem and remedy on standard error, as one line unless the problem quotes a log."""
+    first, *quoted = str(error).split("\n")
+    err.print(f"[bold red]horror:[/] {escape(printable(first))}", soft_wrap=True)
+    for line in quoted:
+        print_note(printable(line))
+
+
+def print_note(line: str) -> None:
+    """Print one line on standard error as it is: it may hold brackets, and lines of a log are not folded."""
+    err.print(line, markup=False, soft_wrap=True)
+
+
+def print_source(settings: Settings) -> None:
+    """Say so where films are made up."""
+    if settings.is_demo:
+        out.print(
+            "[bold yellow]DEMO DATA[/]: TMDB_API_KEY is not set, so every film below is invented. "
+            "None of it is TMDB data.",
+            soft_wrap=True,
+        )

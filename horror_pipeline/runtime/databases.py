@@ -1,0 +1,178 @@
+"""The pipeline's two databases: where they are, and whether they can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from horror_pipeline.errors import HorrorError, SettingsError, WarehouseError
+from horror_pipeline.runtime import postgres
+from horror_pipeline.settings import Settings, postgres_url
+from horror_pipeline.warehouse import schema
+from horror_pipeline.warehouse.engine import connect
+
+
+def given_url(settings: Settings) -> URL | None:
+    """Return the warehouse's URL from the settings; None where it is the embedded Postgres.
+
+    `horror env` exports the embedded server's own URL as DATABASE_URL, which counts as none.
+
+    Raises:
+        SettingsError: `horror env` exported it for another home; using it would overwrite what is there.
+    """
+    if settings.database_url is None:
+        return None
+    url = postgres_url(settings.database_url.get_secret_value())
+    if postgres.is_url_of(settings.horror_home, url):
+        return None
+    socket = Path(str(url.query.get("host", "")))
+    if socket.name and postgres.is_url_of(home := socket.parent.parent, url):
+        raise SettingsError(
+            f"DATABASE_URL is that of the embedded Postgres in {home}, exported by `horror env`, and HORROR_HOME is "
+            f"{settings.horror_home}",
+            "run: unset DATABASE_URL, or open a new shell",
+        )
+    return url
+
+
+def uses_embedded(settings: Settings) -> bool:
+    """Whether the warehouse is the embedded Postgres.
+
+    Raises:
+        SettingsError: as `given_url`.
+    """
+    return given_url(settings) is None
+
+
+@contextmanager
+def reachable_warehouse(settings: Settings) -> Iterator[URL]:
+    """Yield the warehouse's URL, with the embedded Postgres running where it is the embedded one."""
+    if url := given_url(settings):
+        yield url
+    else:
+        with postgres.session(settings.horror_home) as embedded_url:
+            yield embedded_url
+
+
+def dagster_url(settings: Settings, warehouse_url: URL) -> URL:
+    """Return the URL of Dagster's own storage.
+
+    Raises:
+        SettingsError: it is the warehouse's own database.
+    """
+    if settings.dagster_database_url is None:
+        return warehouse_url.set(database="dagster")
+    url = postgres_url(settings.dagster_database_url.get_secret_value())
+    if (url.host, url.port, url.database) == (warehouse_url.host, warehouse_url.port, warehouse_url.database):
+        raise SettingsError(
+            "DAGSTER_DATABASE_URL names the warehouse's own database", "give Dagster another database on that server"
+        )
+    return url
+
+
+def prepare_warehouse(url: URL, *, is_embedded: bool) -> None:
+    """Migrate a new or embedded warehouse; refuse another one that is at another version, or that cannot be used.
+
+    Raises:
+        WarehouseError: it cannot be used.
+    """
+    engine = connect(url)
+    try:
+        if is_embedded or schema.schema_revision(engine) is None:
+            migrate(engine)
+        else:
+            schema.require_current_schema(engine)
+            require_usable(engine, "movies", "DATABASE_URL")
+    finally:
+        engine.dispose()
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the warehouse to this version's schema.
+
+    Raises:
+        WarehouseError: the login lacks rights, or the database holds tables of somebody else.
+    """
+    is_new = schema.schema_revision(engine) is None
+    require_usable(engine, None if is_new else "movies", "DATABASE_URL")
+    try:
+        schema.upgrade(engine)
+    except DBAPIError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise WarehouseError(
+            f"cannot create the tables in database {engine.url.database!r}: {reason}",
+            "set DATABASE_URL to an empty database and a user who owns it",
+        ) from None
+
+
+def prepare_dagster_database(url: URL) -> None:
+    """Create Dagster's database where it is missing and the login may create it.
+
+    Raises:
+        HorrorError: it does not exist and cannot be created, or it cannot be used.
+    """
+    try:
+        engine = connect(url)
+    except WarehouseError as error:
+        engine = _created(url, error)
+    try:
+        require_usable(engine, "runs", "DAGSTER_DATABASE_URL")
+    finally:
+        engine.dispose()
+
+
+def _created(url: URL, problem: WarehouseError) -> Engine:
+    try:
+        engine = connect(url.set(database="postgres"))
+    except WarehouseError:
+        raise problem from None
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            # Services that start together all find it missing. The lock goes with the connection.
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": schema.MIGRATION_LOCK})
+            exists = connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": url.database})
+            if not exists:
+                connection.execute(text(f'CREATE DATABASE "{url.database}"'))
+        return connect(url)  # where it exists, the same problem again
+    except DBAPIError as error:
+        raise HorrorError(
+            f"cannot create Dagster's database {url.database!r} ({type(error.orig).__name__})",
+            "create it, or set DAGSTER_DATABASE_URL to one that exists",
+        ) from None
+    finally:
+        engine.dispose()
+
+
+def require_usable(engine: Engine, table: str | None, variable: str) -> None:
+    """Refuse a database of another encoding than UTF-8, and a login that may not write.
+
+    Args:
+        engine: the database.
+        table: a table that the pipeline writes into, once it exists; None: tables are still to be created.
+        variable: the setting that names the database.
+
+    Raises:
+        WarehouseError: it cannot be used.
+    """
+    may_write = text(
+        "SELECT current_setting('server_encoding'), current_setting('transaction_read_only') = 'off' AND CASE "
+        "WHEN to_regclass(:table) IS NULL THEN has_schema_privilege(coalesce(current_schema(), 'public'), 'CREATE') "
+        "ELSE has_table_privilege(to_regclass(:table), 'INSERT') END"
+    )
+    with engine.connect() as connection:
+        encoding, is_writable = connection.execute(may_write, {"table": table}).one()
+    name, user = engine.url.database, engine.url.username
+    if encoding != "UTF8":
+        raise WarehouseError(
+            f"database {name!r} has the encoding {encoding}, which cannot hold every title",
+            f"create another one with ENCODING 'UTF8' TEMPLATE template0, and set {variable} to it",
+        )
+    if not is_writable:
+        raise WarehouseError(
+            f"user {user!r} may not write into database {name!r}",
+            f'as its owner: GRANT ALL ON SCHEMA public TO "{user}", or set {variable} to a user who may',
+        )

@@ -1,0 +1,85 @@
+"""TCP ports of this machine: which are free, and what answers on them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import urllib.error
+import urllib.request
+from typing import Any
+
+from horror_pipeline.errors import HorrorError
+
+DAEMON_HEALTH = "{instance{daemonHealth{allDaemonStatuses{daemonType required healthy}}}}"
+
+
+def local_url(host: str, port: int) -> str:
+    """Return the URL at which a person on this machine reaches what listens on an address."""
+    address = connectable(host)
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+
+
+def connectable(host: str) -> str:
+    """Return the address to connect to for an address that is listened on."""
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not listened on
+
+
+def require_free_port(host: str, port: int, variable: str) -> None:
+    """Make sure that a port can be listened on.
+
+    Raises:
+        HorrorError: it cannot; the remedy names the setting to change.
+    """
+    with _socket(host) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise HorrorError(
+                f"port {port} on {host} cannot be used ({error.strerror})",
+                f"stop what uses it or set {variable} to another",
+            ) from None
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nothing listens on."""
+    with _socket("127.0.0.1") as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listens(host: str, port: int) -> bool:
+    """Whether anything listens on a port."""
+    with _socket(host) as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, port)) == 0
+
+
+def answers(address: str) -> bool:
+    """Whether the URL answers 200."""
+    return _body(address) is not None
+
+
+def daemon_is_healthy(graphql: str) -> bool:
+    """Whether every daemon that the Dagster instance requires is healthy, by the UI's GraphQL endpoint."""
+    body = _body(graphql, json.dumps({"query": DAEMON_HEALTH}).encode())
+    if body is None:
+        return False
+    statuses: list[dict[str, Any]] = json.loads(body)["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
+    return all(status["healthy"] for status in statuses if status["required"])
+
+
+def _body(address: str, data: bytes | None = None) -> bytes | None:
+    """Return what an http URL of ours answers with status 200; None otherwise."""
+    request = urllib.request.Request(address, data=data, headers={"Content-Type": "application/json"})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=2) as response:  # noqa: S310
+            return bytes(response.read()) if response.status == 200 else None
+    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError):
+        return None
+
+
+def _socket(host: str) -> socket.socket:
+    return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)

@@ -1,0 +1,56 @@
+"""Signals that end a command: turned into an orderly end, and postponed while something must not be left half done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP arrived: a `KeyboardInterrupt`, so that all that cleans up after Ctrl-C cleans up after it.
+
+    Args:
+        number: the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(number)
+
+
+def end_in_order() -> None:
+    """Let SIGTERM and SIGHUP end this process as Ctrl-C does, unless whoever started it has them ignored."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _terminate)
+
+
+def _terminate(number: int, _: FrameType | None) -> None:
+    raise Terminated(number)
+
+
+@contextmanager
+def postponed_signals() -> Iterator[None]:
+    """Hold back the signals that would end this process; they take effect when the block ends."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
+        yield
+        return
+    arrived: list[int] = []
+    previous = {number: signal.getsignal(number) for number in ENDING}
+    for number, handler in previous.items():
+        if handler is not signal.SIG_IGN and handler is not None:
+            signal.signal(number, lambda number, _: arrived.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            if handler is not None:
+                signal.signal(number, handler)
+        for late in arrived:
+            os.kill(os.getpid(), late)
