@@ -1,8 +1,4 @@
-"""What the API takes and returns: one pydantic model per parameter set and per response.
-
-What belongs here: field names (those of the tables), types, bounds, descriptions and examples.
-What does not: SQL and HTTP.
-"""
+"""One pydantic model per parameter set and per response of the API. Field names are those of the tables."""
 
 from __future__ import annotations
 
@@ -11,11 +7,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from horror_pipeline.domain import Stage, Target
+
 MAX_TMDB_ID = 2**53 - 1
 """Ids larger than this would lose digits in a browser; TMDB's are below ten million."""
 
-Stage = Literal["before_release", "after_release"]
-Target = Literal["popularity", "vote_average"]
 Order = Literal["predicted_popularity", "predicted_vote_average", "popularity_gap", "rating_gap", "release_date"]
 Direction = Literal["asc", "desc"]
 
@@ -74,7 +70,7 @@ class AccuracyParameters(_Parameters):
 class Problem(BaseModel):
     """Why a request was not answered."""
 
-    reason: str = Field(examples=["the database is away"])
+    reason: str = Field(examples=["cannot reach the database"])
     parameter: str | None = Field(None, description="The parameter at fault, where it is one.", examples=["limit"])
 
 
@@ -111,7 +107,7 @@ class PopularMovie(MovieSummary):
     )
     is_popular_since_earlier: bool = Field(False, description="The run reaches back to the first snapshot there is.")
     popularity_week_ago: float | None = Field(None, description="Popularity seven days before the newest snapshot.")
-    popularity_by_day: list[float | None] = Field(description="The last 30 days' popularity, oldest first.")
+    popularity_by_day: list[float | None] = Field([], description="The last 30 days' popularity, oldest first.")
 
 
 class Summary(BaseModel):
@@ -125,8 +121,8 @@ class Summary(BaseModel):
     movies: list[PopularMovie] = Field(description="The ten most popular films, most popular first.")
 
 
-class Forecast(BaseModel):
-    """What the models said of a film at one moment, with 80 % intervals."""
+class DatedPrediction(BaseModel):
+    """What the models expected of a film at one moment, with 80 % intervals."""
 
     predicted_at: datetime
     stage: Stage
@@ -141,7 +137,7 @@ class Forecast(BaseModel):
     actual_vote_count: int | None = Field(description="As it stood at `predicted_at`.")
 
 
-class Prediction(Forecast):
+class Prediction(DatedPrediction):
     """The newest prediction for a film."""
 
     tmdb_id: int = Field(examples=[1091])
@@ -216,7 +212,7 @@ class MovieHistory(BaseModel):
 
     movie: MovieDetail
     history: list[Snapshot] = Field(description="Oldest first.")
-    predictions: list[Forecast] = Field(description="Oldest first, the last one of each day.")
+    predictions: list[DatedPrediction] = Field(description="Oldest first, the last one of each day.")
 
 
 class ModelVersion(BaseModel):

@@ -198,7 +198,7 @@ def test_a_database_that_goes_away_is_said_and_comes_back_by_itself(
     expect(page.locator("#popular-body tbody tr")).to_have_count(9)
 
     _allow_connections(postgres, database_url, "false")
-    expect(page.locator("#trouble")).to_contain_text("No new data: the database is away")
+    expect(page.locator("#trouble")).to_contain_text("No new data: cannot reach the database")
     expect(page.locator("#trouble")).to_contain_text("What you see is from")
     expect(page.locator("#popular-body tbody tr")).to_have_count(9)
 
