@@ -11,7 +11,7 @@ from fastapi import APIRouter, HTTPException, Path, Query, Response
 from sqlalchemy import Connection
 
 from horror_pipeline.domain import Target
-from horror_pipeline.web import health, outcome_scores, queries, schemas
+from horror_pipeline.web import forecast_queries, health, outcome_scores, queries, schemas
 from horror_pipeline.web.database import Database, DatabaseUnavailableError
 from horror_pipeline.web.prediction_index import NewestBatch
 
@@ -43,6 +43,7 @@ def router(sources: Sources) -> APIRouter:
     routes = APIRouter(responses=ERRORS)
     _add_health(routes, sources)
     _add_predictions(routes, sources)
+    _add_forecasts(routes, sources)
     _add_films(routes, sources)
     _add_models(routes, sources)
     return routes
@@ -120,6 +121,24 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
         )
 
 
+def _add_forecasts(routes: APIRouter, sources: Sources) -> None:
+    @routes.get("/api/forecasts", tags=["forecasts"])
+    async def forecasts(parameters: Annotated[schemas.ForecastParameters, Query()]) -> schemas.ForecastPage:
+        """The newest forecasts of popularity from each film's own history, 20 at a time, with 80 % intervals.
+
+        The films expected to rise most within seven days come first; `order=fall` lists those expected to fall most.
+        """
+        rows = await sources.database.run(lambda connection: forecast_queries.latest_forecasts(connection, parameters))
+        return schemas.ForecastPage(
+            made_on=rows[0]["made_on"] if rows else None,
+            horizon_days=parameters.horizon,
+            total=rows[0]["total"] if rows else 0,
+            limit=parameters.limit,
+            offset=parameters.offset,
+            forecasts=[schemas.MovieForecast(**row) for row in rows],
+        )
+
+
 def _add_films(routes: APIRouter, sources: Sources) -> None:
     @routes.get("/api/summary", tags=["films"])
     async def summary(_: Annotated[schemas.NoParameters, Query()]) -> schemas.Summary:
@@ -140,7 +159,7 @@ def _add_films(routes: APIRouter, sources: Sources) -> None:
         tmdb_id: Annotated[int, Path(ge=1, le=schemas.MAX_TMDB_ID, description="TMDB's movie id.", examples=[1091])],
         parameters: Annotated[schemas.MovieParameters, Query()],
     ) -> schemas.MovieHistory:
-        """A film, its popularity day by day, and what was predicted for it on those days."""
+        """A film, its popularity day by day, what was expected of such a film on those days, and its forecasts."""
         today = sources.clock().astimezone(UTC).date()
         found = await sources.database.run(lambda connection: _movie(connection, tmdb_id, today, parameters.days))
         if found is None:
@@ -156,9 +175,12 @@ def _add_models(routes: APIRouter, sources: Sources) -> None:
 
     @routes.get("/api/accuracy", tags=["models"])
     async def accuracy(parameters: Annotated[schemas.AccuracyParameters, Query()]) -> schemas.Accuracy:
-        """How past predictions held: error, bias and how often the 80 % interval was right, by span of time."""
-        by_day = await sources.database.run(
-            lambda connection: sources.outcome_sums.read(connection, days=parameters.days)
+        """How past expectations held, and how forecasts compare with no change: errors and coverage of the intervals."""
+        by_day, forecasts = await sources.database.run(
+            lambda connection: (
+                sources.outcome_sums.read(connection, days=parameters.days),
+                forecast_queries.forecast_accuracy(connection),
+            )
         )
         return schemas.Accuracy(
             from_date=min(by_day, default=None),
@@ -171,6 +193,7 @@ def _add_models(routes: APIRouter, sources: Sources) -> None:
                 for day, sums in by_day.items()
                 for row in outcome_scores.scores(sums)
             ],
+            forecasts=[schemas.ForecastScore(**row) for row in forecasts],
         )
 
 
@@ -202,6 +225,7 @@ def _movie(connection: Connection, tmdb_id: int, today: date, days: int) -> sche
             schemas.DatedPrediction(**row)
             for row in queries.movie_predictions(connection, tmdb_id, since=since, until=today)
         ],
+        forecasts=[schemas.Forecast(**row) for row in forecast_queries.movie_forecasts(connection, tmdb_id)],
     )
 
 
