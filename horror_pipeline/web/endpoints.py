@@ -175,7 +175,7 @@ def _add_models(routes: APIRouter, sources: Sources) -> None:
 
     @routes.get("/api/accuracy", tags=["models"])
     async def accuracy(parameters: Annotated[schemas.AccuracyParameters, Query()]) -> schemas.Accuracy:
-        """How past expectations held, and how forecasts compare with no change: errors and coverage of the intervals."""
+        """How past expectations held, and how forecasts compare with no change: errors, and coverage of intervals."""
         by_day, forecasts = await sources.database.run(
             lambda connection: (
                 sources.outcome_sums.read(connection, days=parameters.days),

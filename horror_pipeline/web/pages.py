@@ -70,5 +70,5 @@ class _Posters:
                 source = await self._database.run(queries.data_source)
             except DatabaseUnavailableError:
                 return self._allowed  # the page must open without the database, and then says what is wrong
-            self._allowed = source is not None and str(source["api_url"]).startswith(TMDB_HOST)
+            self._allowed = source is not None and not source["is_demo"] and source["api_url"].startswith(TMDB_HOST)
         return self._allowed

@@ -46,7 +46,8 @@ class Answer:
         if self.etag and self.etag in [tag.strip() for tag in known.split(b",")]:
             status, body = 304, b""
             headers = [(name, value) for name, value in headers if name in (b"etag", b"cache-control")]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        # A copy, because middleware outside this one changes the list it is given.
+        await send({"type": "http.response.start", "status": status, "headers": list(headers)})
         await send({"type": "http.response.body", "body": body})
 
 

@@ -37,15 +37,17 @@ def test_an_answer_is_kept_for_its_seconds_and_errors_are_not(database_url: URL,
         assert len(client.get("/api/movies", params={"query": "film", "limit": 9}).json()["movies"]) == 2
 
 
-def test_large_answers_are_gzipped_for_those_who_take_it(client: TestClient, engine: Engine) -> None:
+def test_large_answers_are_gzipped_for_those_who_take_it(database_url: URL, engine: Engine) -> None:
     for tmdb_id in range(1, 15):
         rows.add_film(engine, tmdb_id)
 
-    zipped = client.get("/api/summary", headers={"accept-encoding": "gzip"})
-    plain = client.get("/api/summary", headers={"accept-encoding": "identity"})
+    with TestClient(create_app(database_url, cache_seconds=60, clock=lambda: NOW)) as client:
+        zipped = client.get("/api/summary", headers={"accept-encoding": "gzip"})
+        plain = client.get("/api/summary", headers={"accept-encoding": "identity"})
 
     assert zipped.headers["content-encoding"] == "gzip"
     assert "content-encoding" not in plain.headers
+    assert int(plain.headers["content-length"]) == len(plain.content) > int(zipped.headers["content-length"])
     assert zipped.json() == plain.json()
     assert plain.headers["vary"] == "Accept-Encoding"
 
@@ -88,6 +90,12 @@ def test_pictures_come_from_tmdb_only_with_tmdbs_own_data(database_url: URL, eng
 
     assert "img-src 'self' data: https://image.tmdb.org;" in page.headers["content-security-policy"]
     assert 'data-posters="yes"' in page.text
+
+
+def test_made_up_films_show_no_pictures_of_tmdb(client: TestClient, engine: Engine) -> None:
+    rows.add_source(engine, is_demo=True, api_url="https://api.themoviedb.org/3")
+
+    assert 'data-posters="no"' in client.get("/").text
 
 
 def test_an_error_of_ours_shows_nothing_of_the_inside(database_url: URL) -> None:
