@@ -54,7 +54,7 @@ def movie_forecasts(connection: Connection, tmdb_id: int) -> list[dict[str, Any]
 def forecast_accuracy(connection: Connection) -> list[dict[str, Any]]:
     """Return how forecasts compare with no change, by horizon and month, oldest first."""
     statement = text(
-        "SELECT horizon_days, month, is_backtest, films, mae, no_change_mae, skill, coverage FROM forecast_accuracy "
+        "SELECT horizon_days, month, is_backtest, films, mae, mae_no_change, skill, coverage FROM forecast_accuracy "
         "ORDER BY month, horizon_days, is_backtest DESC"
     )
     return [dict(row) for row in connection.execute(statement).mappings()]

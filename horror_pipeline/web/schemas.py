@@ -270,8 +270,8 @@ class ForecastScore(BaseModel):
     is_backtest: bool = Field(description="Whether they were made later, from only what was known on each day.")
     films: int = Field(description="Forecasts compared: each film once for each day.")
     mae: float = Field(description="Mean absolute error of the forecasts.")
-    no_change_mae: float = Field(description="Mean absolute error of saying that nothing changes.")
-    skill: float | None = Field(description="1 less `mae` / `no_change_mae`: above 0 is better than no change.")
+    mae_no_change: float = Field(description="Mean absolute error of saying that nothing changes.")
+    skill: float | None = Field(description="1 less `mae` / `mae_no_change`: above 0 is better than no change.")
     coverage: float | None = Field(description="Share of outcomes inside the 80 % interval.")
 
 

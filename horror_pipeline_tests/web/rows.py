@@ -145,7 +145,7 @@ FORECAST_RELATIONS = """
         FROM popularity_forecasts f JOIN movies m USING (tmdb_id)
         WHERE f.made_on = (SELECT max(made_on) FROM popularity_forecasts) AND m.gone_at IS NULL;
     CREATE TABLE IF NOT EXISTS forecast_accuracy (
-        horizon_days smallint, month date, is_backtest boolean, films bigint, mae float8, no_change_mae float8,
+        horizon_days smallint, month date, is_backtest boolean, films bigint, mae float8, mae_no_change float8,
         skill float8, coverage float8);
     GRANT SELECT ON popularity_forecasts, latest_forecasts, forecast_accuracy TO horror_reader
 """
@@ -170,7 +170,7 @@ def add_forecast(engine: Engine, tmdb_id: int, horizon_days: int = 7, **values: 
 
 def add_forecast_score(engine: Engine, horizon_days: int, month: date, **values: Any) -> None:
     row = {"horizon_days": horizon_days, "month": month, "is_backtest": False, "films": 900, "mae": 0.7}
-    row |= {"no_change_mae": 1.0, "skill": 0.3, "coverage": 0.79}
+    row |= {"mae_no_change": 1.0, "skill": 0.3, "coverage": 0.79}
     _insert(engine, "forecast_accuracy", row | values)
 
 

@@ -307,7 +307,7 @@ def test_accuracy_has_forecasts_beside_no_change_by_month_and_horizon(client: Te
         "is_backtest": False,
         "films": 900,
         "mae": 1.2,
-        "no_change_mae": 1.0,
+        "mae_no_change": 1.0,
         "skill": -0.2,
         "coverage": 0.79,
     }

@@ -94,7 +94,7 @@ export function showForecastRecord(accuracy) {
       record(byHorizon(some), kind),
     ]).flat(),
     asTable("forecast-record", "Month by month", ["Month", "Days ahead", "Kind", "Forecast off by", "No change off by", "Skill", "Inside interval", "Forecasts"],
-      rows.map((row) => [row.month.slice(0, 7), row.horizon_days, row.is_backtest ? "backtest" : "live", fine(row.mae), fine(row.no_change_mae), percent(row.skill), percent(row.coverage), count(row.films)])));
+      rows.map((row) => [row.month.slice(0, 7), row.horizon_days, row.is_backtest ? "backtest" : "live", fine(row.mae), fine(row.mae_no_change), percent(row.skill), percent(row.coverage), count(row.films)])));
 }
 
 // Months added up: means weighted by their number of forecasts.
@@ -103,7 +103,7 @@ function byHorizon(rows) {
     const some = rows.filter((row) => row.horizon_days === horizon);
     const films = some.reduce((sum, row) => sum + row.films, 0);
     const mean = (name) => some.reduce((sum, row) => sum + row[name] * row.films, 0) / films;
-    const [mae, still] = [mean("mae"), mean("no_change_mae")];
+    const [mae, still] = [mean("mae"), mean("mae_no_change")];
     return { horizon, films, mae, still, skill: still ? 1 - mae / still : null, coverage: mean("coverage") };
   });
 }
