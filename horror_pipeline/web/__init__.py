@@ -1,1 +1,6 @@
-"""The read-only dashboard and JSON API."""
+"""The read-only dashboard and JSON API.
+
+`app` puts the application together. `endpoints` and `pages` answer requests, with SQL from `queries`,
+`forecast_queries` and `outcome_scores`, and with response models from `schemas`. Only `database` connects to Postgres.
+This package never writes, knows no settings (values are passed in), and serves every script and style itself.
+"""

@@ -1,6 +1,6 @@
-"""`python -m horror_pipeline.web`: serve the dashboard and the JSON API.
+"""Serve the dashboard and the JSON API: `python -m horror_pipeline.web`.
 
-The database's URL comes from `DATABASE_URL` only: a command line is visible to everyone on the machine.
+The database's URL comes only from `DATABASE_URL`, because everyone on the machine can read a command line.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from horror_pipeline.web.app import serve
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until stopped; 2 when it cannot start."""
+    """Serve until stopped; return 2 if the server cannot start."""
     parser = argparse.ArgumentParser(prog="python -m horror_pipeline.web", description=__doc__)
     parser.add_argument("--host", default=os.environ.get("HORROR_WEB_HOST") or "127.0.0.1")
     parser.add_argument("--port", type=int, default=os.environ.get("HORROR_WEB_PORT") or 8000)

@@ -1,7 +1,4 @@
-"""The web application: put together from its parts, and served.
-
-What belongs here: composition, error answers, running uvicorn. What does not: reading settings; values are passed in.
-"""
+"""The web application: its parts put together, its error answers, and how it is served."""
 
 from __future__ import annotations
 
@@ -16,19 +13,21 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy import URL
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 
-from horror_pipeline.web import pages, routes
+from horror_pipeline.web import endpoints, pages
+from horror_pipeline.web.connections import BoundedConnection
 from horror_pipeline.web.database import Database, DatabaseUnavailableError
 from horror_pipeline.web.health import head_revision
+from horror_pipeline.web.middleware import NormalizedRequests, SecurityHeaders
 from horror_pipeline.web.prediction_index import NewestBatch
-from horror_pipeline.web.response_cache import ShortCache
-from horror_pipeline.web.security import SecurityHeaders
-from horror_pipeline.web.static_files import Assets
+from horror_pipeline.web.response_cache import ResponseCache
+from horror_pipeline.web.static_files import StaticFiles
 
 DESCRIPTION = (
     "Every horror film on TMDB, its popularity day by day, and predictions with 80 % intervals, read-only. "
     "Field names are those of the database's columns, dates are ISO 8601, instants are UTC, unknown is null. "
-    "Answers carry an ETag and may be a few seconds old. " + pages.ATTRIBUTION
+    "Responses carry an ETag and may be a few seconds old. " + pages.ATTRIBUTION
 )
 
 
@@ -40,19 +39,19 @@ def create_app(
     cache_seconds: float = 5.0,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> FastAPI:
-    """The application; nothing is connected to before the first request.
+    """Create the application. It connects to the database at the first request.
 
     Args:
         database_url: the warehouse, any Postgres URL.
         poll_interval_ms: how often the dashboard refreshes, in milliseconds.
-        connections: database connections used at once; one more is kept for health checks.
+        connections: database connections used at once; one more is reserved for health checks.
         cache_seconds: how long a JSON answer may be served again.
-        clock: the present moment, with a time zone.
+        clock: returns the present moment, with a time zone.
     """
     database = Database(database_url, connections=connections)
-    sources = routes.Sources(
+    sources = endpoints.Sources(
         database=database,
-        batch=NewestBatch(database, look_every_seconds=cache_seconds / 5),
+        batch=NewestBatch(database, check_every_seconds=cache_seconds / 5),
         expected_version=head_revision(),
         clock=clock,
     )
@@ -62,15 +61,24 @@ def create_app(
         yield
         database.close()
 
-    # The interactive pages FastAPI ships load their scripts from a CDN; /docs is our own.
+    # FastAPI's own pages load their scripts from a CDN, and its redirects reflect the Host header.
     app = FastAPI(
-        title="horror_pipeline", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan
+        title="horror_pipeline",
+        version="1",
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
     )
-    app.include_router(routes.router(sources))
-    app.include_router(pages.router(database, Assets(), poll_interval_ms=poll_interval_ms))
+    app.include_router(endpoints.router(sources))
+    app.include_router(pages.router(database, StaticFiles(), poll_interval_ms=poll_interval_ms))
     _answer_errors(app)
-    app.add_middleware(ShortCache, prefix="/api/", except_paths=frozenset({"/api/health"}), seconds=cache_seconds)
+    # The last one added is the outermost.
+    app.add_middleware(ResponseCache, prefix="/api/", except_paths=frozenset({"/api/health"}), seconds=cache_seconds)
+    app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(NormalizedRequests)
     return app
 
 
@@ -81,7 +89,7 @@ def serve(
     port: int = 8000,
     poll_interval_ms: int = 30_000,
 ) -> None:
-    """Serve until SIGINT or SIGTERM, then end within a few seconds."""
+    """Serve until SIGINT or SIGTERM, then stop within a few seconds."""
     uvicorn.run(
         create_app(database_url, poll_interval_ms=poll_interval_ms),
         host=host,
@@ -89,7 +97,9 @@ def serve(
         access_log=False,
         log_level="info",
         server_header=False,
-        proxy_headers=False,  # nothing here asks who or how: no need to read them
+        proxy_headers=False,  # nothing here depends on the client's address or scheme
+        http=BoundedConnection,
+        ws="none",
         timeout_graceful_shutdown=3,
         timeout_keep_alive=30,
         limit_concurrency=512,
@@ -97,7 +107,7 @@ def serve(
 
 
 def _answer_errors(app: FastAPI) -> None:
-    """Every error is JSON with a reason; nothing of the inside shows."""
+    """Answer every error as JSON with a reason that reveals no internals."""
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -109,7 +119,7 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(DatabaseUnavailableError)
     async def unavailable(_: Request, error: DatabaseUnavailableError) -> JSONResponse:
-        return _problem(503, str(error), headers=routes.RETRY_AFTER)
+        return _problem(503, str(error), headers=endpoints.RETRY_AFTER)
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> JSONResponse:
@@ -117,7 +127,7 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, __: Exception) -> JSONResponse:
-        return _problem(500, "an error of this server; its log says more")
+        return _problem(500, "internal server error; see the server log")
 
 
 def _problem(status: int, reason: str, parameter: str | None = None, headers: Any = None) -> JSONResponse:

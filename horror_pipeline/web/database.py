@@ -1,61 +1,53 @@
-"""How the web process reaches Postgres: read-only, a bounded number of calls at once, each with a deadline.
+"""Read-only access to Postgres: a bounded number of calls at once, each with a deadline.
 
-What belongs here: connecting as `horror_reader`, admission, deadlines, and turning driver errors into one sentence.
-What does not: SQL of the endpoints, HTTP.
-
-A slow database must not pile requests up. At most `connections` calls run at once; a call that finds no slot, or takes
-longer than `deadline_seconds` all told, ends with `DatabaseUnavailableError`, and its socket is closed so that its thread ends too.
-No more than `MAX_WAITING` calls wait for a slot.
-
-Reading only, the role, the time zone and the timeout hold for a transaction, never for the session: behind a pooler, as
-hosted servers have them, the session is shared with whoever writes. They travel with the first statement of the
-transaction, in one message, as each message costs a thread its turn.
+Every call is one read-only transaction. The role, the time zone and the statement timeout are set for the transaction
+and not for the session, because behind a connection pooler the session is shared with programs that write.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from horror_pipeline.domain import READER_ROLE
 from horror_pipeline.errors import WarehouseError
 
 logger = logging.getLogger("horror_pipeline.web")
 
 T = TypeVar("T")
 
-READER_ROLE = "horror_reader"
-OPENINGS = "openings"
-SINGLE = "single_statement"
-HEALTH_CONNECTIONS = 1
-MAX_WAITING = 64
-BUSY = "the database is too slow or too busy; try again in a moment"
 QUERY_CANCELED = "57014"
 INSUFFICIENT_PRIVILEGE = "42501"
 
+PREPARE_TRANSACTION = text(
+    "SELECT set_config('statement_timeout', :timeout, true), set_config('TimeZone', 'UTC', true), "
+    "(SELECT set_config('role', rolname, true) FROM pg_roles WHERE rolname = :role AND pg_has_role(oid, 'MEMBER'))"
+)
+"""Each setting ends with the transaction. The last column is NULL if this login is not a member of the role."""
+
+DEAD_PEER_OPTIONS = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 10_000}
+"""libpq gives up on a server that vanished without closing its connections after about ten seconds."""
+
 
 class DatabaseUnavailableError(WarehouseError):
-    """The database cannot answer now; the message says why and holds no credential."""
+    """The database cannot answer now. The message gives the reason and holds no credential."""
 
 
 class Database:
     """A read-only database for a single event loop.
 
     Args:
-        url: any Postgres URL; `postgres://` is taken too.
-        connections: calls that run at once, and connections kept; one more is kept for health checks.
-        statement_timeout_seconds: Postgres itself cancels a longer statement.
-        deadline_seconds: waiting for a slot, connecting and querying together.
+        url: any Postgres URL, `postgres://` included.
+        connections: calls that run at once. One further connection is reserved for health checks.
+        statement_timeout_seconds: after this time, Postgres itself cancels a statement.
+        deadline_seconds: limit of a whole call: waiting for a free connection, connecting and querying.
     """
 
     def __init__(
@@ -66,162 +58,80 @@ class Database:
         statement_timeout_seconds: float = 2.0,
         deadline_seconds: float = 2.5,
     ) -> None:
-        total = connections + HEALTH_CONNECTIONS
-        self._deadline = deadline_seconds
-        self._waiting = 0
-        self._slots = asyncio.Semaphore(connections)
-        self._health_slot = asyncio.Semaphore(HEALTH_CONNECTIONS)
-        self._threads = ThreadPoolExecutor(max_workers=total, thread_name_prefix="horror-web-db")
-        self._engine = _engine(url, total, statement_timeout_seconds, deadline_seconds)
-        self._single = self._engine.execution_options(**{SINGLE: True})
+        self._deadline_seconds = deadline_seconds
+        self._settings = {"timeout": f"{int(statement_timeout_seconds * 1000)}ms", "role": READER_ROLE}
+        self._has_warned = False
+        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="horror-web-db")
+        self._health_thread = ThreadPoolExecutor(1, thread_name_prefix="horror-web-health")
+        self._engine = create_engine(
+            make_url(url).set(drivername="postgresql+psycopg2"),
+            isolation_level="REPEATABLE READ",
+            execution_options={"postgresql_readonly": True},
+            pool_size=connections + 1,
+            max_overflow=0,
+            pool_timeout=deadline_seconds,
+            pool_use_lifo=True,
+            connect_args={
+                "connect_timeout": max(2, int(deadline_seconds)),
+                "application_name": "horror-web",
+                **DEAD_PEER_OPTIONS,
+            },
+            hide_parameters=True,
+        )
 
-    async def run(
-        self, work: Callable[[Connection], T], *, for_health: bool = False, single_statement: bool = False
-    ) -> T:
-        """Call `work` with a connection in a thread; all its statements see one moment.
+    async def run(self, work: Callable[[Connection], T], *, for_health: bool = False) -> T:
+        """Call `work` with a connection in a thread; all its statements read the same snapshot.
 
         Args:
-            work: reads.
-            for_health: take the slot kept for health checks.
-            single_statement: `work` executes one statement only, so that one message carries its whole transaction.
-                Further statements would be as safe, but see moments of their own.
+            work: a function that reads.
+            for_health: use the connection reserved for health checks.
 
         Raises:
-            DatabaseUnavailableError: no free slot in time, no connection, a statement that took too long, or another schema.
+            DatabaseUnavailableError: no connection became free in time, Postgres cannot be reached, a statement took
+                too long, or the schema is another version's.
         """
-        slot = self._health_slot if for_health else self._slots
-        if self._waiting >= MAX_WAITING:
-            raise DatabaseUnavailableError(BUSY)
+        threads = self._health_thread if for_health else self._threads
         try:
-            async with asyncio.timeout(self._deadline):
-                await self._wait_for(slot)
-                return await self._in_thread(work, slot, self._single if single_statement else self._engine)
+            async with asyncio.timeout(self._deadline_seconds):
+                return await asyncio.get_running_loop().run_in_executor(threads, self._call, work)
         except TimeoutError:
-            raise DatabaseUnavailableError(BUSY) from None
-
-    async def _wait_for(self, slot: asyncio.Semaphore) -> None:
-        self._waiting += 1
-        try:
-            await slot.acquire()
-        finally:
-            self._waiting -= 1
-
-    async def _in_thread(self, work: Callable[[Connection], T], slot: asyncio.Semaphore, engine: Engine) -> T:
-        call = _Call(engine, work)
-        future = asyncio.get_running_loop().run_in_executor(self._threads, call.run)
-        # The slot is given back when the thread is done, not when we stop waiting for it.
-        future.add_done_callback(lambda done: _finish(done, slot))
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            call.abandon()
-            raise
+            raise DatabaseUnavailableError("the database is too slow or too busy", "try again in a moment") from None
 
     def close(self) -> None:
         """Close every connection."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._health_thread.shutdown(wait=False, cancel_futures=True)
         self._engine.dispose()
 
-
-class _Call:
-    """One unit of work in a thread, which the event loop can give up on."""
-
-    def __init__(self, engine: Engine, work: Callable[[Connection], Any]) -> None:
-        self._engine = engine
-        self._work = work
-        self._driver_connection: Any = None
-        self._is_abandoned = False
-
-    def run(self) -> Any:
+    def _call(self, work: Callable[[Connection], T]) -> T:
         try:
             try:
-                return self._once()
+                return self._read(work)
             except DBAPIError as error:
-                if self._is_abandoned or not error.connection_invalidated:
+                if not error.connection_invalidated:
                     raise
-                # Postgres was restarted since: the pool has been emptied, and reading twice is harmless.
-                return self._once()
-        except (DBAPIError, PoolTimeout) as error:
-            raise DatabaseUnavailableError(_reason(error)) from None
+                # Postgres restarted and the pool has dropped its connections. Reading again is harmless.
+                return self._read(work)
+        except (DBAPIError, PoolTimeoutError) as error:
+            raise _unavailable(error) from None
 
-    def _once(self) -> Any:
+    def _read(self, work: Callable[[Connection], T]) -> T:
         with self._engine.connect() as connection:
-            self._driver_connection = connection.connection.driver_connection
-            return self._work(connection)
-
-    def abandon(self) -> None:
-        """Close the socket under the call: its thread fails at once instead of waiting for a server that hangs."""
-        self._is_abandoned = True
-        with contextlib.suppress(Exception):  # already closed: nothing to abandon
-            copy = socket.socket(fileno=os.dup(self._driver_connection.fileno()))
-            with copy:
-                copy.shutdown(socket.SHUT_RDWR)
+            row = connection.execute(PREPARE_TRANSACTION, self._settings).one()
+            if row[2] is None and not self._has_warned:
+                self._has_warned = True
+                logger.warning("this login is not a member of %s; reading with its own rights, read-only", READER_ROLE)
+            return work(connection)
 
 
-def _finish(done: asyncio.Future[Any], slot: asyncio.Semaphore) -> None:
-    slot.release()
-    if not done.cancelled():
-        done.exception()  # seen, even if nobody waits any more
-
-
-def _reason(error: DBAPIError | PoolTimeout) -> str:
+def _unavailable(error: DBAPIError | PoolTimeoutError) -> DatabaseUnavailableError:
     code = getattr(getattr(error, "orig", None), "pgcode", None)
     if code == QUERY_CANCELED:
-        return "the database is too slow: a query was cancelled"
+        return DatabaseUnavailableError("the database is too slow: Postgres canceled a query")
     if code == INSUFFICIENT_PRIVILEGE:
-        return f"role {READER_ROLE} may not read a table; run `horror db upgrade`"
+        return DatabaseUnavailableError(f"the role {READER_ROLE} may not read a table", "run `horror db upgrade`")
     if isinstance(error, ProgrammingError):
-        return "the database lacks a table or column this version reads; run `horror db upgrade`, or `make run`"
-    return "the database is away"
-
-
-def _engine(url: str | URL, connections: int, statement_timeout: float, deadline: float) -> Engine:
-    engine = create_engine(
-        _psycopg2(url),
-        isolation_level="AUTOCOMMIT",  # transactions are opened and ended below: the driver would spend messages on it
-        pool_size=connections,
-        max_overflow=0,
-        pool_timeout=deadline,
-        pool_use_lifo=True,
-        pool_reset_on_return=None,
-        connect_args={"connect_timeout": max(2, int(deadline)), "application_name": "horror-web"},
-        hide_parameters=True,
-    )
-    locals_ = f"SET LOCAL statement_timeout = {int(statement_timeout * 1000)}; SET LOCAL TimeZone = 'UTC'; "
-    noted: list[str] = []
-
-    @event.listens_for(engine, "connect")
-    def _note_role(connection: Any, record: Any) -> None:
-        connection.autocommit = True
-        role = ""
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s AND pg_has_role(oid, 'MEMBER')", (READER_ROLE,))
-            if cursor.fetchone():
-                role = f"SET LOCAL ROLE {READER_ROLE}; "
-            elif not noted:
-                noted.append(READER_ROLE)
-                logger.warning("this login cannot act as %s; reading with its own rights, read-only", READER_ROLE)
-        # Statements sent in one message are one transaction that ends with the message; BEGIN makes it outlive that.
-        record.info[OPENINGS] = {
-            True: f"SET TRANSACTION READ ONLY; {locals_}{role}",
-            False: f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {locals_}{role}",
-        }
-
-    @event.listens_for(engine, "before_cursor_execute", retval=True)
-    def _open(connection: Connection, cursor: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
-        if cursor.connection.get_transaction_status() == TRANSACTION_STATUS_IDLE:
-            is_single = connection.get_execution_options().get(SINGLE, False)
-            statement = connection.info[OPENINGS][is_single] + statement
-        return statement, parameters
-
-    @event.listens_for(engine, "reset")
-    def _end(connection: Any, *_: Any) -> None:
-        if connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
-            with connection.cursor() as cursor:
-                cursor.execute("ROLLBACK")
-
-    return engine
-
-
-def _psycopg2(url: str | URL) -> URL:
-    return make_url(url).set(drivername="postgresql+psycopg2")
+        return DatabaseUnavailableError(
+            "the database lacks a table or column that this version reads", "run `horror db upgrade` or `make run`"
+        )
+    return DatabaseUnavailableError("cannot reach the database")

@@ -1,11 +1,7 @@
-"""Whether the data can be relied on: database reachable, schema ours, data fresh.
-
-What belongs here: that judgement, from values. What does not: HTTP.
-"""
+"""Whether the data can be relied on: the database answers, its schema is this version's, and its data is recent."""
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, time, timedelta
 from importlib import resources
 
@@ -16,37 +12,30 @@ from horror_pipeline.web.schemas import Health
 
 MAX_AGE = timedelta(days=2)
 
-REVISION = re.compile(r"^revision(?:: *str)? *= *[\"']([^\"']+)[\"']", re.MULTILINE)
-DOWN_REVISION = re.compile(r"^down_revision(?:: *[^=]+)? *= *[\"']([^\"']+)[\"']", re.MULTILINE)
 
-
-def head_revision() -> str | None:
-    """The newest migration of this installation, read from the migrations' text; None: there are none."""
+def head_revision() -> str:
+    """Return the newest migration of this installation: migrations are named `NNNN_what_it_does.py`."""
     folder = resources.files("horror_pipeline.warehouse") / "migrations" / "versions"
-    sources = [entry.read_text(encoding="utf-8") for entry in folder.iterdir() if entry.name.endswith(".py")]
-    revisions = {match.group(1) for source in sources if (match := REVISION.search(source))}
-    parents = {match.group(1) for source in sources if (match := DOWN_REVISION.search(source))}
-    heads = revisions - parents
-    return heads.pop() if len(heads) == 1 else None
+    return max(entry.name[:4] for entry in folder.iterdir() if entry.name[:4].isdigit())
 
 
-def check(connection: Connection, *, now: datetime, expected_version: str | None) -> Health:
+def check(connection: Connection, *, now: datetime, expected_version: str) -> Health:
     """Judge the database behind a connection.
 
     Args:
         connection: read-only.
-        now: the moment data age is counted to.
-        expected_version: schema revision this code was written for; None: not checked.
+        now: the moment to which the data's age is counted.
+        expected_version: schema revision this code was written for.
     """
     version = queries.schema_version(connection)
     health = Health(status="ok", database="ok", schema_version=version, expected_schema_version=expected_version)
     if version is None:
         return _unavailable(health, "the database was never set up; run `make run`")
-    if expected_version is not None and version != expected_version:
+    if version != expected_version:
         return _unavailable(health, f"the schema is version {version}, not {expected_version}; run `horror db upgrade`")
     newest = _newest(connection)
     if newest is None:
-        return _unavailable(health, "no film was collected yet; run `make run`")
+        return _unavailable(health, "no film has been collected yet; run `make run`")
     age = now - newest
     health.newest_data_at, health.data_age_seconds = newest, max(0, int(age.total_seconds()))
     if age > MAX_AGE:
@@ -54,8 +43,8 @@ def check(connection: Connection, *, now: datetime, expected_version: str | None
     return health
 
 
-def away(reason: str, *, expected_version: str | None) -> Health:
-    """The judgement when the database does not answer."""
+def unreachable(reason: str, *, expected_version: str) -> Health:
+    """Return the judgment of a database that does not answer."""
     return Health(status="unavailable", reason=reason, database="away", expected_schema_version=expected_version)
 
 

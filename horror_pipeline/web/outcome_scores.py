@@ -1,71 +1,105 @@
-"""How past predictions held: daily sums added up to means and shares.
+"""How past predictions held: error, bias and coverage by horizon and stage, over all days and day by day.
 
-What belongs here: keeping a day's sums, and arithmetic on them. What does not: SQL, HTTP.
-
-A day's outcomes are read once and kept: a past day changes only when it is collected again, as the
-newest days may be.
+The sums of a day are read once and kept, because a past day changes only when it is collected again. Reading thirty
+days at once would take longer than the statement timeout allows at 60,000 films.
 """
 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection
-
-from horror_pipeline.web import queries
-
-Sums = dict[str, Any]
+from sqlalchemy import Connection, text
 
 NEWEST_DAYS = 2
 NEWEST_SECONDS = 30.0
 PAST_SECONDS = 1_800.0
 
+DATES = text(
+    """
+    SELECT CAST(day AS date)
+    FROM (SELECT max(outcome_date) AS newest FROM prediction_outcomes) AS o
+    CROSS JOIN LATERAL generate_series(o.newest - (:days - 1), o.newest, interval '1 day') AS day
+    WHERE EXISTS (SELECT FROM prediction_outcomes WHERE outcome_date = CAST(day AS date))
+    ORDER BY day"""
+)
+"""One index probe per day."""
 
-class DailyScores:
-    """Remembers the sums of each day's outcomes."""
+SUMS_OF_DAY = text(
+    """
+    SELECT horizon, stage,
+           count(popularity_error) AS popularity_count,
+           coalesce(sum(abs(popularity_error)), 0) AS popularity_absolute_error,
+           coalesce(sum(popularity_error), 0) AS popularity_error,
+           count(*) FILTER (WHERE is_popularity_in_interval) AS popularity_inside,
+           count(is_popularity_in_interval) AS popularity_intervals,
+           count(vote_average_error) AS vote_average_count,
+           coalesce(sum(abs(vote_average_error)), 0) AS vote_average_absolute_error,
+           coalesce(sum(vote_average_error), 0) AS vote_average_error,
+           count(*) FILTER (WHERE is_vote_average_in_interval) AS vote_average_inside,
+           count(is_vote_average_in_interval) AS vote_average_intervals
+    FROM prediction_outcomes WHERE outcome_date = :outcome_date
+    GROUP BY horizon, stage ORDER BY horizon, stage"""
+)
+
+Group = tuple[str, str]
+"""A horizon and a stage."""
+
+Sums = dict[Group, Counter[str]]
+
+
+class DailySums:
+    """Keeps the sums of each day's outcomes."""
 
     def __init__(self) -> None:
-        self._days: dict[date, tuple[float, list[Sums]]] = {}
+        self._days: dict[date, tuple[float, Sums]] = {}
 
-    def read(self, connection: Connection, *, days: int) -> dict[date, list[Sums]]:
-        """Sums by horizon and stage for each day that has outcomes, oldest first."""
-        dates = queries.outcome_dates(connection, days=days)
+    def read(self, connection: Connection, *, days: int) -> dict[date, Sums]:
+        """Return the sums of each day that has outcomes, oldest first, among the `days` up to the newest."""
+        dates = list(connection.execute(DATES, {"days": days}).scalars())
         for position, day in enumerate(dates):
-            keep = NEWEST_SECONDS if len(dates) - position <= NEWEST_DAYS else PAST_SECONDS
-            known = self._days.get(day)
-            if known is None or time.monotonic() - known[0] > keep:
-                self._days[day] = (time.monotonic(), queries.outcome_scores(connection, day))
+            keep_seconds = NEWEST_SECONDS if len(dates) - position <= NEWEST_DAYS else PAST_SECONDS
+            kept = self._days.get(day)
+            if kept is None or time.monotonic() - kept[0] > keep_seconds:
+                self._days[day] = (time.monotonic(), sums_of_day(connection, day))
         return {day: self._days[day][1] for day in dates}
 
 
-def total(rows: Iterable[Sums]) -> list[dict[str, Any]]:
-    """Add up days: one score per horizon and stage."""
-    groups: dict[tuple[str, str], Sums] = defaultdict(lambda: defaultdict(int))
-    for row in rows:
-        group = groups[row["horizon"], row["stage"]]
-        for name, value in row.items():
-            if name not in ("horizon", "stage"):
-                group[name] += value or 0
-    return [score({"horizon": horizon, "stage": stage, **sums}) for (horizon, stage), sums in sorted(groups.items())]
+def sums_of_day(connection: Connection, day: date) -> Sums:
+    """Sum one day's outcomes, so that days can be added up."""
+    rows = [dict(row) for row in connection.execute(SUMS_OF_DAY, {"outcome_date": day}).mappings()]
+    return {(row.pop("horizon"), row.pop("stage")): Counter(row) for row in rows}
 
 
-def score(sums: Sums) -> dict[str, Any]:
-    """Means and shares of one row of sums."""
-    result: dict[str, Any] = {"horizon": sums["horizon"], "stage": sums["stage"]}
-    for target in ("popularity", "vote_average"):
-        count = int(sums[f"{target}_count"])
-        result |= {
-            f"{target}_count": count,
-            f"{target}_mean_absolute_error": _share(sums[f"{target}_absolute_error"], count),
-            f"{target}_mean_error": _share(sums[f"{target}_error"], count),
-            f"{target}_coverage": _share(sums[f"{target}_held"], int(sums[f"{target}_intervals"])),
-        }
-    return result
+def total(days: Iterable[Sums]) -> Sums:
+    """Add up days."""
+    totals: Sums = defaultdict(Counter)
+    for sums in days:
+        for group, counts in sums.items():
+            totals[group].update(counts)
+    return dict(sorted(totals.items()))
 
 
-def _share(part: Any, whole: int) -> float | None:
+def scores(sums: Sums) -> list[dict[str, Any]]:
+    """Turn sums into means and shares: one row per horizon and stage."""
+    return [
+        {"horizon": horizon, "stage": stage, **_scores("popularity", counts), **_scores("vote_average", counts)}
+        for (horizon, stage), counts in sums.items()
+    ]
+
+
+def _scores(target: str, sums: Mapping[str, float]) -> dict[str, Any]:
+    count = int(sums[f"{target}_count"])
+    return {
+        f"{target}_count": count,
+        f"{target}_mean_absolute_error": _share(sums[f"{target}_absolute_error"], count),
+        f"{target}_mean_error": _share(sums[f"{target}_error"], count),
+        f"{target}_coverage": _share(sums[f"{target}_inside"], sums[f"{target}_intervals"]),
+    }
+
+
+def _share(part: float, whole: float) -> float | None:
     return float(part) / whole if whole else None

@@ -1,21 +1,17 @@
-"""What the API takes and returns: one pydantic model per parameter set and per response.
-
-What belongs here: field names (those of the tables), types, bounds, descriptions and examples.
-What does not: SQL and HTTP.
-"""
+"""One pydantic model per parameter set and per response of the API. Field names are those of the tables."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from horror_pipeline.domain import FORECAST_HORIZONS_DAYS, Stage, Target
 
 MAX_TMDB_ID = 2**53 - 1
 """Ids larger than this would lose digits in a browser; TMDB's are below ten million."""
 
-Stage = Literal["before_release", "after_release"]
-Target = Literal["popularity", "vote_average"]
 Order = Literal["predicted_popularity", "predicted_vote_average", "popularity_gap", "rating_gap", "release_date"]
 Direction = Literal["asc", "desc"]
 
@@ -71,10 +67,31 @@ class AccuracyParameters(_Parameters):
     days: int = Field(30, ge=1, le=90, description="Days of outcomes, counted back from the newest.")
 
 
+class ForecastParameters(_Parameters):
+    """Which forecasts, in which order, and which page of them."""
+
+    horizon: int = Field(
+        7, description="Days from the forecast to its target.", json_schema_extra={"enum": list(FORECAST_HORIZONS_DAYS)}
+    )
+    order: Literal["rise", "fall", "popularity"] = Field(
+        "rise", description="Largest relative rise or fall, of films at popularity 1 or more; or highest forecast."
+    )
+    stage: Stage | None = Field(None, description="Only films before, or after, their release.")
+    limit: int = Field(20, ge=1, le=200, description="Rows on this page.")
+    offset: int = Field(0, ge=0, le=1_000_000, description="Rows skipped before this page.")
+
+    @field_validator("horizon")
+    @classmethod
+    def _is_a_horizon(cls, horizon: int) -> int:
+        if horizon not in FORECAST_HORIZONS_DAYS:
+            raise ValueError(f"must be one of {', '.join(map(str, FORECAST_HORIZONS_DAYS))}")
+        return horizon
+
+
 class Problem(BaseModel):
     """Why a request was not answered."""
 
-    reason: str = Field(examples=["the database is away"])
+    reason: str = Field(examples=["cannot reach the database"])
     parameter: str | None = Field(None, description="The parameter at fault, where it is one.", examples=["limit"])
 
 
@@ -111,7 +128,7 @@ class PopularMovie(MovieSummary):
     )
     is_popular_since_earlier: bool = Field(False, description="The run reaches back to the first snapshot there is.")
     popularity_week_ago: float | None = Field(None, description="Popularity seven days before the newest snapshot.")
-    popularity_by_day: list[float | None] = Field(description="The last 30 days' popularity, oldest first.")
+    popularity_by_day: list[float | None] = Field([], description="The last 30 days' popularity, oldest first.")
 
 
 class Summary(BaseModel):
@@ -125,8 +142,8 @@ class Summary(BaseModel):
     movies: list[PopularMovie] = Field(description="The ten most popular films, most popular first.")
 
 
-class Forecast(BaseModel):
-    """What the models said of a film at one moment, with 80 % intervals."""
+class DatedPrediction(BaseModel):
+    """What the models expected of a film at one moment, with 80 % intervals."""
 
     predicted_at: datetime
     stage: Stage
@@ -141,7 +158,7 @@ class Forecast(BaseModel):
     actual_vote_count: int | None = Field(description="As it stood at `predicted_at`.")
 
 
-class Prediction(Forecast):
+class Prediction(DatedPrediction):
     """The newest prediction for a film."""
 
     tmdb_id: int = Field(examples=[1091])
@@ -211,12 +228,62 @@ class Snapshot(BaseModel):
     vote_average: float | None
 
 
+class Forecast(BaseModel):
+    """A film's popularity some days ahead, from its own history, with an 80 % interval."""
+
+    made_on: date = Field(description="The last day whose data the forecast knows.")
+    horizon_days: int = Field(description="Days from `made_on` to `target_date`.")
+    target_date: date
+    origin_popularity: float = Field(description="Popularity on `made_on`, which is also the forecast of no change.")
+    forecast_popularity: float
+    popularity_lower: float
+    popularity_upper: float
+    is_backtest: bool = Field(description="Made later, from only what was known on `made_on`.")
+    model_version: str | None
+
+
+class MovieForecast(Forecast):
+    """A forecast in a list of films."""
+
+    tmdb_id: int = Field(examples=[1091])
+    title: str = Field(examples=["The Thing"])
+    release_date: date | None
+    days_to_release: int | None = Field(description="Counted from `made_on`; negative after the release.")
+
+
+class ForecastPage(BaseModel):
+    """One page of the newest forecasts at one horizon."""
+
+    made_on: date | None = Field(description="The day these were made on; null: no film matches.")
+    horizon_days: int
+    total: int = Field(description="Films that match, over all pages.")
+    limit: int
+    offset: int
+    forecasts: list[MovieForecast]
+
+
+class ForecastScore(BaseModel):
+    """How the forecasts for one month's days held at one horizon, beside saying that nothing changes."""
+
+    horizon_days: int
+    month: date = Field(description="First day of the month.")
+    is_backtest: bool = Field(description="Whether they were made later, from only what was known on each day.")
+    films: int = Field(description="Forecasts compared: each film once for each day.")
+    mae: float = Field(description="Mean absolute error of the forecasts.")
+    mae_no_change: float = Field(description="Mean absolute error of saying that nothing changes.")
+    skill: float | None = Field(description="1 less `mae` / `mae_no_change`: above 0 is better than no change.")
+    coverage: float | None = Field(description="Share of outcomes inside the 80 % interval.")
+
+
 class MovieHistory(BaseModel):
-    """A film, its popularity by day, and the last prediction made on each day."""
+    """A film, its popularity by day, the last expectation of each day, and the newest forecasts."""
 
     movie: MovieDetail
     history: list[Snapshot] = Field(description="Oldest first.")
-    predictions: list[Forecast] = Field(description="Oldest first, the last one of each day.")
+    predictions: list[DatedPrediction] = Field(
+        description="Expectations for such a film, not forecasts: oldest first, the last one of each day."
+    )
+    forecasts: list[Forecast] = Field(description="From its own history, by horizon; empty: no forecast was made.")
 
 
 class ModelVersion(BaseModel):
@@ -294,3 +361,4 @@ class Accuracy(BaseModel):
     to_date: date | None
     scores: list[OutcomeScore] = Field(description="Over all days together.")
     by_day: list[DayScore] = Field(description="Oldest first.")
+    forecasts: list[ForecastScore] = Field(description="Forecasts beside no change, by month and horizon.")

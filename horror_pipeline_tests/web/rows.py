@@ -132,6 +132,54 @@ def add_groups(
         )
 
 
+FORECAST_RELATIONS = """
+    CREATE TABLE IF NOT EXISTS popularity_forecasts (
+        made_on date, tmdb_id bigint, horizon_days smallint, target_date date NOT NULL,
+        origin_popularity float8 NOT NULL, forecast_popularity float8 NOT NULL, popularity_lower float8 NOT NULL,
+        popularity_upper float8 NOT NULL, is_backtest boolean NOT NULL, model_version text,
+        PRIMARY KEY (made_on, tmdb_id, horizon_days));
+    CREATE OR REPLACE VIEW latest_forecasts AS
+        SELECT f.tmdb_id, m.title, m.release_date, m.release_date - f.made_on AS days_to_release, f.made_on,
+               f.horizon_days, f.target_date, f.origin_popularity, f.forecast_popularity, f.popularity_lower,
+               f.popularity_upper, f.is_backtest, f.model_version
+        FROM popularity_forecasts f JOIN movies m USING (tmdb_id)
+        WHERE f.made_on = (SELECT max(made_on) FROM popularity_forecasts) AND m.gone_at IS NULL;
+    CREATE TABLE IF NOT EXISTS forecast_accuracy (
+        horizon_days smallint, month date, is_backtest boolean, films bigint, mae float8, mae_no_change float8,
+        skill float8, coverage float8);
+    GRANT SELECT ON popularity_forecasts, latest_forecasts, forecast_accuracy TO horror_reader
+"""
+"""Stands in for the migration that creates these relations, until it is merged."""
+
+
+def add_forecast(engine: Engine, tmdb_id: int, horizon_days: int = 7, **values: Any) -> None:
+    row = {
+        "made_on": TODAY,
+        "tmdb_id": tmdb_id,
+        "horizon_days": horizon_days,
+        "origin_popularity": 2.0,
+        "forecast_popularity": 3.0,
+        "popularity_lower": 1.5,
+        "popularity_upper": 4.5,
+        "is_backtest": False,
+        "model_version": "f1",
+    } | values
+    row["target_date"] = row["made_on"] + timedelta(days=horizon_days)
+    _insert(engine, "popularity_forecasts", row)
+
+
+def add_forecast_score(engine: Engine, horizon_days: int, month: date, **values: Any) -> None:
+    row = {"horizon_days": horizon_days, "month": month, "is_backtest": False, "films": 900, "mae": 0.7}
+    row |= {"mae_no_change": 1.0, "skill": 0.3, "coverage": 0.79}
+    _insert(engine, "forecast_accuracy", row | values)
+
+
+def _insert(engine: Engine, table: str, row: dict[str, Any]) -> None:
+    with engine.begin() as connection:
+        names = ", ".join(row)
+        connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({', '.join(f':{name}' for name in row)})"), row)
+
+
 def add_outcome(engine: Engine, tmdb_id: int, outcome_date: date = TODAY, **values: Any) -> None:
     row = {
         "predicted_at": NOW - timedelta(days=1),

@@ -69,6 +69,14 @@ def filled(engine: Engine) -> None:
         actual_vote_average=None,
         actual_vote_count=None,
     )
+    for tmdb_id, forecast in ((1, 4.0), (2, 2.5), (3, 1.0)):
+        for horizon in (1, 3, 7, 14, 30):
+            rows.add_forecast(
+                engine, tmdb_id, horizon, made_on=today, forecast_popularity=forecast, popularity_lower=forecast - 0.9
+            )
+    for month, is_backtest in ((date(2026, 10, 1), True), (date(2026, 11, 1), True), (date(2026, 11, 1), False)):
+        rows.add_forecast_score(engine, 7, month, is_backtest=is_backtest)
+    rows.add_forecast_score(engine, 14, date(2026, 11, 1), mae=1.5, skill=-0.5)
     rows.add_model(engine)
     rows.add_model(engine, model_version="older", is_champion=False, trained_at=rows.NOW - timedelta(days=2))
     for back in range(3):
@@ -105,12 +113,58 @@ def test_a_film_tells_its_prediction_its_class_and_its_group(open_page: Open, en
     film = watched.page.locator("#film")
 
     expect(film).to_contain_text("6.0 from 100 votes")
-    expect(film).to_contain_text("predicted 6.5 (5.5 – 7.5)")
+    expect(film).to_contain_text("expected for such a film: 6.5 (5.5 – 7.5)")
     expect(film).to_contain_text("81 % chance of the better rated half, from what is known before release. It is not.")
     expect(film).to_contain_text("films that stand out by: october.")
     expect(film.locator(".main-svg").first).to_be_visible()
     expect(film.locator("a")).to_have_count(0)  # made-up films have no page at TMDB
     assert watched.complaints == []
+
+
+@pytest.mark.usefixtures("filled")
+def test_the_front_page_has_the_films_forecast_to_rise_and_fall_and_how_sure(open_page: Open) -> None:
+    watched = open_page()
+    page = watched.page
+
+    expect(page.locator("#rising-body li")).to_have_count(2)
+    expect(page.locator("#rising-body li").first).to_contain_text("Film 1")
+    expect(page.locator("#rising-body li").first).to_contain_text(
+        "From 2.00 to 4.00 (3.10 – 4.50): fairly sure, the whole interval is a rise."
+    )
+    expect(page.locator("#rising-body li").last).to_contain_text("not sure, the interval includes no change.")
+    expect(page.locator("#falling-body li")).to_have_count(1)
+    expect(page.locator("#falling-body li")).to_contain_text("50 %")
+    record = page.locator("#forecast-record-body")
+    expect(record).to_contain_text("Live forecasts")
+    expect(record).to_contain_text("30 % better")
+    expect(record).to_contain_text("50 % worse")
+    expect(record).to_contain_text("1,800 forecasts")  # two months of the backtest
+    assert watched.complaints == []
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_film_shows_its_history_and_the_fan_of_the_next_thirty_days(open_page: Open) -> None:
+    watched = open_page("/?film=1")
+    film = watched.page.locator("#film")
+
+    expect(film.locator(".chart")).to_have_attribute("aria-label", re.compile("over 12 days, and its forecast up to "))
+    expect(film.locator(".chart .scatterlayer .trace")).to_have_count(4)  # interval, no change, forecast, real
+    expect(film.locator("tbody tr").first).to_contain_text("1 day ahead")
+    expect(film).to_contain_text("30 days ahead")
+    expect(film).to_contain_text("expected for such a film")
+    assert watched.complaints == []
+
+    without = open_page("/?film=4").page.locator("#film")
+    expect(without).to_contain_text("Popularity day by day")
+    expect(without.locator(".chart .scatterlayer .trace")).to_have_count(1)
+
+
+def test_the_api_page_describes_every_endpoint_from_our_own_files(open_page: Open) -> None:
+    watched = open_page("/docs", wait_for=".opblock")
+
+    expect(watched.page.locator("#main")).to_contain_text("/api/forecasts")
+    assert watched.complaints == []
+    assert watched.elsewhere == []
 
 
 def test_an_empty_database_says_what_to_run_and_fills_by_itself(open_page: Open, engine: Engine) -> None:
@@ -198,7 +252,7 @@ def test_a_database_that_goes_away_is_said_and_comes_back_by_itself(
     expect(page.locator("#popular-body tbody tr")).to_have_count(9)
 
     _allow_connections(postgres, database_url, "false")
-    expect(page.locator("#trouble")).to_contain_text("No new data: the database is away")
+    expect(page.locator("#trouble")).to_contain_text("No new data: cannot reach the database")
     expect(page.locator("#trouble")).to_contain_text("What you see is from")
     expect(page.locator("#popular-body tbody tr")).to_have_count(9)
 

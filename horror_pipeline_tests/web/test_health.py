@@ -53,7 +53,7 @@ def test_no_data_is_unhealthy(client: TestClient) -> None:
     answer = client.get("/health")
 
     assert answer.status_code == 503
-    assert answer.json()["reason"] == "no film was collected yet; run `make run`"
+    assert answer.json()["reason"] == "no film has been collected yet; run `make run`"
 
 
 def test_another_schema_version_is_unhealthy(client: TestClient, engine: Engine) -> None:
@@ -85,7 +85,7 @@ def test_without_a_database_health_and_api_say_so_and_the_page_still_opens() -> 
 
     assert time.monotonic() - started < 3
     assert (health.status_code, health.json()["database"]) == (503, "away")
-    assert (summary.status_code, summary.json()["reason"]) == (503, "the database is away")
+    assert (summary.status_code, summary.json()["reason"]) == (503, "cannot reach the database")
     assert "secret" not in health.text + summary.text
     assert page.status_code == 200
 

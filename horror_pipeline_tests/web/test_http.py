@@ -37,17 +37,37 @@ def test_an_answer_is_kept_for_its_seconds_and_errors_are_not(database_url: URL,
         assert len(client.get("/api/movies", params={"query": "film", "limit": 9}).json()["movies"]) == 2
 
 
-def test_large_answers_are_gzipped_for_those_who_take_it(client: TestClient, engine: Engine) -> None:
+def test_large_answers_are_gzipped_for_those_who_take_it(database_url: URL, engine: Engine) -> None:
     for tmdb_id in range(1, 15):
         rows.add_film(engine, tmdb_id)
 
-    zipped = client.get("/api/summary", headers={"accept-encoding": "gzip"})
-    plain = client.get("/api/summary", headers={"accept-encoding": "identity"})
+    with TestClient(create_app(database_url, cache_seconds=60, clock=lambda: NOW)) as client:
+        zipped = client.get("/api/summary", headers={"accept-encoding": "gzip"})
+        plain = client.get("/api/summary", headers={"accept-encoding": "identity"})
 
     assert zipped.headers["content-encoding"] == "gzip"
     assert "content-encoding" not in plain.headers
+    assert int(plain.headers["content-length"]) == len(plain.content) > int(zipped.headers["content-length"])
     assert zipped.json() == plain.json()
-    assert "accept-encoding" in plain.headers["vary"]
+    assert plain.headers["vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/docs/", "/api/nothing", "/health", "/api/summary", "/static/1/app.js"]
+)
+def test_head_answers_like_get_without_the_body(offline_client: TestClient, path: str) -> None:
+    head, get = offline_client.head(path), offline_client.get(path)
+
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    assert head.headers == get.headers
+
+
+def test_a_trailing_slash_changes_nothing_and_no_redirect_reflects_the_host(offline_client: TestClient) -> None:
+    for path in ("/docs/", "/health/", "/api/summary/"):
+        answer = offline_client.get(path, headers={"host": "evil.example"}, follow_redirects=False)
+
+        assert answer.status_code == offline_client.get(path.rstrip("/")).status_code
+        assert "evil.example" not in answer.text + str(answer.headers)
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/api/summary", "/api/nothing", "/health", "/api/predictions?limit=x"])
@@ -72,6 +92,12 @@ def test_pictures_come_from_tmdb_only_with_tmdbs_own_data(database_url: URL, eng
     assert 'data-posters="yes"' in page.text
 
 
+def test_made_up_films_show_no_pictures_of_tmdb(client: TestClient, engine: Engine) -> None:
+    rows.add_source(engine, is_demo=True, api_url="https://api.themoviedb.org/3")
+
+    assert 'data-posters="no"' in client.get("/").text
+
+
 def test_an_error_of_ours_shows_nothing_of_the_inside(database_url: URL) -> None:
     def broken() -> None:
         raise RuntimeError("a secret of the inside")
@@ -81,7 +107,7 @@ def test_an_error_of_ours_shows_nothing_of_the_inside(database_url: URL) -> None
         for path in ("/health", "/api/movies/1"):
             answer = client.get(path)
             assert answer.status_code == 500
-            assert answer.json() == {"reason": "an error of this server; its log says more", "parameter": None}
+            assert answer.json() == {"reason": "internal server error; see the server log", "parameter": None}
 
 
 def test_static_files_are_kept_for_ever_under_an_address_of_their_content(offline_client: TestClient) -> None:

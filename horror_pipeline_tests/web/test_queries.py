@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
-from horror_pipeline.web import queries
+from horror_pipeline.web import outcome_scores, queries
 from horror_pipeline_tests.web import rows
 from horror_pipeline_tests.web.rows import NOW, TODAY
 
@@ -51,7 +51,7 @@ READS: dict[str, Callable[[Connection], Any]] = {
     "newest_snapshot_date": queries.newest_snapshot_date,
     "newest_batch": queries.newest_batch,
     "most_popular": lambda connection: queries.most_popular(connection, limit=10),
-    "recent_snapshots": lambda connection: queries.recent_snapshots(connection, range(10), until=TODAY, days=30),
+    "trends": lambda connection: queries.trends(connection, range(1, 11), newest_day=TODAY),
     "search for a common word": lambda connection: queries.search(connection, words=["the"], limit=10),
     "search for a rare word": lambda connection: queries.search(connection, words=["c4ca4238"], limit=10),
     "search for nothing there": lambda connection: queries.search(connection, words=["zzz"], limit=10),
@@ -61,7 +61,7 @@ READS: dict[str, Callable[[Connection], Any]] = {
         connection, 7, since=TODAY - timedelta(days=30), until=TODAY
     ),
     "predictions": lambda connection: queries.predictions(connection, range(100, 120), predicted_at=NOW),
-    "outcome_dates": lambda connection: queries.outcome_dates(connection, days=30),
+    "outcome dates": lambda connection: connection.execute(outcome_scores.DATES, {"days": 30}),
 }
 
 
@@ -77,7 +77,7 @@ def test_the_keys_of_a_batch_are_read_without_the_batches_before(full: Connectio
 
 
 def test_a_days_outcomes_are_read_without_the_other_days(full: Connection) -> None:
-    assert rows_read(full, lambda connection: queries.outcome_scores(connection, TODAY)) <= FILMS
+    assert rows_read(full, lambda connection: outcome_scores.sums_of_day(connection, TODAY)) <= FILMS
 
 
 def rows_read(connection: Connection, work: Callable[[Connection], Any]) -> int:

@@ -23,6 +23,8 @@ def test_an_empty_database_gives_empty_answers(client: TestClient) -> None:
     }
     assert client.get("/api/models").json() == {"champions": [], "versions": []}
     assert client.get("/api/accuracy").json()["scores"] == []
+    assert client.get("/api/accuracy").json()["forecasts"] == []
+    assert client.get("/api/forecasts").json()["forecasts"] == []
     assert client.get("/api/comparison").json()["points"] == []
     assert client.get("/api/movies", params={"query": "x"}).json()["movies"] == []
 
@@ -221,6 +223,96 @@ def test_search_is_by_words_and_nothing_in_it_is_syntax(client: TestClient, engi
     assert found == dict(SEARCHES)
 
 
+# -- forecasts ---------------------------------------------------------------------------------------------------------
+
+
+def test_forecasts_are_the_newest_rises_within_seven_days_largest_share_first(
+    client: TestClient, engine: Engine
+) -> None:
+    for tmdb_id, origin, forecast in ((1, 10.0, 12.0), (2, 2.0, 6.0), (3, 5.0, 4.0), (4, 0.5, 5.0), (5, 5.0, 5.0)):
+        rows.add_film(engine, tmdb_id)
+        rows.add_forecast(engine, tmdb_id, origin_popularity=origin, forecast_popularity=forecast)
+    rows.add_forecast(engine, 3, 1, forecast_popularity=99.0)
+    rows.add_forecast(engine, 3, made_on=TODAY - timedelta(days=1), forecast_popularity=99.0)
+
+    def ids(**parameters: str | int) -> list[int]:
+        page = client.get("/api/forecasts", params=parameters).json()
+        return [row["tmdb_id"] for row in page["forecasts"]]
+
+    page = client.get("/api/forecasts").json()
+    assert (page["made_on"], page["horizon_days"], page["total"]) == (str(TODAY), 7, 2)
+    assert page["forecasts"][0] == {
+        "tmdb_id": 2,
+        "title": "Film 2",
+        "release_date": "2024-10-31",
+        "days_to_release": (date(2024, 10, 31) - TODAY).days,
+        "made_on": str(TODAY),
+        "horizon_days": 7,
+        "target_date": str(TODAY + timedelta(days=7)),
+        "origin_popularity": 2.0,
+        "forecast_popularity": 6.0,
+        "popularity_lower": 1.5,
+        "popularity_upper": 4.5,
+        "is_backtest": False,
+        "model_version": "f1",
+    }
+    assert ids() == [2, 1]  # at popularity below 1, as film 4 is, a rise means little
+    assert ids(order="fall") == [3]
+    assert ids(order="popularity") == [1, 2, 4, 5, 3]
+    assert ids(order="popularity", limit=2, offset=2) == [4, 5]
+    assert ids(horizon=1) == [3]
+
+
+def test_forecasts_can_be_those_of_films_before_or_after_release(client: TestClient, engine: Engine) -> None:
+    for tmdb_id, release in ((1, TODAY), (2, TODAY + timedelta(days=1)), (3, None)):
+        rows.add_film(engine, tmdb_id, release_date=release)
+        rows.add_forecast(engine, tmdb_id)
+
+    found = [
+        [row["tmdb_id"] for row in client.get("/api/forecasts", params={"stage": stage}).json()["forecasts"]]
+        for stage in ("before_release", "after_release")
+    ]
+
+    assert found == [[2, 3], [1]]
+
+
+def test_a_film_has_its_newest_forecasts_by_horizon(client: TestClient, engine: Engine) -> None:
+    rows.add_film(engine, 7)
+    rows.add_film(engine, 8)
+    for horizon in (30, 1, 7):
+        rows.add_forecast(engine, 7, horizon)
+    rows.add_forecast(engine, 7, 3, made_on=TODAY - timedelta(days=1))
+
+    found = [client.get(f"/api/movies/{tmdb_id}").json()["forecasts"] for tmdb_id in (7, 8)]
+
+    assert [row["horizon_days"] for row in found[0]] == [1, 7, 30]
+    assert found[1] == []
+
+
+def test_accuracy_has_forecasts_beside_no_change_by_month_and_horizon(client: TestClient, engine: Engine) -> None:
+    rows.add_forecast_score(engine, 30, date(2026, 11, 1))
+    rows.add_forecast_score(engine, 7, date(2026, 11, 1), mae=1.2, skill=-0.2)
+    rows.add_forecast_score(engine, 7, date(2026, 10, 1), is_backtest=True)
+
+    found = client.get("/api/accuracy").json()["forecasts"]
+
+    assert [(row["month"], row["horizon_days"], row["is_backtest"]) for row in found] == [
+        ("2026-10-01", 7, True),
+        ("2026-11-01", 7, False),
+        ("2026-11-01", 30, False),
+    ]
+    assert found[1] == {
+        "horizon_days": 7,
+        "month": "2026-11-01",
+        "is_backtest": False,
+        "films": 900,
+        "mae": 1.2,
+        "mae_no_change": 1.0,
+        "skill": -0.2,
+        "coverage": 0.79,
+    }
+
+
 # -- models and outcomes -----------------------------------------------------------------------------------------------
 
 
@@ -282,6 +374,9 @@ def test_accuracy_adds_days_up_by_their_outcomes(client: TestClient, engine: Eng
         ("/api/movies/1?days=999", "days"),
         ("/api/comparison?target=rating", "target"),
         ("/api/accuracy?days=0", "days"),
+        ("/api/forecasts?horizon=2", "horizon"),
+        ("/api/forecasts?horizon=week", "horizon"),
+        ("/api/forecasts?order=title", "order"),
         ("/health?x=1", "x"),
     ],
 )

@@ -5,6 +5,7 @@ import { showComparison } from "./comparison.js";
 import { ago, byId, choices, clock, count, day } from "./dom.js";
 import { listenForFilms, refreshFilm } from "./film.js";
 import { showComing, showMisjudged, showPopular } from "./films.js";
+import { showForecastRecord, showMovers } from "./forecasts.js";
 import { showModels, showOutcomes } from "./models.js";
 import { listenForSearch } from "./search.js";
 
@@ -21,6 +22,10 @@ const gaps = (direction) => get("/api/predictions", {
 // Each section: how to read its data and how to show it. Shown again only when the data is different.
 const SECTIONS = {
   summary: { read: () => get("/api/summary"), show: (data) => { showState(data); showPopular(data); } },
+  movers: {
+    read: () => Promise.all(["rise", "fall"].map((order) => get("/api/forecasts", { horizon: 7, order, limit: LISTED }))),
+    show: ([rise, fall]) => showMovers(rise, fall),
+  },
   coming: {
     read: () => get("/api/predictions", { stage: "before_release", order: chosen.coming, direction: chosen.coming === "release_date" ? "asc" : "desc", limit: 12 }),
     show: showComing,
@@ -31,7 +36,7 @@ const SECTIONS = {
   },
   comparison: { read: () => get("/api/comparison", { target: chosen.comparison, limit: 600 }), show: (data) => showComparison(data.target, data) },
   models: { read: () => get("/api/models"), show: showModels },
-  outcomes: { read: () => get("/api/accuracy"), show: showOutcomes },
+  outcomes: { read: () => get("/api/accuracy"), show: (data) => { showOutcomes(data); showForecastRecord(data); } },
 };
 
 // With few films the lowest gaps may all be positive: those are not under-valued.
@@ -70,7 +75,7 @@ function showFreshness() {
   const parts = [];
   if (state.movie_count) parts.push(`${count(state.movie_count)} films`);
   if (state.snapshot_date) parts.push(`popularity of ${day(state.snapshot_date)}`);
-  if (state.predicted_at) parts.push(`predicted ${ago(state.predicted_at)}`);
+  if (state.predicted_at) parts.push(`expectations of ${ago(state.predicted_at)}`);
   byId("freshness").textContent = parts.join(" · ") || "No data yet";
 }
 

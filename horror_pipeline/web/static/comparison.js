@@ -1,4 +1,4 @@
-// Predicted against real: a scatter with its diagonal.
+// Expected against real: a scatter with its diagonal.
 
 import { asTable, byId, count, h, popularity, rating, show, votes } from "./dom.js";
 import { draw, whenNear } from "./charts.js";
@@ -14,7 +14,7 @@ export function showComparison(target, data) {
   const kind = KINDS[target];
   const points = data.points.filter((point) => target !== "popularity" || (point.predicted > 0 && point.actual > 0));
   if (!points.length) {
-    show(body, h("p", { class: "none-yet" }, "No released film has a prediction yet."));
+    show(body, h("p", { class: "none-yet" }, "There is no expectation for a released film yet."));
     return;
   }
   const held = points.filter((point) => point.lower !== null && point.lower <= point.actual && point.actual <= point.upper).length;
@@ -24,9 +24,9 @@ export function showComparison(target, data) {
     chart = h("div", { class: "chart", role: "img" });
     show(body, chart, h("p", { class: "chart-note" }), h("div", {}));
   }
-  chart.setAttribute("aria-label", `Scatter chart of predicted and real ${kind.name}. ${note} The table below has the numbers.`);
+  chart.setAttribute("aria-label", `Scatter chart of expected and real ${kind.name}. ${note} The table below has the numbers.`);
   body.querySelector(".chart-note").textContent = note;
-  show(body.lastElementChild, asTable("comparison", "The same as a table", ["Film", `Predicted ${kind.name}`, "Interval", `Real ${kind.name}`, "Votes"],
+  show(body.lastElementChild, asTable("comparison", "The same as a table", ["Film", `Expected ${kind.name}`, "Interval", `Real ${kind.name}`, "Votes"],
     points.map((point) => [point.title, kind.write(point.predicted), `${kind.write(point.lower)} – ${kind.write(point.upper)}`, kind.write(point.actual), count(point.vote_count)])));
   whenNear(chart, () => draw(chart, (theme) => layout(kind, points, theme), {
     tip: ({ curveNumber, pointIndex }) => curveNumber === 1 && tip(points[pointIndex], kind),
@@ -35,7 +35,7 @@ export function showComparison(target, data) {
 }
 
 function tip(point, kind) {
-  return [point.title, `real ${kind.write(point.actual)} · predicted ${kind.write(point.predicted)}`, votes(point.vote_count)];
+  return [point.title, `real ${kind.write(point.actual)} · expected ${kind.write(point.predicted)}`, votes(point.vote_count)];
 }
 
 function layout(kind, points, theme) {
@@ -44,7 +44,7 @@ function layout(kind, points, theme) {
   const to = kind.to ?? Math.max(...values);
   const size = points.map((point) => 5 + 2 * Math.log10(1 + (point.vote_count ?? 0)));
   return {
-    xaxis: { title: `Predicted ${kind.name}`, ...kind.axis },
+    xaxis: { title: `Expected ${kind.name}`, ...kind.axis },
     yaxis: { title: `Real ${kind.name}`, ...kind.axis },
     traces: [
       { x: [from, to], y: [from, to], mode: "lines", line: { color: theme.muted, width: 1.5, dash: "dot" }, hoverinfo: "skip" },

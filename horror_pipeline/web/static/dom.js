@@ -74,7 +74,7 @@ export function filmButton(film, where) {
 export function table(headings, rows, { caption, stacked = false } = {}) {
   return h(
     "table",
-    { class: stacked ? "table stacked" : "table", role: "table" },
+    { class: `table ${stacked ? "stacked" : ""} ${stacked === "compact" ? "compact" : ""}`, role: "table" },
     h("caption", { class: "hidden" }, caption),
     h("thead", { role: "rowgroup" },
       h("tr", { role: "row" }, headings.map(([name, kind]) => h("th", { scope: "col", role: "columnheader", class: kind }, name)))),

@@ -1,8 +1,10 @@
-// One film: what it is, its popularity day by day, and what was predicted. Opens over the page; `?film=…` links to it.
+// One film: what it is, what is expected for such a film, and its popularity day by day with the forecast. Opens over
+// the page; `?film=…` links to it.
 
 import { get } from "./api.js";
 import { draw, hideTip } from "./charts.js";
 import { asTable, byId, day, h, percent, popularity, rating, show, votes, year } from "./dom.js";
+import { fan, fanTip, forecastTable } from "./forecasts.js";
 import { interval, popularityScale, ratingScale } from "./marks.js";
 
 const POSTERS = "https://image.tmdb.org/t/p/w342";
@@ -63,7 +65,7 @@ function showFilm(data) {
   const body = byId("film-body");
   if (text === shown && body.querySelector(".facts")) return;
   shown = text;
-  const { movie, predictions } = data;
+  const { movie, predictions, forecasts } = data;
   const newest = predictions.at(-1);
   const chart = h("div", { class: "chart short", role: "img" });
   show(body,
@@ -74,13 +76,15 @@ function showFilm(data) {
       movie.overview && h("p", {}, movie.overview),
       people("Directed by", movie.directors), people("With", movie.cast_names))),
     h("div", { class: "facts" },
-      figure("Popularity", popularity(movie.popularity), newest && forecast(newest, "popularity", popularity, movie.popularity)),
-      figure("Rating", movie.vote_average === null ? "no votes" : `${rating(movie.vote_average)} from ${votes(movie.vote_count)}`, newest && forecast(newest, "vote_average", rating, movie.vote_average), betterHalf(movie))),
+      figure("Popularity", popularity(movie.popularity), newest && expectation(newest, "popularity", popularity, movie.popularity)),
+      figure("Rating", movie.vote_average === null ? "no votes" : `${rating(movie.vote_average)} from ${votes(movie.vote_count)}`, newest && expectation(newest, "vote_average", rating, movie.vote_average), betterHalf(movie))),
     movie.cluster_name && h("p", { class: "small muted" }, "Grouped, by genres, language, season and title, with films that stand out by: ", h("strong", {}, movie.cluster_name), "."),
     onTmdb(movie),
-    h("h3", {}, "Popularity day by day"),
-    predictions.length > 0 && h("p", { class: "key", "aria-hidden": "true" }, h("span", { class: "key-real" }), " real ", h("span", { class: "key-predicted" }), " predicted that day, with its interval"),
-    data.history.length || predictions.length ? chart : h("p", { class: "none-yet" }, "No snapshot of it has been taken yet."),
+    h("h3", {}, forecasts.length ? "Popularity: its history, and the forecast of the next 30 days" : "Popularity day by day"),
+    forecasts.length > 0 && h("p", { class: "small muted" }, "A forecast comes from this film's own history. Four times in five, the real value should fall inside the band."),
+    forecasts.length > 0 && h("p", { class: "key", "aria-hidden": "true" }, h("span", { class: "key-real" }), " real ", h("span", { class: "key-predicted" }), " forecast, with its 80\u00a0% interval ", h("span", { class: "key-still" }), " no change"),
+    data.history.length || forecasts.length ? chart : h("p", { class: "none-yet" }, "No snapshot of it has been taken yet."),
+    forecasts.length > 0 && forecastTable(forecasts),
     historyTable(data));
   if (chart.isConnected) drawHistory(chart, data);
 }
@@ -97,18 +101,18 @@ const onTmdb = (movie) => document.body.dataset.posters === "yes" && h("p", { cl
 const people = (label, names) => names?.length ? h("p", { class: "small muted" }, `${label} ${names.join(", ")}`) : null;
 const figure = (name, value, ...rest) => h("div", {}, h("span", { class: "muted small" }, name), h("strong", { class: "number" }, value), ...rest.flat());
 
-// The classifier's word beside the prediction: it knows only what is known before release.
+// The classifier's judgment beside the expectation: it knows only what is known before release.
 function betterHalf({ high_rated_probability: chance, is_high_rated: is }) {
   if (chance === null) return null;
   const truth = is === null ? "." : is ? ". It is." : ". It is not.";
   return h("p", { class: "small muted" }, `${percent(chance)} chance of the better rated half, from what is known before release${truth}`);
 }
 
-function forecast(row, target, write, real) {
+function expectation(row, target, write, real) {
   const [predicted, lower, upper] = [row[`predicted_${target}`], row[`${target}_lower`], row[`${target}_upper`]];
-  if (predicted === null) return h("p", { class: "small muted" }, "not predicted");
+  if (predicted === null) return h("p", { class: "small muted" }, "no expectation");
   const scale = target === "popularity" ? popularityScale([lower, upper, real]) : ratingScale;
-  return [interval({ predicted, lower, upper, real, scale }), h("p", { class: "small muted" }, `predicted ${write(predicted)} (${write(lower)} – ${write(upper)}) on ${day(row.predicted_at.slice(0, 10))}`)];
+  return [interval({ predicted, lower, upper, real, scale }), h("p", { class: "small muted" }, `expected for such a film: ${write(predicted)} (${write(lower)} – ${write(upper)})`)];
 }
 
 function poster(movie) {
@@ -127,27 +131,23 @@ function historyTable({ history, predictions }) {
   }
   if (!rows.size) return null;
   const sorted = [...rows].sort(([a], [b]) => (a < b ? 1 : -1));
-  return asTable("history", "The same as a table", ["Day", "Popularity", "Predicted then"], sorted.map(([date, row]) => [day(date), popularity(row.real), row.predicted ?? "–"]));
+  return asTable("history", "The history as a table", ["Day", "Popularity", "Expected for such a film"], sorted.map(([date, row]) => [day(date), popularity(row.real), row.predicted ?? "–"]));
 }
 
-function drawHistory(chart, { movie, history, predictions }) {
-  chart.setAttribute("aria-label", `Line chart of the popularity of ${movie.title} over ${history.length} days, with what was predicted. The table below has the numbers.`);
-  const made = predictions.filter((row) => row.predicted_popularity !== null);
-  const alone = made.length === 1 ? made[0] : null; // a single prediction's interval is a bar, as a band needs two
-  const bar = (theme) => alone && { type: "data", symmetric: false, array: [alone.popularity_upper - alone.predicted_popularity], arrayminus: [alone.predicted_popularity - alone.popularity_lower], color: theme.interval, thickness: 8, width: 0 };
-  const band = [...made.map((row) => [row.predicted_at, row.popularity_upper]), ...made.toReversed().map((row) => [row.predicted_at, row.popularity_lower])];
+function drawHistory(chart, { movie, history, forecasts }) {
+  const ahead = forecasts.length ? `, and its forecast up to ${day(forecasts.at(-1).target_date)}` : "";
+  chart.setAttribute("aria-label", `Line chart of the popularity of ${movie.title} over ${history.length} days${ahead}. The tables below have the numbers.`);
   const make = (theme) => ({
     xaxis: { title: "", type: "date", tickformat: "%-d %b" },
     yaxis: { title: "Popularity", rangemode: "tozero" },
     traces: [
-      { x: band.map(([x]) => x), y: band.map(([, y]) => y), fill: "toself", mode: "lines", line: { width: 0 }, fillcolor: theme.interval, opacity: 0.45, hoverinfo: "skip" },
-      { x: made.map((row) => row.predicted_at), y: made.map((row) => row.predicted_popularity), mode: alone ? "markers" : "lines", marker: { color: theme.predicted, size: 9 }, error_y: bar(theme) ?? {}, line: { color: theme.predicted, width: 2, dash: "dash" } },
-      { x: history.map((row) => row.snapshot_date), y: history.map((row) => row.popularity), mode: history.length === 1 ? "markers" : "lines", marker: { color: theme.real }, line: { color: theme.real, width: 2.5 } },
+      ...fan(forecasts, theme),
+      { name: "real", x: history.map((row) => row.snapshot_date), y: history.map((row) => row.popularity), mode: history.length === 1 ? "markers" : "lines", marker: { color: theme.real }, line: { color: theme.real, width: 2.5 } },
     ],
   });
-  const tip = ({ curveNumber, pointIndex }) => curveNumber === 1
-    ? [day(made[pointIndex].predicted_at.slice(0, 10)), `predicted ${popularity(made[pointIndex].predicted_popularity)}`]
-    : [day(history[pointIndex].snapshot_date), `popularity ${popularity(history[pointIndex].popularity)}`];
+  const tip = ({ data, pointIndex }) => data.name === "forecast"
+    ? fanTip(forecasts, pointIndex)
+    : data.name === "real" && [day(history[pointIndex].snapshot_date), `popularity ${popularity(history[pointIndex].popularity)}`];
   draw(chart, make, { tip }).catch((error) => chart.replaceWith(h("p", { class: "none-yet" }, error.message)));
 }
 

@@ -72,17 +72,17 @@ export function showComing(page) {
   ]);
   const headings = [["Film", "title"], ["Release", "date"], ["Expected popularity", ""], ["Expected rating", ""]];
   const more = page.total > rows.length ? h("p", { class: "chart-note" }, `${rows.length} of ${count(page.total)} coming films.`) : null;
-  const body = rows.length ? [table(headings, rows, { caption: "Coming films with predicted popularity and rating", stacked: true }), more] : noneYet("No coming film has a prediction yet.");
+  const body = rows.length ? [table(headings, rows, { caption: "Coming films with the popularity and rating that are usual for such films", stacked: true }), more] : noneYet("There is no expectation for a coming film yet.");
   show(byId("coming-body"), body);
 }
 
 const TARGETS = {
   vote_average: {
-    lead: "Where the audience and the model disagree most. Under-valued films are rated lower than films like them; over-valued ones higher.",
+    lead: "Where the audience and the expectation for such a film disagree most. Under-valued films are rated lower than films like them; over-valued ones higher.",
     real: "actual_vote_average", predicted: "predicted_vote_average", lower: "vote_average_lower", upper: "vote_average_upper", write: rating, scale: () => ratingScale,
   },
   popularity: {
-    lead: "Where attention and the model disagree most. Under-valued films get less attention than films like them; over-valued ones more.",
+    lead: "Where attention and the expectation for such a film disagree most. Under-valued films get less attention than films like them; over-valued ones more.",
     real: "actual_popularity", predicted: "predicted_popularity", lower: "popularity_lower", upper: "popularity_upper", write: popularity, scale: popularityScale,
   },
 };
@@ -94,7 +94,7 @@ export function showMisjudged(target, under, over) {
   const scale = kind.scale(all.flatMap((film) => [film[kind.lower], film[kind.upper], film[kind.real]]));
   for (const [id, page, word] of [["undervalued-body", under, "below"], ["overvalued-body", over, "above"]]) {
     const items = page.predictions.map((film) => gap(film, kind, scale, id));
-    show(byId(id), items.length ? h("ul", { class: "gaps" }, items) : noneYet(`No film is ${word} what the model expects.`));
+    show(byId(id), items.length ? h("ul", { class: "gaps" }, items) : noneYet(`No film is ${word} what is expected for such a film.`));
   }
 }
 
@@ -105,5 +105,5 @@ function gap(film, kind, scale, where) {
       h("div", {}, filmButton(film, where), " ", h("span", { class: "muted small" }, year(film.release_date) ?? "")),
       h("span", { class: "muted small number" }, votes(film.actual_vote_count))),
     interval({ predicted: film[kind.predicted], lower: film[kind.lower], upper: film[kind.upper], real: film[kind.real], scale }),
-    h("p", { class: "small muted" }, "Real ", h("strong", { class: "number" }, real), `, predicted ${predicted} (${kind.write(film[kind.lower])} – ${kind.write(film[kind.upper])})`));
+    h("p", { class: "small muted" }, "Real ", h("strong", { class: "number" }, real), `, expected for such a film ${predicted} (${kind.write(film[kind.lower])} – ${kind.write(film[kind.upper])})`));
 }

@@ -1,4 +1,4 @@
-// How good the models are, and what became of their predictions: each number with a sentence.
+// How good the models of expectations are, and what became of them: each number with a sentence.
 
 import { NONE, ago, asTable, byId, count, day, fine, h, percent, popularity, show, svg, table } from "./dom.js";
 import { draw, whenNear } from "./charts.js";
@@ -97,7 +97,7 @@ const ORDER = Object.keys(HORIZONS);
 export function showOutcomes(accuracy) {
   const body = byId("outcomes-body");
   if (!accuracy.scores.length) {
-    show(body, h("p", { class: "none-yet" }, "No prediction is old enough yet: the first outcomes come a day after the first predictions."));
+    show(body, h("p", { class: "none-yet" }, "No expectation is old enough yet: the first outcomes come a day after the first expectations."));
     return;
   }
   const scores = accuracy.scores.toSorted((a, b) => ORDER.indexOf(a.horizon) - ORDER.indexOf(b.horizon));
@@ -111,7 +111,7 @@ export function showOutcomes(accuracy) {
   const headings = [["Held against reality", ""], ["Popularity off by", "right"], ["Inside 80 % interval", "right"], ["Rating off by", "right"], ["Inside 80 % interval", "right"]];
   const chart = h("div", { class: "chart short", role: "img", "aria-label": "Line chart of the share of outcomes inside the interval, day by day, beside the promised 80 %. The table below has the numbers." });
   const days = accuracy.by_day.filter((score) => score.horizon === "1d" && score.stage === "after_release");
-  show(body, table(headings, rows, { caption: "How past predictions held", stacked: true }),
+  show(body, table(headings, rows, { caption: "How past expectations held", stacked: true }),
     h("p", { class: "chart-note" }, `Outcomes of ${day(accuracy.from_date)} to ${day(accuracy.to_date)}. “Inside” should be near 80 %: far below, the model is too sure of itself; far above, too timid.`),
     days.length > 1 && h("h3", {}, "Inside the interval, day by day"),
     days.length > 1 && chart,
@@ -123,7 +123,7 @@ export function showOutcomes(accuracy) {
 function half(error, bias, number, write) {
   if (!number) return NONE;
   const lean = Math.abs(bias) < 0.05 * error ? "no lean" : bias > 0 ? `${write(bias)} too low` : `${write(-bias)} too high`;
-  return [h("span", { class: "number" }, write(error)), h("span", { class: "sub" }, `${lean} on average · ${count(number)} predictions`)];
+  return [h("span", { class: "number" }, write(error)), h("span", { class: "sub" }, `${lean} on average · ${count(number)} expectations`)];
 }
 
 function held(share) {

@@ -1,11 +1,7 @@
-"""The JSON endpoints: validate, read, answer.
-
-What belongs here: routes and assembling a response from rows. What does not: SQL, pages, caching.
-"""
+"""The JSON endpoints: each validates its parameters, reads, and builds a response from rows."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -14,37 +10,40 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path, Query, Response
 from sqlalchemy import Connection
 
-from horror_pipeline.web import health, outcome_scores, queries, schemas
+from horror_pipeline.domain import Target
+from horror_pipeline.web import forecast_queries, health, outcome_scores, queries, schemas
 from horror_pipeline.web.database import Database, DatabaseUnavailableError
 from horror_pipeline.web.prediction_index import NewestBatch
 
 RETRY_AFTER = {"Retry-After": "5"}
 
-UNAVAILABLE: dict[int | str, dict[str, Any]] = {
-    503: {"model": schemas.Problem, "description": "The database cannot answer now."}
+Responses = dict[int | str, dict[str, Any]]
+
+ERRORS: Responses = {
+    422: {"model": schemas.Problem, "description": "A parameter is wrong; `parameter` names it."},
+    503: {"model": schemas.Problem, "description": "The database cannot answer now."},
 }
-INVALID: dict[int | str, dict[str, Any]] = {
-    422: {"model": schemas.Problem, "description": "A parameter is wrong; `parameter` names it."}
-}
-UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": schemas.Problem, "description": "No such film."}}
+UNHEALTHY: Responses = {503: {"model": schemas.Health, "description": "The data cannot be relied on."}}
+UNKNOWN_MOVIE: Responses = {404: {"model": schemas.Problem, "description": "No such film."}}
 
 
 @dataclass
 class Sources:
-    """What the endpoints read from."""
+    """Everything the endpoints read from."""
 
     database: Database
     batch: NewestBatch
-    expected_version: str | None
+    expected_version: str
     clock: Callable[[], datetime]
-    scores: outcome_scores.DailyScores = field(default_factory=outcome_scores.DailyScores)
+    outcome_sums: outcome_scores.DailySums = field(default_factory=outcome_scores.DailySums)
 
 
 def router(sources: Sources) -> APIRouter:
-    """All JSON endpoints over these sources."""
-    routes = APIRouter()
+    """Create the routes of all JSON endpoints."""
+    routes = APIRouter(responses=ERRORS)
     _add_health(routes, sources)
     _add_predictions(routes, sources)
+    _add_forecasts(routes, sources)
     _add_films(routes, sources)
     _add_models(routes, sources)
     return routes
@@ -62,21 +61,19 @@ def _add_health(routes: APIRouter, sources: Sources) -> None:
                 lambda connection: health.check(connection, now=now, expected_version=expected), for_health=True
             )
         except DatabaseUnavailableError as error:
-            result = health.away(str(error), expected_version=expected)
+            result = health.unreachable(str(error), expected_version=expected)
         response.headers["Cache-Control"] = "no-store"
         response.status_code = 200 if result.status == "ok" else 503
         return result
 
-    unhealthy: dict[int | str, dict[str, Any]] = {503: {"model": schemas.Health, "description": "Not to be relied on."}}
     for path, name in (("/health", "health"), ("/api/health", "api_health")):
-        routes.get(path, tags=["state"], name=name, responses={**unhealthy, **INVALID})(health_of_data)
+        routes.get(path, tags=["state"], name=name, responses=UNHEALTHY)(health_of_data)
 
 
 def _add_predictions(routes: APIRouter, sources: Sources) -> None:
     @routes.get(
         "/api/predictions",
         tags=["predictions"],
-        responses={**INVALID, **UNAVAILABLE},
         response_model=schemas.PredictionPage,
     )
     async def predictions(parameters: Annotated[schemas.PredictionParameters, Query()]) -> dict[str, Any]:
@@ -86,14 +83,14 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
         `stage=before_release&order=release_date&direction=asc`.
         """
         batch = await sources.batch.get()
-        total, keys = batch.page(**dict(parameters))
+        total, keys = batch.page(parameters)
         found: dict[int, dict[str, Any]] = {}
         if keys and batch.predicted_at:
             ids, moment = [key.tmdb_id for key in keys], batch.predicted_at
             found = await sources.database.run(
-                lambda connection: queries.predictions(connection, ids, predicted_at=moment), single_statement=True
+                lambda connection: queries.predictions(connection, ids, predicted_at=moment)
             )
-        # A plain dict: the page is validated once and whole, at half the cost of building a model for each row first.
+        # A plain dict is validated only once, which takes half the time of building a model for each row first.
         return {
             "predicted_at": batch.predicted_at,
             "total": total,
@@ -106,7 +103,7 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
             ],
         }
 
-    @routes.get("/api/comparison", tags=["predictions"], responses={**INVALID, **UNAVAILABLE})
+    @routes.get("/api/comparison", tags=["predictions"])
     async def comparison(parameters: Annotated[schemas.ComparisonParameters, Query()]) -> schemas.Comparison:
         """Predicted against real for released films, for a chart: an even sample where there are many."""
         batch = await sources.batch.get()
@@ -114,7 +111,7 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
         moment, found = batch.predicted_at, {}
         if ids and moment:
             found = await sources.database.run(
-                lambda connection: queries.predictions(connection, ids, predicted_at=moment), single_statement=True
+                lambda connection: queries.predictions(connection, ids, predicted_at=moment)
             )
         return schemas.Comparison(
             predicted_at=moment,
@@ -124,13 +121,31 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
         )
 
 
+def _add_forecasts(routes: APIRouter, sources: Sources) -> None:
+    @routes.get("/api/forecasts", tags=["forecasts"])
+    async def forecasts(parameters: Annotated[schemas.ForecastParameters, Query()]) -> schemas.ForecastPage:
+        """The newest forecasts of popularity from each film's own history, 20 at a time, with 80 % intervals.
+
+        The films expected to rise most within seven days come first; `order=fall` lists those expected to fall most.
+        """
+        rows = await sources.database.run(lambda connection: forecast_queries.latest_forecasts(connection, parameters))
+        return schemas.ForecastPage(
+            made_on=rows[0]["made_on"] if rows else None,
+            horizon_days=parameters.horizon,
+            total=rows[0]["total"] if rows else 0,
+            limit=parameters.limit,
+            offset=parameters.offset,
+            forecasts=[schemas.MovieForecast(**row) for row in rows],
+        )
+
+
 def _add_films(routes: APIRouter, sources: Sources) -> None:
-    @routes.get("/api/summary", tags=["films"], responses={**INVALID, **UNAVAILABLE})
+    @routes.get("/api/summary", tags=["films"])
     async def summary(_: Annotated[schemas.NoParameters, Query()]) -> schemas.Summary:
         """The ten most popular films, since when, and how fresh everything is."""
         return await sources.database.run(_summary)
 
-    @routes.get("/api/movies", tags=["films"], responses={**INVALID, **UNAVAILABLE})
+    @routes.get("/api/movies", tags=["films"])
     async def search(parameters: Annotated[schemas.SearchParameters, Query()]) -> schemas.SearchResult:
         """Films by title: every word must begin a word of the title or original title."""
         words, limit = parameters.query.split(), parameters.limit
@@ -139,12 +154,12 @@ def _add_films(routes: APIRouter, sources: Sources) -> None:
             found = await sources.database.run(lambda connection: queries.search(connection, words=words, limit=limit))
         return schemas.SearchResult(query=parameters.query, movies=[schemas.MovieSummary(**row) for row in found])
 
-    @routes.get("/api/movies/{tmdb_id}", tags=["films"], responses={**UNKNOWN, **INVALID, **UNAVAILABLE})
+    @routes.get("/api/movies/{tmdb_id}", tags=["films"], responses=UNKNOWN_MOVIE)
     async def movie(
         tmdb_id: Annotated[int, Path(ge=1, le=schemas.MAX_TMDB_ID, description="TMDB's movie id.", examples=[1091])],
         parameters: Annotated[schemas.MovieParameters, Query()],
     ) -> schemas.MovieHistory:
-        """A film, its popularity day by day, and what was predicted for it on those days."""
+        """A film, its popularity day by day, what was expected of such a film on those days, and its forecasts."""
         today = sources.clock().astimezone(UTC).date()
         found = await sources.database.run(lambda connection: _movie(connection, tmdb_id, today, parameters.days))
         if found is None:
@@ -153,25 +168,32 @@ def _add_films(routes: APIRouter, sources: Sources) -> None:
 
 
 def _add_models(routes: APIRouter, sources: Sources) -> None:
-    @routes.get("/api/models", tags=["models"], responses={**INVALID, **UNAVAILABLE})
+    @routes.get("/api/models", tags=["models"])
     async def models(_: Annotated[schemas.NoParameters, Query()]) -> schemas.Models:
         """The models that predict, measured on films released after those they learnt from, and their predecessors."""
         return await sources.database.run(_models)
 
-    @routes.get("/api/accuracy", tags=["models"], responses={**INVALID, **UNAVAILABLE})
+    @routes.get("/api/accuracy", tags=["models"])
     async def accuracy(parameters: Annotated[schemas.AccuracyParameters, Query()]) -> schemas.Accuracy:
-        """How past predictions held: error, bias and how often the 80 % interval was right, by span of time."""
-        by_day = await sources.database.run(lambda connection: sources.scores.read(connection, days=parameters.days))
-        days = list(by_day)
+        """How past expectations held, and how forecasts compare with no change: errors, and coverage of intervals."""
+        by_day, forecasts = await sources.database.run(
+            lambda connection: (
+                sources.outcome_sums.read(connection, days=parameters.days),
+                forecast_queries.forecast_accuracy(connection),
+            )
+        )
         return schemas.Accuracy(
-            from_date=days[0] if days else None,
-            to_date=days[-1] if days else None,
-            scores=[schemas.OutcomeScore(**score) for score in outcome_scores.total(sum(by_day.values(), []))],
-            by_day=[
-                schemas.DayScore(outcome_date=day, **outcome_scores.score(row))
-                for day, rows in by_day.items()
-                for row in rows
+            from_date=min(by_day, default=None),
+            to_date=max(by_day, default=None),
+            scores=[
+                schemas.OutcomeScore(**row) for row in outcome_scores.scores(outcome_scores.total(by_day.values()))
             ],
+            by_day=[
+                schemas.DayScore(outcome_date=day, **row)
+                for day, sums in by_day.items()
+                for row in outcome_scores.scores(sums)
+            ],
+            forecasts=[schemas.ForecastScore(**row) for row in forecasts],
         )
 
 
@@ -179,42 +201,16 @@ def _summary(connection: Connection) -> schemas.Summary:
     source = queries.data_source(connection)
     newest_day = queries.newest_snapshot_date(connection)
     films = queries.most_popular(connection, limit=10)
-    trends = _trends(connection, [film["tmdb_id"] for film in films], newest_day)
+    ids = [film["tmdb_id"] for film in films]
+    trends = queries.trends(connection, ids, newest_day=newest_day) if newest_day else {}
     return schemas.Summary(
         is_demo=source["is_demo"] if source else None,
         movie_count=queries.movie_count(connection),
         snapshot_date=newest_day,
         predicted_at=queries.newest_batch(connection),
         newest_data_at=queries.newest_data_at(connection),
-        movies=[schemas.PopularMovie(**film, **trends[film["tmdb_id"]]) for film in films],
+        movies=[schemas.PopularMovie(**film, **trends.get(film["tmdb_id"], {})) for film in films],
     )
-
-
-def _trends(connection: Connection, ids: list[int], newest_day: date | None) -> dict[int, dict[str, Any]]:
-    """Per film: since when it is popular, its popularity a week ago, and its last month day by day."""
-    days: dict[int, dict[date, Any]] = defaultdict(dict)
-    if ids and newest_day:
-        for row in queries.recent_snapshots(connection, ids, until=newest_day, days=180):
-            days[row["tmdb_id"]][row["snapshot_date"]] = row
-    return {tmdb_id: _trend(days[tmdb_id], newest_day) for tmdb_id in ids}
-
-
-def _trend(days: dict[date, Any], newest_day: date | None) -> dict[str, Any]:
-    if newest_day is None:
-        return {"popularity_by_day": []}
-    since = None
-    for day in sorted(days, reverse=True):  # a day nobody collected does not end a run
-        if days[day]["popularity_percentile"] < queries.TOP_SHARE:
-            break
-        since = day
-    month = [newest_day - timedelta(days=back) for back in reversed(range(queries.TREND_DAYS))]
-    week_ago = days.get(newest_day - timedelta(days=7))
-    return {
-        "popular_since": since,
-        "is_popular_since_earlier": since is not None and since == min(days),
-        "popularity_week_ago": week_ago["popularity"] if week_ago else None,
-        "popularity_by_day": [days[day]["popularity"] if day in days else None for day in month],
-    }
 
 
 def _movie(connection: Connection, tmdb_id: int, today: date, days: int) -> schemas.MovieHistory | None:
@@ -226,8 +222,10 @@ def _movie(connection: Connection, tmdb_id: int, today: date, days: int) -> sche
         movie=schemas.MovieDetail(**film),
         history=[schemas.Snapshot(**row) for row in queries.movie_history(connection, tmdb_id, since=since)],
         predictions=[
-            schemas.Forecast(**row) for row in queries.movie_predictions(connection, tmdb_id, since=since, until=today)
+            schemas.DatedPrediction(**row)
+            for row in queries.movie_predictions(connection, tmdb_id, since=since, until=today)
         ],
+        forecasts=[schemas.Forecast(**row) for row in forecast_queries.movie_forecasts(connection, tmdb_id)],
     )
 
 
@@ -240,7 +238,7 @@ def _models(connection: Connection) -> schemas.Models:
     )
 
 
-def _point(row: dict[str, Any], target: schemas.Target) -> schemas.ComparisonPoint:
+def _point(row: dict[str, Any], target: Target) -> schemas.ComparisonPoint:
     return schemas.ComparisonPoint(
         tmdb_id=row["tmdb_id"],
         title=row["title"],

@@ -1,0 +1,60 @@
+"""The SQL of the forecasts: what a film's popularity will be some days from now, from its own history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from horror_pipeline.web.schemas import ForecastParameters
+
+MIN_MOVER_POPULARITY = 1.0
+"""Below this popularity, a large relative change is a matter of a few visitors."""
+
+FORECAST_COLUMNS = (
+    "made_on, horizon_days, target_date, origin_popularity, forecast_popularity, popularity_lower, popularity_upper, "
+    "is_backtest, model_version"
+)
+
+CHANGE = "forecast_popularity / nullif(origin_popularity, 0)"
+IS_MOVER = f"AND origin_popularity >= {MIN_MOVER_POPULARITY} AND forecast_popularity"
+
+ORDERS = {
+    "rise": (f"{IS_MOVER} > origin_popularity", f"{CHANGE} DESC"),
+    "fall": (f"{IS_MOVER} < origin_popularity", f"{CHANGE} ASC"),
+    "popularity": ("", "forecast_popularity DESC"),
+}
+"""Which films belong in an order, and how they are sorted."""
+
+STAGES = {
+    None: "",
+    "before_release": "AND coalesce(days_to_release > 0, true)",
+    "after_release": "AND days_to_release <= 0",
+}
+
+
+def latest_forecasts(connection: Connection, parameters: ForecastParameters) -> list[dict[str, Any]]:
+    """Return one page of the newest forecasts at one horizon; `total` in each row is the number of films that match."""
+    is_included, sorting = ORDERS[parameters.order]
+    statement = (
+        f"SELECT tmdb_id, title, release_date, days_to_release, {FORECAST_COLUMNS}, count(*) OVER () AS total "  # noqa: S608
+        f"FROM latest_forecasts WHERE horizon_days = :horizon {is_included} {STAGES[parameters.stage]} "
+        f"ORDER BY {sorting}, tmdb_id LIMIT :limit OFFSET :offset"
+    )
+    values = parameters.model_dump(include={"horizon", "limit", "offset"})
+    return [dict(row) for row in connection.execute(text(statement), values).mappings()]
+
+
+def movie_forecasts(connection: Connection, tmdb_id: int) -> list[dict[str, Any]]:
+    """Return one film's newest forecasts, by horizon."""
+    statement = f"SELECT {FORECAST_COLUMNS} FROM latest_forecasts WHERE tmdb_id = :tmdb_id ORDER BY horizon_days"  # noqa: S608
+    return [dict(row) for row in connection.execute(text(statement), {"tmdb_id": tmdb_id}).mappings()]
+
+
+def forecast_accuracy(connection: Connection) -> list[dict[str, Any]]:
+    """Return how forecasts compare with no change, by horizon and month, oldest first."""
+    statement = text(
+        "SELECT horizon_days, month, is_backtest, films, mae, mae_no_change, skill, coverage FROM forecast_accuracy "
+        "ORDER BY month, horizon_days, is_backtest DESC"
+    )
+    return [dict(row) for row in connection.execute(statement).mappings()]
