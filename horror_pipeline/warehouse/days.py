@@ -6,6 +6,8 @@ import datetime as dt
 
 from sqlalchemy import Column, Connection, text
 
+from horror_pipeline.warehouse.tables import movie_snapshots
+
 
 def start_of(day: dt.date) -> dt.datetime:
     """Return the day's first moment, UTC."""
@@ -29,3 +31,10 @@ def stored_days(connection: Connection, column: Column[dt.date]) -> list[dt.date
         """  # noqa: S608  # names of a declaration
     )
     return list(connection.execute(query).scalars())
+
+
+def days_missing(connection: Connection, column: Column[dt.date], first: dt.date, last: dt.date) -> list[dt.date]:
+    """Return the days from `first` to `last` that have a snapshot and do not occur in a column, oldest first."""
+    done = set(stored_days(connection, column))
+    days = stored_days(connection, movie_snapshots.c.snapshot_date)
+    return [day for day in days if first <= day <= last and day not in done]

@@ -15,10 +15,11 @@ from sqlalchemy import Connection, delete, select, text
 
 from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
 from horror_pipeline.warehouse.bulk import copy_columns
-from horror_pipeline.warehouse.days import stored_days
+from horror_pipeline.warehouse.days import days_missing, stored_days
 from horror_pipeline.warehouse.locks import FORECAST_DAY_LOCK, hold
 from horror_pipeline.warehouse.partitions import ensure_months
 from horror_pipeline.warehouse.tables import forecast_scores, movie_snapshots, movies, popularity_forecasts
+from horror_pipeline.warehouse.views import ACCURACY_COLUMNS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -168,9 +169,7 @@ def forecast_days(connection: Connection) -> dict[dt.date, bool]:
 
 def forecast_days_missing(connection: Connection, first: dt.date, last: dt.date) -> list[dt.date]:
     """Return the days from `first` to `last` that have a snapshot and no forecasts, oldest first."""
-    made = set(stored_days(connection, popularity_forecasts.c.made_on))
-    days = stored_days(connection, movie_snapshots.c.snapshot_date)
-    return [day for day in days if first <= day <= last and day not in made]
+    return days_missing(connection, popularity_forecasts.c.made_on, first, last)
 
 
 def live_skill(connection: Connection, since: dt.date) -> dict[int, dict[str, Any]]:
@@ -180,13 +179,10 @@ def live_skill(connection: Connection, since: dt.date) -> dict[int, dict[str, An
         `films`, `mae`, `mae_no_change`, `skill` (1 − their ratio, None where nothing changed) and `coverage`; horizons
         without scores are left out.
     """
-    query = text("""
-        SELECT horizon_days, sum(films) AS films, sum(total_error) / sum(films) AS mae,
-               sum(total_error_no_change) / sum(films) AS mae_no_change,
-               1 - sum(total_error) / nullif(sum(total_error_no_change), 0) AS skill,
-               sum(films_in_interval)::float8 / sum(films) AS coverage
-        FROM forecast_scores WHERE NOT is_backtest AND target_date >= :since GROUP BY 1 ORDER BY 1
-    """)
+    query = text(f"""
+        SELECT horizon_days, {ACCURACY_COLUMNS} FROM forecast_scores
+        WHERE NOT is_backtest AND target_date >= :since GROUP BY 1 ORDER BY 1
+    """)  # noqa: S608  # a constant
     rows = [dict(row) for row in connection.execute(query, {"since": since}).mappings()]
     return {row.pop("horizon_days"): row for row in rows}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import Connection, Date, Integer, bindparam, delete, text
+from sqlalchemy import Connection, delete, text
 
-from horror_pipeline.warehouse.days import start_of
+from horror_pipeline.warehouse.days import days_missing, start_of
 from horror_pipeline.warehouse.predictions import batches
 from horror_pipeline.warehouse.tables import prediction_outcomes
 
@@ -75,13 +75,8 @@ def replace_outcomes(connection: Connection, day: dt.date) -> int:
 
 def days_left_out(connection: Connection, before: dt.date, reach_days: int) -> list[dt.date]:
     """Return the days within `reach_days` before a day that have a snapshot and no outcome, oldest first."""
-    query = text("""
-        SELECT day::date FROM generate_series(:before - :reach, :before - 1, '1 day'::interval) AS day
-        WHERE EXISTS (SELECT FROM movie_snapshots WHERE snapshot_date = day::date)
-          AND NOT EXISTS (SELECT FROM prediction_outcomes WHERE outcome_date = day::date)
-        ORDER BY day
-    """).bindparams(bindparam("before", type_=Date), bindparam("reach", type_=Integer))
-    return list(connection.execute(query, {"before": before, "reach": reach_days}).scalars())
+    first, last = before - dt.timedelta(days=reach_days), before - dt.timedelta(days=1)
+    return days_missing(connection, prediction_outcomes.c.outcome_date, first, last)
 
 
 _ACCURACY = text("""

@@ -54,8 +54,7 @@ class DayFigures:
         )
 
 
-_FIGURES = text(
-    """
+_FIGURES = text("""
     WITH previous AS (
         SELECT max(snapshot_date) AS day FROM movie_snapshots
         WHERE snapshot_date < :day AND snapshot_date >= :earliest
@@ -71,28 +70,17 @@ _FIGURES = text(
         FROM now JOIN before USING (tmdb_id) WHERE now.popularity > 0 AND before.popularity > 0
     )
     SELECT (SELECT count(*) FROM now) AS rows, (SELECT day FROM previous) AS previous_day,
-           (SELECT count(*) FROM before) AS previous_rows, scale.films, scale.ratio,
-           (SELECT count(*) FROM movies JOIN now USING (tmdb_id) WHERE gone_at IS NULL) AS covered,
-           (SELECT count(*) FROM movies WHERE gone_at IS NULL) AS existing
+           (SELECT count(*) FROM before) AS previous_rows, scale.films AS compared_films, scale.ratio AS scale_ratio,
+           (SELECT count(*) FROM movies JOIN now USING (tmdb_id) WHERE gone_at IS NULL) AS covered_films,
+           (SELECT count(*) FROM movies WHERE gone_at IS NULL) AS existing_films
     FROM scale
-    """
-)
+""")
 
 
 def day_figures(connection: Connection, day: dt.date) -> DayFigures:
     """Return the statistics of one day."""
     earliest = day - dt.timedelta(days=LONGEST_GAP_DAYS)
-    row = connection.execute(_FIGURES, {"day": day, "earliest": earliest}).one()
-    return DayFigures(
-        day=day,
-        rows=row.rows,
-        previous_day=row.previous_day,
-        previous_rows=row.previous_rows,
-        compared_films=row.films,
-        scale_ratio=row.ratio,
-        covered_films=row.covered,
-        existing_films=row.existing,
-    )
+    return DayFigures(day, *connection.execute(_FIGURES, {"day": day, "earliest": earliest}).one())
 
 
 def future_rows(connection: Connection, today: dt.date) -> int:
@@ -107,11 +95,8 @@ def latest_scale_break(connection: Connection) -> dt.date | None:
     Models must not learn from popularities before that day together with those since. The query reads a fixed sample
     of films through the primary key's index, whatever the size of the history.
     """
-    query = text(
-        """
-        WITH sample AS (
-            SELECT tmdb_id FROM movies ORDER BY hashint8(tmdb_id) LIMIT :films
-        ),
+    query = text("""
+        WITH sample AS (SELECT tmdb_id FROM movies ORDER BY hashint8(tmdb_id) LIMIT :films),
         step AS (
             SELECT snapshot_date, popularity / lag(popularity) OVER film AS ratio
             FROM sample JOIN movie_snapshots USING (tmdb_id) WHERE popularity > 0
@@ -122,8 +107,7 @@ def latest_scale_break(connection: Connection) -> dt.date | None:
         HAVING count(*) >= :fewest
            AND NOT percentile_cont(0.5) WITHIN GROUP (ORDER BY ratio) BETWEEN 1 / :highest AND :highest
         ORDER BY snapshot_date DESC LIMIT 1
-        """
-    )
+    """)
     values = {"films": SAMPLED_FILMS, "fewest": FEWEST_FILMS, "highest": HIGHEST_SCALE_RATIO}
     day: dt.date | None = connection.execute(query, values).scalar()
     return day

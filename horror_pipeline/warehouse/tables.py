@@ -93,11 +93,7 @@ movie_details = Table(
     metadata,
     _movie_id(),
     Column(
-        "release_year",
-        SmallInteger,
-        nullable=False,
-        index=True,
-        comment="Partition: the year it was last listed under.",
+        "release_year", SmallInteger, nullable=False, index=True, comment="Partition: year it was last listed under."
     ),
     Column("payload", JSONB, comment="The details document as received; NULL: gone before it was ever read."),
     Column("payload_hash", Text, comment="Digest of the document without popularity and votes, to find changes."),
@@ -185,13 +181,7 @@ movie_snapshots = Table(
     _movie_id(),
     Column("snapshot_date", Date, primary_key=True, comment="The UTC day the values stand for."),
     _number("popularity", "TMDB's popularity that day.", 0, nullable=False),
-    _number(
-        "popularity_percentile",
-        "Share of that day's films with a popularity at most this one's, 0 to 1.",
-        0,
-        1,
-        nullable=False,
-    ),
+    _number("popularity_percentile", "Share of that day's films at or below this popularity.", 0, 1, nullable=False),
     Column("vote_count", Integer, info={"range": (0, None)}, comment="Votes in that day's listing; NULL: not listed."),
     _number("vote_average", "Mean vote in that day's listing; NULL likewise.", 0, 10),
     _text("source", "Where popularity came from: `export` or `listing`."),

@@ -21,6 +21,13 @@ def _listed_number(name: str) -> str:
     return f"CASE WHEN {test} THEN round({value}, 20)::float8 END AS {name}"
 
 
+ACCURACY_COLUMNS = """
+    sum(films) AS films, sum(total_error) / sum(films) AS mae, sum(total_error_no_change) / sum(films) AS mae_no_change,
+    1 - sum(total_error) / nullif(sum(total_error_no_change), 0) AS skill,
+    sum(films_in_interval)::float8 / sum(films) AS coverage
+"""
+"""Accuracy of any group of rows of `forecast_scores`."""
+
 VIEWS: dict[str, str] = {
     "raw.listed_movies": f"""
         SELECT page.release_year, page.sweep, page.slice_start_date, page.page, page.fetched_at, movie.tmdb_id, listed,
@@ -37,24 +44,11 @@ VIEWS: dict[str, str] = {
         WITH newest AS (
             SELECT * FROM model_predictions WHERE predicted_at = (SELECT max(predicted_at) FROM model_predictions)
         )
-        SELECT
-            newest.tmdb_id,
-            movies.title,
-            movies.release_date,
-            movies.genres,
-            newest.predicted_at,
-            newest.stage,
-            newest.predicted_popularity,
-            newest.popularity_lower,
-            newest.popularity_upper,
-            newest.predicted_vote_average,
-            newest.vote_average_lower,
-            newest.vote_average_upper,
-            newest.actual_popularity,
-            newest.actual_vote_average,
-            newest.actual_vote_count,
-            newest.popularity_model_version,
-            newest.vote_average_model_version,
+        SELECT newest.tmdb_id, movies.title, movies.release_date, movies.genres, newest.predicted_at, newest.stage,
+            newest.predicted_popularity, newest.popularity_lower, newest.popularity_upper,
+            newest.predicted_vote_average, newest.vote_average_lower, newest.vote_average_upper,
+            newest.actual_popularity, newest.actual_vote_average, newest.actual_vote_count,
+            newest.popularity_model_version, newest.vote_average_model_version,
             CASE WHEN newest.actual_vote_count >= source.gap_min_votes THEN
                 (newest.actual_popularity - newest.predicted_popularity)
                 / nullif(newest.popularity_upper - newest.popularity_lower, 0)
@@ -69,38 +63,17 @@ VIEWS: dict[str, str] = {
         WHERE movies.gone_at IS NULL
     """,
     "latest_forecasts": """
-        SELECT
-            forecast.tmdb_id,
-            movies.title,
-            movies.release_date,
-            movies.release_date - forecast.made_on AS days_to_release,
-            forecast.made_on,
-            forecast.horizon_days,
-            forecast.target_date,
-            forecast.origin_popularity,
-            forecast.forecast_popularity,
-            forecast.popularity_lower,
-            forecast.popularity_upper,
-            forecast.forecast_popularity / nullif(forecast.origin_popularity, 0) AS change_factor,
-            forecast.is_backtest,
-            forecast.model_version
+        SELECT forecast.tmdb_id, title, release_date, release_date - made_on AS days_to_release, made_on, horizon_days,
+            target_date, origin_popularity, forecast_popularity, popularity_lower, popularity_upper,
+            forecast_popularity / nullif(origin_popularity, 0) AS change_factor, is_backtest, model_version
         FROM popularity_forecasts AS forecast
         JOIN movies USING (tmdb_id)
         WHERE forecast.made_on = (SELECT max(made_on) FROM popularity_forecasts) AND movies.gone_at IS NULL
     """,
-    "forecast_accuracy": """
-        SELECT
-            horizon_days,
-            date_trunc('month', target_date::timestamp)::date AS month,
-            is_backtest,
-            sum(films) AS films,
-            sum(total_error) / sum(films) AS mae,
-            sum(total_error_no_change) / sum(films) AS mae_no_change,
-            1 - sum(total_error) / nullif(sum(total_error_no_change), 0) AS skill,
-            sum(films_in_interval)::float8 / sum(films) AS coverage
-        FROM forecast_scores
-        GROUP BY 1, 2, 3
-    """,
+    "forecast_accuracy": f"""
+        SELECT horizon_days, date_trunc('month', target_date::timestamp)::date AS month, is_backtest, {ACCURACY_COLUMNS}
+        FROM forecast_scores GROUP BY 1, 2, 3
+    """,  # noqa: S608  # a constant
 }
 """The query of every view by its qualified name, in the order in which they can be created."""
 
