@@ -1,0 +1,302 @@
+"""Forecasts of popularity for every film: fitted on what was known on a day, made from what was known on a day."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from horror_pipeline.modeling.forecasting import backtest, residuals
+from horror_pipeline.modeling.forecasting.change_model import LOWEST_LEVEL, ChangeModel, changes, fit_change_model
+from horror_pipeline.modeling.forecasting.features import FEATURES, features, release_dates
+from horror_pipeline.modeling.forecasting.history import NOTABLE, History
+from horror_pipeline.modeling.forecasting.residuals import Reach
+
+HORIZONS = (1, 3, 7, 14, 30)
+"""Days ahead."""
+
+REFIT_DAYS = 7
+"""How long a forecaster serves in the track record before it is fitted anew."""
+
+
+@dataclass(frozen=True)
+class HorizonForecaster:
+    """What is known of one horizon.
+
+    Args:
+        horizon_days: days ahead.
+        model: the fitted model; None where there was too little to learn from.
+        verdict: whether the model serves, and why.
+        share: the share of the model's change that is forecast, 0 to 1.
+        reach: the interval around what is served.
+        coverage: share of outcomes inside intervals taken from earlier weeks alone; NaN where not tested.
+        figures: the backtest by day, see `backtest.figures`, indexed by date.
+        drift: the change of the log usual at this horizon.
+    """
+
+    horizon_days: int
+    model: ChangeModel | None
+    verdict: backtest.Verdict
+    share: float
+    reach: Reach
+    coverage: float
+    figures: pd.DataFrame
+    drift: float
+
+    @property
+    def serves(self) -> bool:
+        """Whether the model is used; otherwise no change is forecast."""
+        return self.verdict.serves
+
+    def metrics(self) -> dict[str, float]:
+        """The backtest in a line: errors over all its days, beside no change and drift."""
+        table = self.figures
+        weight = table["films"].to_numpy() / max(float(table["films"].sum()), 1.0)
+        mean = {name: float(table[name].to_numpy() @ weight) for name in table.columns if name != "films"}
+        base, log_base = mean["mae_no_change"], mean["log_mae_no_change"]
+        return {
+            "films": float(table["films"].sum()),
+            "days": float(len(table)),
+            **mean,
+            "skill": 1.0 - mean["mae"] / base if base > 0 else 0.0,
+            "log_mae_ratio": mean["log_mae"] / log_base if log_base > 0 else 1.0,
+            "coverage": self.coverage,
+            "z": self.verdict.z,
+        }
+
+
+@dataclass(frozen=True)
+class FittedForecaster:
+    """All horizons, fitted on what was known on a day.
+
+    Args:
+        made_on: that day.
+        seed: of everything random.
+        days_used: observed days it learned from.
+        first_day: the first of them; later than the history's where the scale broke.
+        films: films it knew.
+        horizons: by days ahead.
+    """
+
+    made_on: dt.date
+    seed: int
+    days_used: int
+    first_day: dt.date
+    films: int
+    horizons: dict[int, HorizonForecaster]
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """Forecasts of one day.
+
+    Args:
+        rows: `tmdb_id`, `horizon_days`, `target_date`, `origin_popularity`, `forecast_popularity`, `popularity_lower`,
+            `popularity_upper`.
+        without: why a film has no forecast, by `tmdb_id`.
+    """
+
+    rows: pd.DataFrame
+    without: pd.Series
+
+
+def fit_forecaster(history: History, movies: pd.DataFrame, made_on: dt.date, seed: int = 0) -> FittedForecaster:
+    """Fit every horizon on what was known on a day, and test each on the weeks before it.
+
+    Args:
+        history: observations; later days are not looked at.
+        movies: indexed by `tmdb_id`, with `release_date`.
+        made_on: the day.
+        seed: of everything random.
+    """
+    return _fit(history, movies, made_on, _Models(history, movies, seed))
+
+
+def _fit(history: History, movies: pd.DataFrame, made_on: dt.date, models: _Models) -> FittedForecaster:
+    known = history.until(made_on).trusted()
+    released = release_dates(known, movies)
+    horizons: dict[int, HorizonForecaster] = {}
+    for days in HORIZONS:
+        horizons[days] = _fit_horizon(known, released, days, models, horizons)
+    return FittedForecaster(
+        made_on=made_on,
+        seed=models.seed,
+        days_used=int((~np.isnan(known.popularity)).any(axis=0).sum()),
+        first_day=known.days[0].astype(dt.date),
+        films=int((~np.isnan(known.popularity)).any(axis=1).sum()),
+        horizons=horizons,
+    )
+
+
+def _fit_horizon(
+    known: History,
+    released: NDArray[np.datetime64],
+    horizon_days: int,
+    models: _Models,
+    shorter: dict[int, HorizonForecaster],
+) -> HorizonForecaster:
+    walked = backtest.walk(known, released, horizon_days, models.at)
+    share = backtest.shrinkage(walked, horizon_days)
+    verdict = backtest.judge(walked, share, horizon_days)
+    model = models.at(known.days[-1], horizon_days) if verdict.serves else None
+    share = share if model else 0.0
+    change = changes(known, horizon_days)[known.popularity >= NOTABLE]
+    change = change[~np.isnan(change)]
+    drift = float(np.median(change)) if len(change) else 0.0
+    table = backtest.figures(walked, share, drift)
+    table.index = pd.DatetimeIndex(known.days[table.index.to_numpy(dtype="int64")], name="day")
+    return HorizonForecaster(
+        horizon_days=horizon_days,
+        model=model,
+        verdict=verdict,
+        share=share,
+        reach=_calibrate(walked, share) or _guess(horizon_days, shorter),
+        coverage=_coverage(walked, share),
+        figures=table,
+        drift=drift,
+    )
+
+
+def _calibrate(walked: pd.DataFrame, share: float) -> Reach | None:
+    if share > 0:
+        walked = walked[walked["predicted"].notna()]
+    residual = walked["log_change"].to_numpy() - share * walked["predicted"].fillna(0.0).to_numpy()
+    return residuals.calibrate(residual, walked["origin"].to_numpy(), walked["days_known"].to_numpy())
+
+
+def _coverage(walked: pd.DataFrame, share: float) -> float:
+    """Coverage of the newest week by intervals from the weeks before it."""
+    if walked.empty:
+        return float("nan")
+    start = walked["day"].max() - backtest.BLOCK_DAYS + 1
+    reach = _calibrate(walked[walked["day"] < start], share)
+    rows = walked[(walked["day"] >= start) & (walked["origin"] >= NOTABLE)]
+    if reach is None or rows.empty:
+        return float("nan")
+    origin = rows["origin"].to_numpy()
+    center = backtest.shift(origin, share * rows["predicted"].fillna(0.0).to_numpy())
+    lower, upper = reach.bounds(center, origin, rows["days_known"].to_numpy())
+    return float(rows["actual"].between(pd.Series(lower, rows.index), pd.Series(upper, rows.index)).mean())
+
+
+def _guess(horizon_days: int, shorter: dict[int, HorizonForecaster]) -> Reach:
+    """The interval of a horizon without outcomes: that of the nearest shorter one, grown with the root of time."""
+    observed = [days for days in shorter if shorter[days].reach.residuals]
+    if not observed:
+        return residuals.usual_reach(horizon_days)
+    nearest = max(observed)
+    return shorter[nearest].reach.widened(residuals.DOUBT_FACTOR * float(np.sqrt(horizon_days / nearest)))
+
+
+class _Models:
+    """The models of each day and horizon, fitted when first asked for."""
+
+    def __init__(self, history: History, movies: pd.DataFrame, seed: int) -> None:
+        self.seed, self._history, self._movies = seed, history, movies
+        self._fitted: dict[tuple[np.datetime64, int], ChangeModel | None] = {}
+
+    def at(self, day: np.datetime64, horizon_days: int) -> ChangeModel | None:
+        """The model of a horizon as it would have been fitted on a day."""
+        key = (day, horizon_days)
+        if key not in self._fitted:
+            known = self._history.until(day.astype(dt.date)).trusted()
+            self._fitted[key] = fit_change_model(known, release_dates(known, self._movies), horizon_days, self.seed)
+        return self._fitted[key]
+
+
+def forecast(fitted: FittedForecaster, history: History, movies: pd.DataFrame, made_on: dt.date) -> Forecasts:
+    """Forecast every film observed on a day, from nothing later than that day.
+
+    Args:
+        fitted: fitted on that day or earlier.
+        history: observations; later days are not looked at.
+        movies: indexed by `tmdb_id`, with `release_date`.
+        made_on: the day.
+    """
+    if fitted.made_on > made_on:
+        raise ValueError(f"a forecaster fitted on {fitted.made_on} knows too much for a forecast of {made_on}")
+    seen = history.until(made_on)
+    known = seen.trusted()
+    origin, doubted, without = _origins(seen, known, made_on)
+    film = np.flatnonzero(~np.isnan(origin))
+    described = features(known, release_dates(known, movies), film, np.full(len(film), len(known.days) - 1))
+    parts = [
+        _forecast_horizon(fitted.horizons[days], seen.tmdb_ids[film], origin[film], described, doubted)
+        for days in fitted.horizons
+    ]
+    rows = pd.concat(parts, ignore_index=True).sort_values(["tmdb_id", "horizon_days"], ignore_index=True)
+    target = pd.Timestamp(made_on) + pd.to_timedelta(rows["horizon_days"], unit="D")
+    rows.insert(2, "target_date", target.dt.date)
+    return Forecasts(rows, without)
+
+
+def _origins(seen: History, known: History, made_on: dt.date) -> tuple[NDArray[np.float64], bool, pd.Series]:
+    """The popularity each film starts from, whether the day is in doubt as a whole, and the films without one."""
+    raw = seen.popularity[:, -1].astype("float64")
+    origin = known.popularity[:, -1].astype("float64")
+    is_value = np.isfinite(raw) & (raw > 0)
+    doubted = bool(is_value.any() and np.isnan(origin).all())
+    if doubted:
+        origin = np.where(is_value, raw, np.nan)
+    reason = np.where(
+        np.isnan(raw),
+        f"no snapshot on {made_on}",
+        np.where(is_value, "its popularity is far outside what films have", "its popularity is not above zero"),
+    )
+    missing = np.isnan(origin)
+    return origin, doubted, pd.Series(reason[missing], index=seen.tmdb_ids[missing], name="reason", dtype="object")
+
+
+def _forecast_horizon(
+    horizon: HorizonForecaster,
+    tmdb_ids: NDArray[np.int64],
+    origin: NDArray[np.float64],
+    described: NDArray[np.float32],
+    doubted: bool,
+) -> pd.DataFrame:
+    change = np.zeros(len(origin))
+    spoken = origin >= LOWEST_LEVEL
+    if horizon.model is not None and not doubted:
+        change[spoken] = horizon.share * horizon.model.predict(described[spoken])
+    center = backtest.shift(origin, change)
+    days_known = described[:, FEATURES.index("days_known")]
+    factor = residuals.DOUBT_FACTOR if doubted else 1.0
+    lower, upper = horizon.reach.bounds(center, origin, days_known, factor)
+    return pd.DataFrame(
+        {
+            "tmdb_id": tmdb_ids,
+            "horizon_days": horizon.horizon_days,
+            "origin_popularity": origin,
+            "forecast_popularity": center,
+            "popularity_lower": lower,
+            "popularity_upper": upper,
+        }
+    )
+
+
+def track_record(
+    history: History, movies: pd.DataFrame, first: dt.date, last: dt.date, seed: int = 0
+) -> Iterator[tuple[dt.date, FittedForecaster, Forecasts]]:
+    """Forecast past days as they would have been forecast, by forecasters fitted on what was known then.
+
+    Args:
+        history: observations.
+        movies: indexed by `tmdb_id`, with `release_date`.
+        first: the first day to forecast on; the first forecaster is fitted on it.
+        last: the last one.
+        seed: of everything random.
+
+    Yields:
+        Each day, the forecaster that served, and its forecasts.
+    """
+    models = _Models(history, movies, seed)
+    fitted: FittedForecaster | None = None
+    for offset in range((last - first).days + 1):
+        day = first + dt.timedelta(days=offset)
+        if fitted is None or offset % REFIT_DAYS == 0:
+            fitted = _fit(history, movies, day, models)
+        yield day, fitted, forecast(fitted, history, movies, day)

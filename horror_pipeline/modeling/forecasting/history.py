@@ -1,0 +1,141 @@
+"""The popularity of every film on every day, as a matrix, and what of it can be trusted.
+
+A day without observations, a film without a value and a value that is not to be believed are all NaN. Nothing here looks
+at days later than the one it is asked about.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float32]
+
+WINDOW_DAYS = 120
+"""Older days are not looked at: how popularity moves drifts, and the memory of TMDB's popularity is about a week."""
+
+NOTABLE = 1.0
+"""Popularity from which a change of the value is news: below it TMDB's values are coarse and often equal."""
+
+FEWEST_FILMS = 5
+"""Notable films needed before a statement is made about a day as a whole."""
+
+COPY_SHARE = 0.98
+"""Share of notable films with exactly the value of an earlier day above which a day counts as its copy."""
+
+BREAK_FACTOR = 3.0
+"""Factor between the levels of consecutive days, in the median over films, above which the scale has changed."""
+
+OUTLIER_FACTOR, OUTLIER_RANK = 100.0, 10
+"""A value beyond this multiple of the film that ranks tenth by its median cannot be popularity."""
+
+
+@dataclass(frozen=True)
+class History:
+    """Popularity by film and day.
+
+    Args:
+        days: consecutive days, as datetime64[D].
+        tmdb_ids: the films, ascending.
+        popularity: films x days; NaN where there is no value.
+    """
+
+    days: NDArray[np.datetime64]
+    tmdb_ids: NDArray[np.int64]
+    popularity: Matrix
+
+    @classmethod
+    def from_frame(cls, snapshots: pd.DataFrame) -> History:
+        """Arrange rows by film and day, whatever their order.
+
+        Args:
+            snapshots: `tmdb_id`, `snapshot_date` and `popularity`, as in `movie_snapshots`; one row per film and day.
+        """
+        days = np.asarray(pd.to_datetime(snapshots["snapshot_date"]), dtype="datetime64[D]")
+        ids, film = np.unique(snapshots["tmdb_id"].to_numpy(dtype="int64"), return_inverse=True)
+        if not len(ids):
+            return cls(np.empty(0, "datetime64[D]"), ids, np.empty((0, 0), "float32"))
+        axis = np.arange(days.min(), days.max() + 1)
+        popularity = np.full((len(ids), len(axis)), np.nan, dtype="float32")
+        popularity[film, (days - axis[0]).astype("int64")] = snapshots["popularity"].to_numpy(dtype="float32")
+        return cls(axis, ids, popularity)
+
+    def until(self, day: dt.date) -> History:
+        """What was known on a day: the days up to it, and the films seen by then.
+
+        The result ends on `day`, even if nothing was observed on it, and reaches back `WINDOW_DAYS` at most.
+        """
+        last = np.datetime64(day, "D")
+        first = max(self.days[0], last - (WINDOW_DAYS - 1)) if len(self.days) else last
+        axis = np.arange(first, last + 1)
+        kept = (self.days >= first) & (self.days <= last)
+        popularity = np.full((len(self.tmdb_ids), len(axis)), np.nan, dtype="float32")
+        popularity[:, (self.days[kept] - first).astype("int64")] = self.popularity[:, kept]
+        seen = ~np.isnan(popularity).all(axis=1)
+        popularity = popularity[seen]
+        observed = np.flatnonzero(~np.isnan(popularity).all(axis=0))
+        start = int(observed[0]) if len(observed) else len(axis) - 1
+        return History(axis[start:], self.tmdb_ids[seen], np.ascontiguousarray(popularity[:, start:]))
+
+    def trusted(self) -> History:
+        """The history without values that would mislead: copied days, the far side of a scale break, outliers.
+
+        Days before the newest scale break are cut off; everything else that is not to be believed becomes NaN.
+        """
+        popularity = np.where(np.isfinite(self.popularity) & (self.popularity > 0), self.popularity, np.nan)
+        popularity = popularity.astype("float32")
+        popularity[:, copied_days(popularity)] = np.nan
+        start = newest_scale(popularity)
+        popularity = popularity[:, start:]
+        popularity[popularity > highest_credible(popularity)] = np.nan
+        return History(self.days[start:], self.tmdb_ids, popularity)
+
+
+def copied_days(popularity: Matrix) -> NDArray[np.intp]:
+    """Find the days that repeat an earlier day: an export that was published twice.
+
+    Only notable films are compared, since the values of small ones are coarse enough to be equal on honest days.
+    """
+    notable = popularity[np.nanmax(popularity, axis=1, initial=0.0) >= NOTABLE]
+    copied = []
+    for day in range(1, popularity.shape[1]):
+        today, earlier = notable[:, day : day + 1], notable[:, :day]
+        compared = np.sum((today >= NOTABLE) & ~np.isnan(earlier), axis=0)
+        equal = np.sum((today >= NOTABLE) & (today == earlier), axis=0)
+        if np.any((compared >= FEWEST_FILMS) & (equal >= COPY_SHARE * compared)):
+            copied.append(day)
+    return np.asarray(copied, dtype="intp")
+
+
+def newest_scale(popularity: Matrix) -> int:
+    """Find the first day after the newest change of scale; 0 where there was none.
+
+    The scale has changed where the median film's popularity is several times what it was on the observed day before.
+    """
+    observed = np.flatnonzero(~np.isnan(popularity).all(axis=0))
+    for before, after in zip(observed[-2::-1], observed[:0:-1], strict=True):
+        left, right = popularity[:, before], popularity[:, after]
+        both = ~np.isnan(left) & ~np.isnan(right) & (np.fmax(left, right) >= NOTABLE)
+        if both.sum() < FEWEST_FILMS:
+            continue
+        if abs(np.median(np.log(right[both] / left[both]))) > np.log(BREAK_FACTOR):
+            return int(after)
+    return 0
+
+
+def highest_credible(popularity: Matrix) -> float:
+    """The value beyond which none is believed, from what popular films usually have."""
+    if not popularity.size:
+        return float("inf")
+    ordered = np.sort(popularity, axis=1)  # NaN last
+    count = (~np.isnan(ordered)).sum(axis=1)
+    medians = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0) // 2]
+    usual = np.sort(medians[count > 0])[::-1]
+    if len(usual) < FEWEST_FILMS:
+        return float("inf")
+    rank = min(OUTLIER_RANK, (len(usual) + 1) // 2)
+    return OUTLIER_FACTOR * max(float(usual[rank - 1]), NOTABLE)
