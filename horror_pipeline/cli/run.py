@@ -94,20 +94,25 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
 
 def _due_steps(environment: Environment, today: dt.date) -> list[tuple[str, Partitions]]:
     from horror_pipeline.defs.partitions import last_release_year
-    from horror_pipeline.orchestration.missing import missing_change_days
+    from horror_pipeline.orchestration.missing import missing_change_days, missing_ranges, snapshot_days_wanted
+    from horror_pipeline.warehouse import snapshots
     from horror_pipeline.warehouse.engine import connect
 
     engine = connect(environment.database_url)
     try:
         changes = missing_change_days(engine, today)
+        with engine.connect() as connection:
+            stored = snapshots.snapshot_days(connection) - {today}  # today's listing may have new votes
     finally:
         engine.dispose()
+    # The newest stretch of days first, which ends today: it is what the steps after it need.
+    days = missing_ranges(snapshot_days_wanted(stored, today), stored)
     years = str(environment.settings.horror_first_year), str(last_release_year(today))
     steps: list[tuple[str, Partitions]] = [("collect_changes", changes)] if changes else []
     return [
         *steps,
         ("ingest_catalogue", years),
-        ("snapshot_popularity", (str(today), str(today))),
+        *(("snapshot_popularity", (str(first), str(last))) for first, last in days),
         ("train_and_predict", None),
     ]
 

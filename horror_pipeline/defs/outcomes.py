@@ -1,5 +1,6 @@
 """The asset `prediction_outcomes`, and its checks of how well predictions held."""
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,12 +11,15 @@ from horror_pipeline.defs.partitions import days, days_of
 from horror_pipeline.modeling import live_error
 from horror_pipeline.orchestration.each_partition import record_partitions
 from horror_pipeline.orchestration.learning import read_champions
-from horror_pipeline.warehouse import outcomes
+from horror_pipeline.warehouse import forecasts, outcomes
 
 MIN_VOTES_JUDGED = 10
 
 MOST_SCALE_SHIFT = 2.0
 """Factor by which the typical film's popularity may move in a month before the scale itself must have changed."""
+
+SKILL_DAYS = 7
+"""Days over which forecasts are compared with no change: on a single day chance decides too much."""
 
 CATCH_UP_DAYS = 7
 """How many days before the days of a run missing outcomes are made up for."""
@@ -31,6 +35,12 @@ POPULARITY_SCALE_HOLDS = dg.AssetCheckSpec(
     description=f"The typical film's popularity is within a factor of {MOST_SCALE_SHIFT} of that when predicted.",
 )
 
+FORECASTS_BEAT_NO_CHANGE = dg.AssetCheckSpec(
+    "forecasts_beat_no_change",
+    asset="prediction_outcomes",
+    description="Over the last week, the live forecasts of every horizon were at least as good as no change.",
+)
+
 
 @dg.asset(
     key="prediction_outcomes",
@@ -40,7 +50,7 @@ POPULARITY_SCALE_HOLDS = dg.AssetCheckSpec(
     group_name="predictions",
     kinds={"postgres"},
     code_version="1",
-    check_specs=[LIVE_ERROR_IS_AS_PROMISED, POPULARITY_SCALE_HOLDS],
+    check_specs=[LIVE_ERROR_IS_AS_PROMISED, POPULARITY_SCALE_HOLDS, FORECASTS_BEAT_NO_CHANGE],
 )
 def prediction_outcomes(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine]) -> dg.MaterializeResult:
     """What was predicted 1, 7 and 30 days before a day, and before release, beside what the day's snapshot says.
@@ -52,14 +62,18 @@ def prediction_outcomes(context: dg.AssetExecutionContext, warehouse: dg.Resourc
     for day in days_of(context):
         with warehouse.begin() as connection:
             written = outcomes.replace_outcomes(connection, day)
+            forecasts.score_target(connection, day)
             accuracy = outcomes.accuracy(connection, day, MIN_VOTES_JUDGED)
             shift = outcomes.popularity_shift(connection, day)
         figures = {"dagster/partition_row_count": written, **live_error.live_figures(accuracy)}
         context.add_asset_metadata(figures, partition_key=day.isoformat())
     with warehouse.connect() as connection:
         champions = read_champions(connection)
+        skill = forecasts.live_skill(connection, max(days_of(context)) - dt.timedelta(days=SKILL_DAYS - 1))
     promised = {name: row["metrics"]["mean"]["mae"] for name, row in champions.items() if row}
-    return dg.MaterializeResult(check_results=[_error_check(accuracy, promised), _scale_check(*shift)])
+    return dg.MaterializeResult(
+        check_results=[_error_check(accuracy, promised), _scale_check(*shift), _skill_check(skill)]
+    )
 
 
 def _catch_up(context: dg.AssetExecutionContext, warehouse: Engine) -> None:
@@ -90,4 +104,18 @@ def _scale_check(films: int, shift: float | None) -> dg.AssetCheckResult:
         passed=not is_judged or 1 / MOST_SCALE_SHIFT <= (shift or 0.0) <= MOST_SCALE_SHIFT,
         severity=dg.AssetCheckSeverity.ERROR,
         metadata={"films": films, **({} if shift is None else {"median_ratio": round(shift, 4)})},
+    )
+
+
+def _skill_check(skill: Mapping[int, Mapping[str, Any]]) -> dg.AssetCheckResult:
+    worse = {
+        f"{days} days": f"skill {figures['skill']:.3f}"
+        for days, figures in skill.items()
+        if figures["skill"] is not None and figures["skill"] < 0
+    }
+    return dg.AssetCheckResult(
+        check_name=FORECASTS_BEAT_NO_CHANGE.name,
+        passed=not worse,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata=worse or {"horizons_judged": len(skill)},
     )

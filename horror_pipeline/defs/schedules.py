@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from horror_pipeline.defs.jobs import collect_changes, ingest_catalogue, snapshot_popularity, train_and_predict
 from horror_pipeline.defs.partitions import last_release_year
+from horror_pipeline.orchestration import forecasting
 from horror_pipeline.orchestration.missing import (
     missing_change_days,
     missing_ranges,
@@ -96,6 +97,7 @@ def hourly_training(
     if skip := _skip_if_active(context, train_and_predict.name):
         return skip
     with warehouse.connect() as connection:
-        if features.training_fingerprint(connection) == features.last_trained_fingerprint(connection):
+        films_are_known = features.training_fingerprint(connection) == features.last_trained_fingerprint(connection)
+        if films_are_known and forecasting.is_up_to_date(connection, _tick(context).date()):
             return dg.SkipReason("nothing the models learn from has changed since the last training")
     return dg.RunRequest(run_key=_run_key(context))

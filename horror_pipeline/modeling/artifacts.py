@@ -36,6 +36,7 @@ ALLOWED_TYPES = frozenset(
         "sklearn._loss.link.IdentityLink",
         "sklearn._loss.link.Interval",
         "sklearn._loss.link.LogLink",
+        "sklearn._loss.loss.AbsoluteError",
         "sklearn._loss.loss.HalfGammaLoss",
         "sklearn._loss.loss.HalfPoissonLoss",
         "sklearn._loss.loss.HalfSquaredError",

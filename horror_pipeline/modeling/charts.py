@@ -90,6 +90,11 @@ def importance(increase: Mapping[str, float]) -> str:
     return _bars("importance: how much the error grows without it", shown)
 
 
+def errors_by_horizon(ratios: Mapping[str, float]) -> str:
+    """Draw a forecaster's error at each horizon as a multiple of no change's, which is the line at 1."""
+    return _bars("mean absolute error, as a multiple of no change's", ratios, 1.0)
+
+
 def _bars(title: str, values: Mapping[str, float], level: float | None = None) -> str:
     """Draw values as horizontal bars, and a level as a line across them."""
     scale = BARS_WIDTH / (max([*values.values(), level or 0.0], default=0.0) or 1.0)

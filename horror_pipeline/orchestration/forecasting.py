@@ -19,7 +19,7 @@ from horror_pipeline.warehouse import features, forecasts, models, snapshots
 if TYPE_CHECKING:
     import pandas as pd
 
-    from horror_pipeline.modeling.forecasting.forecaster import FittedForecaster, Forecasts
+    from horror_pipeline.modeling.forecasting.forecaster import FittedForecaster, Forecasts, HorizonForecaster
     from horror_pipeline.modeling.forecasting.history import History
 
 FORECASTS_STEP = "forecasts"
@@ -101,7 +101,7 @@ def version_row(fitted: FittedForecaster, history: History, days_stored: int) ->
     }
 
 
-def _horizon_metrics(horizon: Any) -> dict[str, Any]:
+def _horizon_metrics(horizon: HorizonForecaster) -> dict[str, Any]:
     figures = {name: None if math.isnan(value) else round(value, 6) for name, value in horizon.metrics().items()}
     return figures | {"serves": horizon.serves, "reason": horizon.verdict.reason, "share": horizon.share}
 

@@ -50,15 +50,15 @@ def missing_change_days(warehouse: Engine, today: dt.date) -> tuple[str, str] | 
 
 
 def snapshot_days_wanted(stored: set[dt.date], today: dt.date) -> list[dt.date]:
-    """List the days history should hold: since it began, as far back as exports reach, today included.
+    """List the days history should hold, today included: on a new warehouse, all that TMDB's exports reach back to.
 
     Args:
         stored: days it holds.
         today: the present UTC day.
     """
-    first, newest = min(stored, default=today), max(stored, default=today)
-    start = max(first, today - dt.timedelta(days=EXPORTS_REACH_DAYS - 1))
-    start = max(start, min(newest, today - dt.timedelta(days=HOLE_DAYS)))
+    start = today - dt.timedelta(days=EXPORTS_REACH_DAYS - 1)
+    if stored:
+        start = max(start, min(stored), min(max(stored), today - dt.timedelta(days=HOLE_DAYS)))
     return [start + dt.timedelta(days=n) for n in range((today - start).days + 1)]
 
 

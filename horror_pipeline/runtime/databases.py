@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from horror_pipeline.errors import HorrorError, SettingsError, WarehouseError
 from horror_pipeline.runtime import postgres
 from horror_pipeline.settings import Settings, postgres_url
-from horror_pipeline.warehouse import schema
+from horror_pipeline.warehouse import locks, schema
 from horror_pipeline.warehouse.engine import connect
 
 
@@ -133,7 +133,7 @@ def _created(url: URL, problem: WarehouseError) -> Engine:
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             # Services that start together all find it missing. The lock goes with the connection.
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": schema.MIGRATION_LOCK})
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": locks.MIGRATION_LOCK})
             exists = connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": url.database})
             if not exists:
                 connection.execute(text(f'CREATE DATABASE "{url.database}"'))

@@ -84,6 +84,15 @@ def films_to_forecast(connection: Connection) -> tuple[list[str], list[Sequence[
     return list(_MOVIE_COLUMNS), [tuple(row) for row in rows]
 
 
+def day_total(connection: Connection, day: dt.date) -> tuple[int, str]:
+    """Return how many films a day's snapshot holds, and the sum of their popularity: they change if the day is replaced."""
+    query = text(
+        "SELECT count(*), coalesce(sum(popularity::numeric), 0) FROM movie_snapshots WHERE snapshot_date = :day"
+    )
+    films, total = connection.execute(query, {"day": day}).one()
+    return int(films), str(total)
+
+
 # -- writing and scoring -----------------------------------------------------------------------------------------------
 
 

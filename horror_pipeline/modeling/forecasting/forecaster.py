@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +18,6 @@ from horror_pipeline.modeling.forecasting.residuals import Reach
 
 HORIZONS = (1, 3, 7, 14, 30)
 """Days ahead."""
-
-REFIT_DAYS = 7
-"""How long a forecaster serves in the track record before it is fitted anew."""
 
 
 @dataclass(frozen=True)
@@ -279,15 +276,17 @@ def _forecast_horizon(
 
 
 def track_record(
-    history: History, movies: pd.DataFrame, first: dt.date, last: dt.date, seed: int = 0
+    history: History, movies: pd.DataFrame, days: Sequence[dt.date], seed: int = 0
 ) -> Iterator[tuple[dt.date, FittedForecaster, Forecasts]]:
     """Forecast past days as they would have been forecast, by forecasters fitted on what was known then.
 
+    Each calendar week has one forecaster, fitted on its first day. So the forecasts of a day do not depend on which other
+    days are asked for.
+
     Args:
-        history: observations.
+        history: observations; they should reach back `history.WINDOW_DAYS` before the first day.
         movies: indexed by `tmdb_id`, with `release_date`.
-        first: the first day to forecast on; the first forecaster is fitted on it.
-        last: the last one.
+        days: the days to forecast on, in order.
         seed: of everything random.
 
     Yields:
@@ -295,8 +294,8 @@ def track_record(
     """
     models = _Models(history, movies, seed)
     fitted: FittedForecaster | None = None
-    for offset in range((last - first).days + 1):
-        day = first + dt.timedelta(days=offset)
-        if fitted is None or offset % REFIT_DAYS == 0:
-            fitted = _fit(history, movies, day, models)
+    for day in days:
+        monday = day - dt.timedelta(days=day.weekday())
+        if fitted is None or fitted.made_on != monday:
+            fitted = _fit(history, movies, monday, models)
         yield day, fitted, forecast(fitted, history, movies, day)
