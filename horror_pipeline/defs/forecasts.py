@@ -93,9 +93,9 @@ def popularity_forecasts(
 ) -> None:
     """Popularity of every film 1, 3, 7, 14 and 30 days after a day, with 80 % intervals, from what was known that day.
 
-    The newest day is forecast by the present forecaster. Past days are forecast as they would have been, by a forecaster
-    fitted on the Monday of their week; these forecasts are marked `is_backtest`, and never replace one that was made
-    at the time. A run without a partition makes the newest day's forecasts and those that are missing.
+    The newest day is forecast by the present forecaster. Past days are forecast as they would have been, by a
+    forecaster fitted on the Monday of their week; these forecasts are marked `is_backtest`, and never replace one
+    that was made at the time. A run without a partition makes the newest day's forecasts and those that are missing.
     """
     today, has_days = clock().date(), context.has_partition_key or context.has_partition_key_range
     with warehouse.connect() as connection:

@@ -85,7 +85,7 @@ def films_to_forecast(connection: Connection) -> tuple[list[str], list[Sequence[
 
 
 def day_total(connection: Connection, day: dt.date) -> tuple[int, str]:
-    """Return how many films a day's snapshot holds, and the sum of their popularity: they change if the day is replaced."""
+    """Return how many films a day's snapshot holds, and their total popularity: it changes with the snapshot."""
     query = text(
         "SELECT count(*), coalesce(sum(popularity::numeric), 0) FROM movie_snapshots WHERE snapshot_date = :day"
     )

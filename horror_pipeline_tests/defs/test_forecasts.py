@@ -35,7 +35,13 @@ def store_history(runs: Learning, popularity: np.ndarray, first: dt.date = FIRST
     with runs.engine.begin() as connection:
         partitions.ensure_months(connection, tables.movie_snapshots, days)
         rows = [
-            {"tmdb_id": 101 + film, "snapshot_date": day, "popularity": float(value), "source": "export"}
+            {
+                "tmdb_id": 101 + film,
+                "snapshot_date": day,
+                "popularity": float(value),
+                "source": "export",
+                "popularity_percentile": 0.5,
+            }
             for film, values in enumerate(popularity)
             for day, value in zip(days, values, strict=True)
         ]

@@ -280,8 +280,8 @@ def track_record(
 ) -> Iterator[tuple[dt.date, FittedForecaster, Forecasts]]:
     """Forecast past days as they would have been forecast, by forecasters fitted on what was known then.
 
-    Each calendar week has one forecaster, fitted on its first day. So the forecasts of a day do not depend on which other
-    days are asked for.
+    Each calendar week has one forecaster, fitted on its first day, so that the forecasts of a day do not depend on
+    which other days are asked for.
 
     Args:
         history: observations; they should reach back `history.WINDOW_DAYS` before the first day.
