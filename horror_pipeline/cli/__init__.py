@@ -7,6 +7,7 @@ Heavy imports happen in the commands that need them, so that `horror --help` is 
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import sys
 import warnings
 from enum import StrEnum
@@ -17,9 +18,17 @@ import typer
 from horror_pipeline.cli.backfill import app as backfill_app
 from horror_pipeline.cli.db import WAIT_HELP
 from horror_pipeline.cli.db import app as db_app
-from horror_pipeline.cli.terminal import err, open_standard_streams, out, print_error, print_note, print_source
+from horror_pipeline.cli.terminal import (
+    discard_output,
+    err,
+    open_standard_streams,
+    out,
+    print_error,
+    print_note,
+    print_source,
+)
 from horror_pipeline.errors import HorrorError
-from horror_pipeline.runtime.signals import Terminated, end_in_order
+from horror_pipeline.runtime.signals import end_in_order
 from horror_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
@@ -58,9 +67,15 @@ def main() -> None:
     except HorrorError as error:
         print_error(error)
         sys.exit(1)
-    except KeyboardInterrupt as interrupt:
+    except KeyboardInterrupt:
         err.print("horror: interrupted")
-        sys.exit(128 + interrupt.number if isinstance(interrupt, Terminated) else 130)
+        sys.exit(130)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EBADF, errno.EPIPE):
+            raise
+        print_error(HorrorError(f"cannot write: {error.strerror}"))
+        discard_output()
+        sys.exit(1)
 
 
 @app.command()

@@ -38,6 +38,12 @@ def open_standard_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
+def discard_output() -> None:
+    """Let whatever is still to be written to standard output go nowhere, where it cannot be written."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
 def print_error(error: HorrorError) -> None:
     """Print problem and remedy on standard error, as one line unless the problem quotes a log."""
     first, *quoted = str(error).split("\n")

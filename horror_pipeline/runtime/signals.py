@@ -7,32 +7,15 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP arrived: a `KeyboardInterrupt`, so that all that cleans up after Ctrl-C cleans up after it.
-
-    Args:
-        number: the signal.
-    """
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        super().__init__(number)
 
 
 def end_in_order() -> None:
     """Let SIGTERM and SIGHUP end this process as Ctrl-C does, unless whoever started it has them ignored."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _terminate)
-
-
-def _terminate(number: int, _: FrameType | None) -> None:
-    raise Terminated(number)
+            signal.signal(number, signal.default_int_handler)
 
 
 @contextmanager

@@ -168,8 +168,10 @@ def _score(connection: Connection, origins: Sequence[dt.date], targets: Sequence
 
 def forecast_days(connection: Connection) -> dict[dt.date, bool]:
     """Return the days with forecasts, oldest first, and whether they are backtest forecasts."""
+    # In the order of the primary key the first row of a day is found in the index, not by reading the table.
     query = text("""
-        SELECT day, (SELECT is_backtest FROM popularity_forecasts WHERE made_on = day LIMIT 1)
+        SELECT day, (SELECT is_backtest FROM popularity_forecasts
+                     WHERE made_on = day ORDER BY tmdb_id, horizon_days LIMIT 1)
         FROM unnest(CAST(:days AS date[])) AS day
     """)
     days = stored_days(connection, popularity_forecasts.c.made_on)

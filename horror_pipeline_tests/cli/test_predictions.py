@@ -51,3 +51,20 @@ def test_an_empty_warehouse_says_what_to_run() -> None:
     text = io.StringIO()
     print_predictions([], "table", Console(file=text))
     assert "horror run" in text.getvalue()
+
+
+@pytest.mark.parametrize("title", ["=1+1", "+1", "-1", "@SUM(A1)"])
+def test_no_cell_of_a_csv_is_a_formula(title: str, capsys: pytest.CaptureFixture[str]) -> None:
+    print_predictions([ROW | {"title": title, "predicted_popularity": -1.5}], "csv", Console())
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.startswith(f"1,'{title},") and ",-1.5," in line  # numbers stay numbers
+
+
+@pytest.mark.parametrize("output", ["table", "csv", "json"])
+def test_no_title_controls_the_terminal(output: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = io.StringIO()
+    title = "Two\nlines\x1b[2J\x9b31m\x07\u202egnp"
+    print_predictions([ROW | {"title": title}], output, Console(file=text, width=160))
+    printed = text.getvalue() + capsys.readouterr().out
+    assert not set("\x1b\x9b\x07\u202e") & set(printed)
+    assert "Two\nlines" not in printed

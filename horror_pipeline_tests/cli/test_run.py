@@ -1,4 +1,4 @@
-"""What a run says at its end."""
+"""The steps of a run, and what it says at its end."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import io
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from rich.console import Console
-from sqlalchemy import make_url
+from sqlalchemy import URL, Engine, make_url, text
 
-from horror_pipeline.cli.run import print_next_steps
+from horror_pipeline.cli.run import bring_up_to_date, print_next_steps
+from horror_pipeline.errors import HorrorError
+from horror_pipeline.orchestration.launch import JobResult
 from horror_pipeline.runtime.environment import Environment
 from horror_pipeline.settings import get_settings
 
@@ -32,3 +35,49 @@ def test_the_next_steps_are_commands_this_shell_finds(
 
     assert f"\n  {command} " in written.getvalue()
     assert "http://127.0.0.1:8000\n" in written.getvalue()
+
+
+@pytest.fixture
+def environment(database_url: URL) -> Environment:
+    return Environment(get_settings(), database_url, database_url)
+
+
+def run_with(environment: Environment, monkeypatch: pytest.MonkeyPatch, *failing: str) -> tuple[list[str], int]:
+    """Run with jobs of which some fail; gives the jobs that were run and the number of failures."""
+    jobs: list[str] = []
+
+    def run_job(name: str, *_: object) -> JobResult:
+        jobs.append(name)
+        return JobResult(name, "id", name not in failing, ["the export is not out yet"], {})
+
+    monkeypatch.setattr("horror_pipeline.orchestration.launch.run_job", run_job)
+    with dg.DagsterInstance.ephemeral() as instance:
+        failures = bring_up_to_date(environment, instance, Console(file=io.StringIO()))
+    return jobs, len(failures)
+
+
+def test_a_late_export_keeps_nothing_from_training(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs, failures = run_with(environment, monkeypatch, "snapshot_popularity")
+    assert jobs == ["ingest_catalogue", "snapshot_popularity", "train_and_predict"]
+    assert failures == 1
+
+
+def test_without_films_nothing_follows_a_failed_ingest(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(HorrorError, match=r"ingest_catalogue .* failed"):
+        run_with(environment, monkeypatch, "ingest_catalogue")
+
+
+def test_films_of_earlier_runs_are_worked_on_although_the_ingest_failed(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO movies (tmdb_id, title, genres, is_adult, first_seen_at, observed_at, details_fetched_at) "
+                "VALUES (1, 'Nosferatu', '{Horror}', false, now(), now(), now())"
+            )
+        )
+    jobs, failures = run_with(environment, monkeypatch, "ingest_catalogue", "snapshot_popularity")
+    assert (jobs[-1], failures) == ("train_and_predict", 2)
