@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from horror_pipeline.modeling.forecasting.features import features, log_level
 from horror_pipeline.modeling.forecasting.history import History
-from horror_pipeline.modeling.threads import one_thread
 
 LOWEST_LEVEL = 0.5
 """Popularity from which films teach, and from which a model speaks: below it TMDB's values are coarse and noisy."""
@@ -28,7 +28,7 @@ FEWEST_ROWS, FEWEST_DAYS = 300, 5
 """Rows and days with a known outcome that a model needs."""
 
 LARGEST_CHANGE = 2.0
-"""Changes of the log beyond this are learned as this: they are premieres and bursts, which history does not foretell."""
+"""Changes of the log beyond this are clipped to it: they are premieres and bursts, which history does not foretell."""
 
 LOSSES = ("absolute_error", "squared_error")
 
@@ -51,7 +51,7 @@ class ChangeModel:
         """The expected change of the log of popularity, for rows of `features`."""
         if not len(rows):
             return np.zeros(0)
-        with one_thread():
+        with threadpool_limits(limits=1):
             return np.mean([member.predict(rows) for member in self.members], axis=0)
 
 
@@ -86,7 +86,7 @@ def fit_change_model(
     known = np.repeat(features(history, released, film, day), copies, axis=0)
     known[:, np.isnan(known).all(axis=0)] = 0.0  # scikit-learn cannot bin a column of which nothing is known
     target = np.clip(np.repeat(change[film, day], copies), -LARGEST_CHANGE, LARGEST_CHANGE).astype("float64")
-    with one_thread():
+    with threadpool_limits(limits=1):
         members = tuple(_boosting(loss, len(target), seed).fit(known, target) for loss in LOSSES)
     return ChangeModel(horizon_days, members, len(film))
 
