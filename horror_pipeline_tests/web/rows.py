@@ -49,15 +49,9 @@ def add_film(engine: Engine, tmdb_id: int, title: str = "", **values: Any) -> No
 
 
 def add_snapshots(engine: Engine, tmdb_id: int, popularity: dict[date, float], *, percentile: float = 0.5) -> None:
+    for month in {day.replace(day=1) for day in popularity}:
+        _add_partition(engine, "movie_snapshots", month)
     with engine.begin() as connection:
-        for month in sorted({day.replace(day=1) for day in popularity}):
-            following = (month + timedelta(days=32)).replace(day=1)
-            connection.execute(
-                text(
-                    f"CREATE TABLE IF NOT EXISTS movie_snapshots_{month:%Y_%m} PARTITION OF movie_snapshots "
-                    f"FOR VALUES FROM ('{month}') TO ('{following}')"
-                )
-            )
         rows = [
             {
                 "tmdb_id": tmdb_id,
@@ -133,21 +127,29 @@ def add_groups(
 
 
 FORECAST_RELATIONS = """
-    CREATE TABLE IF NOT EXISTS popularity_forecasts (
+    CREATE TABLE popularity_forecasts (
         made_on date, tmdb_id bigint, horizon_days smallint, target_date date NOT NULL,
         origin_popularity float8 NOT NULL, forecast_popularity float8 NOT NULL, popularity_lower float8 NOT NULL,
         popularity_upper float8 NOT NULL, is_backtest boolean NOT NULL, model_version text,
-        PRIMARY KEY (made_on, tmdb_id, horizon_days));
-    CREATE OR REPLACE VIEW latest_forecasts AS
-        SELECT f.tmdb_id, m.title, m.release_date, m.release_date - f.made_on AS days_to_release, f.made_on,
-               f.horizon_days, f.target_date, f.origin_popularity, f.forecast_popularity, f.popularity_lower,
-               f.popularity_upper, f.is_backtest, f.model_version
-        FROM popularity_forecasts f JOIN movies m USING (tmdb_id)
-        WHERE f.made_on = (SELECT max(made_on) FROM popularity_forecasts) AND m.gone_at IS NULL;
-    CREATE TABLE IF NOT EXISTS forecast_accuracy (
-        horizon_days smallint, month date, is_backtest boolean, films bigint, mae float8, mae_no_change float8,
-        skill float8, coverage float8);
-    GRANT SELECT ON popularity_forecasts, latest_forecasts, forecast_accuracy TO horror_reader
+        PRIMARY KEY (made_on, tmdb_id, horizon_days)) PARTITION BY RANGE (made_on);
+    CREATE VIEW latest_forecasts AS
+        SELECT tmdb_id, title, release_date, release_date - made_on AS days_to_release, made_on, horizon_days,
+               target_date, origin_popularity, forecast_popularity, popularity_lower, popularity_upper, is_backtest,
+               model_version
+        FROM popularity_forecasts JOIN movies USING (tmdb_id)
+        WHERE made_on = (SELECT max(made_on) FROM popularity_forecasts) AND gone_at IS NULL;
+    CREATE TABLE forecast_scores (
+        made_on date, horizon_days smallint, target_date date NOT NULL, is_backtest boolean NOT NULL,
+        films integer NOT NULL, total_error float8, total_error_no_change float8, films_in_interval integer NOT NULL,
+        PRIMARY KEY (made_on, horizon_days));
+    CREATE VIEW forecast_accuracy AS
+        SELECT horizon_days, date_trunc('month', target_date::timestamp)::date AS month, is_backtest,
+               sum(films) AS films, sum(total_error) / sum(films) AS mae,
+               sum(total_error_no_change) / sum(films) AS mae_no_change,
+               1 - sum(total_error) / nullif(sum(total_error_no_change), 0) AS skill,
+               sum(films_in_interval)::float8 / sum(films) AS coverage
+        FROM forecast_scores GROUP BY 1, 2, 3;
+    GRANT SELECT ON popularity_forecasts, latest_forecasts, forecast_scores, forecast_accuracy TO horror_reader
 """
 """Stands in for the migration that creates these relations, until it is merged."""
 
@@ -165,13 +167,37 @@ def add_forecast(engine: Engine, tmdb_id: int, horizon_days: int = 7, **values: 
         "model_version": "f1",
     } | values
     row["target_date"] = row["made_on"] + timedelta(days=horizon_days)
+    _add_partition(engine, "popularity_forecasts", row["made_on"])
     _insert(engine, "popularity_forecasts", row)
 
 
-def add_forecast_score(engine: Engine, horizon_days: int, month: date, **values: Any) -> None:
-    row = {"horizon_days": horizon_days, "month": month, "is_backtest": False, "films": 900, "mae": 0.7}
-    row |= {"mae_no_change": 1.0, "skill": 0.3, "coverage": 0.79}
-    _insert(engine, "forecast_accuracy", row | values)
+def add_forecast_score(
+    engine: Engine, horizon_days: int, target_date: date, *, mae: float = 0.7, is_backtest: bool = False
+) -> None:
+    """Add the score of 1,000 forecasts, where no change is off by 1 and 79 % of the intervals held."""
+    row = {
+        "made_on": target_date - timedelta(days=horizon_days),
+        "horizon_days": horizon_days,
+        "target_date": target_date,
+        "is_backtest": is_backtest,
+        "films": 1_000,
+        "total_error": mae * 1_000,
+        "total_error_no_change": 1_000.0,
+        "films_in_interval": 790,
+    }
+    _insert(engine, "forecast_scores", row)
+
+
+def _add_partition(engine: Engine, table: str, day: date) -> None:
+    month = day.replace(day=1)
+    following = (month + timedelta(days=32)).replace(day=1)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                f"CREATE TABLE IF NOT EXISTS {table}_{month:%Y_%m} PARTITION OF {table} "
+                f"FOR VALUES FROM ('{month}') TO ('{following}')"
+            )
+        )
 
 
 def _insert(engine: Engine, table: str, row: dict[str, Any]) -> None:

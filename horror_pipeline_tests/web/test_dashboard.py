@@ -74,9 +74,9 @@ def filled(engine: Engine) -> None:
             rows.add_forecast(
                 engine, tmdb_id, horizon, made_on=today, forecast_popularity=forecast, popularity_lower=forecast - 0.9
             )
-    for month, is_backtest in ((date(2026, 10, 1), True), (date(2026, 11, 1), True), (date(2026, 11, 1), False)):
-        rows.add_forecast_score(engine, 7, month, is_backtest=is_backtest)
-    rows.add_forecast_score(engine, 14, date(2026, 11, 1), mae=1.5, skill=-0.5)
+    for day, is_backtest in ((date(2026, 10, 1), True), (date(2026, 11, 1), True), (date(2026, 11, 2), False)):
+        rows.add_forecast_score(engine, 7, day, is_backtest=is_backtest)
+    rows.add_forecast_score(engine, 14, date(2026, 11, 1), mae=1.5)
     rows.add_model(engine)
     rows.add_model(engine, model_version="older", is_champion=False, trained_at=rows.NOW - timedelta(days=2))
     for back in range(3):
@@ -138,7 +138,7 @@ def test_the_front_page_has_the_films_forecast_to_rise_and_fall_and_how_sure(ope
     expect(record).to_contain_text("Live forecasts")
     expect(record).to_contain_text("30 % better")
     expect(record).to_contain_text("50 % worse")
-    expect(record).to_contain_text("1,800 forecasts")  # two months of the backtest
+    expect(record).to_contain_text("2,000 forecasts")  # two months of the backtest
     assert watched.complaints == []
 
 
