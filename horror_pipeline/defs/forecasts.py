@@ -1,7 +1,8 @@
 """The assets of forecasts: the forecaster, and what it forecasts for every film on each day."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -90,7 +91,7 @@ def _metadata(row: dict[str, Any] | None) -> dict[str, Any]:
 )
 def popularity_forecasts(
     context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]
-) -> None:
+) -> Iterator[dg.MaterializeResult]:
     """Popularity of every film 1, 3, 7, 14 and 30 days after a day, with 80 % intervals, from what was known that day.
 
     The newest day is forecast by the present forecaster. Past days are forecast as they would have been, by a
@@ -100,11 +101,12 @@ def popularity_forecasts(
     today, has_days = clock().date(), context.has_partition_key or context.has_partition_key_range
     with warehouse.connect() as connection:
         plan = forecasting.plan(connection, days_of(context) if has_days else None, today)
-    for day, reason in plan.skipped.items():
-        context.log.info(f"{day}: {reason}")
+    reasons = "; ".join(f"{count} days: {reason}" for reason, count in Counter(plan.skipped.values()).items())
     if not plan.days:
-        skip(context, "; ".join(sorted(set(plan.skipped.values()))) or "every day has its forecasts")
+        skip(context, reasons or "every day has its forecasts")
         return
+    if reasons:
+        context.log.info(f"not forecast: {reasons}")
     progress = Progress(context.log, "days of forecasts", len(plan.days))
     done: dict[str, Figures] = {}
     for day, made in forecasting.forecasts_of(warehouse, plan, SEED):
@@ -116,4 +118,10 @@ def popularity_forecasts(
     if plan.live_day is not None:
         with warehouse.begin() as connection:
             forecasting.finish(connection, plan.live_day, clock())
-    record_partitions(context, done)
+    if has_days and not plan.skipped:
+        for key, figures in done.items():
+            context.add_asset_metadata(dict(figures), partition_key=key)
+        yield dg.MaterializeResult()
+    else:
+        # With a result Dagster would record every partition of the run, or none; these are the ones that were made.
+        record_partitions(context, done)

@@ -170,7 +170,8 @@ def plan(connection: Connection, wanted: Sequence[dt.date] | None, today: dt.dat
     made = forecasts.forecast_days(connection)
     live_day = stored[-1] if today - stored[-1] <= dt.timedelta(days=1) else None
     if wanted is None:
-        wanted = [day for day in stored if day not in made and day != live_day]
+        first = stored[0] + dt.timedelta(days=FEWEST_DAYS_BEFORE)
+        wanted = [day for day in stored if first <= day and day not in made and day != live_day]
         if live_day and features.state(connection, FORECASTS_STEP) != _present(connection, live_day):
             wanted.append(live_day)
     skipped: dict[dt.date, str] = {}
@@ -180,7 +181,7 @@ def plan(connection: Connection, wanted: Sequence[dt.date] | None, today: dt.dat
         elif day != live_day and made.get(day) is False:
             skipped[day] = "its forecasts were made at the time, and stay"
         elif day != live_day and (day - stored[0]).days < FEWEST_DAYS_BEFORE:
-            skipped[day] = f"fewer than {FEWEST_DAYS_BEFORE} days of history lie before it"
+            skipped[day] = f"fewer than {FEWEST_DAYS_BEFORE} days of history before it"
     days = [day for day in wanted if day not in skipped]
     return Plan(days, live_day if live_day in days else None, skipped)
 

@@ -126,7 +126,7 @@ def test_a_forecaster_that_missed_a_week_of_history_is_fitted_anew(runs: Learnin
 def test_without_history_nothing_is_forecast_and_the_reason_is_given(runs: Learning) -> None:
     shown = runs.run(*ASSETS)
     assert shown["popularity_forecaster"]["reason"] == "there is no history yet"
-    assert shown["popularity_forecasts"] == {"skipped": "there is no history yet"}
+    assert shown["popularity_forecasts"] == {"skipped": "1 days: there is no history yet"}
 
 
 def test_two_days_of_history_give_forecasts_of_no_change(runs: Learning) -> None:
