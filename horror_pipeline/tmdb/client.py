@@ -259,7 +259,7 @@ class TmdbClient:
                 if not waiting:
                     return
                 future = finished.get()
-                if failures:
+                if future.exception() is not None:
                     raise failures[0]
                 waiting -= 1
                 yield future.result()

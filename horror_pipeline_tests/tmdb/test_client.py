@@ -264,6 +264,20 @@ def test_the_first_error_of_a_parallel_job_is_raised_and_stops_the_others() -> N
     assert len(done) < 100_000
 
 
+def test_what_was_done_before_an_error_is_not_lost() -> None:
+    def work(job: int, _: threading.Event) -> int:
+        if job == 15:
+            raise ValueError("job 15")
+        return job
+
+    taken = []
+    with pytest.raises(ValueError, match="job 15"):
+        for result in parallel(1).run_parallel(work, range(26)):
+            time.sleep(0.002)  # the error has happened long before its turn comes
+            taken.append(result)
+    assert taken == list(range(15))
+
+
 def test_the_error_that_cancels_the_others_is_the_one_raised() -> None:
     def work(job: int, cancel: threading.Event) -> int:
         if job == 3:
