@@ -238,6 +238,7 @@ class TmdbClient:
         """
         source, cancel = iter(jobs), threading.Event()
         finished: SimpleQueue[Future[T]] = SimpleQueue()
+        failures: list[BaseException] = []
         waiting = 0
 
         def do(job: J) -> T:
@@ -245,8 +246,9 @@ class TmdbClient:
                 raise CancelledError("the request was cancelled")
             try:
                 return work(job, cancel)
-            except BaseException:
-                cancel.set()  # at once, rather than when the caller takes the result
+            except BaseException as error:
+                failures.append(error)  # before the others are cancelled: it is the reason, and is raised
+                cancel.set()
                 raise
 
         pool = ThreadPoolExecutor(self.connections, thread_name_prefix="tmdb")
@@ -257,9 +259,11 @@ class TmdbClient:
                     waiting += 1
                 if not waiting:
                     return
-                result = finished.get().result()
+                future = finished.get()
+                if future.exception() is not None:
+                    raise failures[0]
                 waiting -= 1
-                yield result
+                yield future.result()
         finally:
             cancel.set()
             pool.shutdown(wait=False, cancel_futures=True)

@@ -224,7 +224,7 @@ def _blocks(stream: io.BufferedIOBase, day: dt.date) -> Iterator[bytes]:
     except ConnectionFailedError as error:
         raise _TruncatedExportError(f"the id export of {day} broke off: {error}") from None
     except (gzip.BadGzipFile, zlib.error):
-        raise _untrusted(day, "it is damaged, or not gzip but something else, such as an error page") from None
+        raise _untrusted(day, "it is not gzip but something else, such as an error page, or it is damaged") from None
     if rest.strip():
         yield rest + b"\n"
 

@@ -21,6 +21,7 @@ from horror_pipeline.errors import (
 from horror_pipeline.settings import Settings
 from horror_pipeline.tmdb.client import ATTEMPTS, ATTEMPTS_BEFORE_FIRST_ANSWER, TmdbClient
 from horror_pipeline.tmdb.payloads import MalformedError
+from horror_pipeline.tmdb.rate_limiter import CancelledError
 from horror_pipeline.tmdb.transport import ConnectionFailedError, Request, Response
 from horror_pipeline_tests.tmdb.fake import API, V3, V4, FakeClock, answer, cut_off, make_client, refusal
 
@@ -261,6 +262,32 @@ def test_the_first_error_of_a_parallel_job_is_raised_and_stops_the_others() -> N
         list(parallel(4).run_parallel(work, range(100_000)))
     wait_for_no_workers()
     assert len(done) < 100_000
+
+
+def test_what_was_done_before_an_error_is_not_lost() -> None:
+    def work(job: int, _: threading.Event) -> int:
+        if job == 15:
+            raise ValueError("job 15")
+        return job
+
+    taken = []
+    with pytest.raises(ValueError, match="job 15"):
+        for result in parallel(1).run_parallel(work, range(26)):
+            time.sleep(0.002)  # the error has happened long before its turn comes
+            taken.append(result)
+    assert taken == list(range(15))
+
+
+def test_the_error_that_cancels_the_others_is_the_one_raised() -> None:
+    def work(job: int, cancel: threading.Event) -> int:
+        if job == 3:
+            raise ValueError("the reason")
+        cancel.wait(10)
+        raise CancelledError("the request was cancelled")
+
+    for _ in range(50):
+        with pytest.raises(ValueError, match="the reason"):
+            list(parallel(4).run_parallel(work, range(100)))
 
 
 def test_an_error_while_parallel_jobs_are_drawn_is_raised() -> None:
