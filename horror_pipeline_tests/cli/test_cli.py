@@ -156,7 +156,7 @@ def test_the_database_of_another_home_is_not_taken_for_this_one_s(
 
 def test_waiting_for_a_database_is_told_on_one_line(horror: Horror, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", f"postgresql://horror:s3cret@127.0.0.1:{free_port()}/{'long_name_' * 6}")
-    _, _, err = horror("db", "upgrade", "--wait", "0.6")
+    _, _, err = horror("db", "upgrade", "--wait", "2")
     waiting, ended = err.splitlines()
     assert waiting.startswith("waiting for the database: cannot use database") and ended.startswith("horror: ")
     assert "s3cret" not in err
