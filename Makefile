@@ -50,13 +50,13 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "horror needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	-$(PIP) install --constraint requirements-dev.lock uv
+	-@$(PIP) install --constraint requirements-dev.lock uv
 
 $(VENV)/.ready: requirements.lock pyproject.toml | $(BIN)/python
-	$(call install,--requirement requirements.lock)
-	$(call install,--no-deps --editable .)
+	@$(call install,--requirement requirements.lock)
+	@$(call install,--no-deps --editable .)
 	@touch $@
 
 $(VENV)/.ready-dev: requirements-dev.lock $(VENV)/.ready
-	$(call install,--requirement requirements-dev.lock)
+	@$(call install,--requirement requirements-dev.lock)
 	@touch $@

@@ -6,8 +6,9 @@ import fcntl
 import itertools
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, Engine, create_engine, text
@@ -19,6 +20,11 @@ from horror_pipeline.warehouse.engine import connect
 
 OURS = ("HORROR_", "TMDB_", "DATABASE_URL", "DAGSTER_", "POLL_INTERVAL_MS", "PG")
 TEMPLATE = "template_horror"
+SLOW = {
+    "e2e": ("cli/", "runtime/", "demo/test_process.py", "web/test_dashboard.py", "test_pipeline.py"),
+    "integration": ("defs/test_retention.py", "defs/test_schedules.py", "defs/test_sensors.py", "modeling/"),
+}
+"""Files and folders that run other processes or a browser, and those that run Dagster or fit models."""
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 _numbers = itertools.count()
@@ -29,16 +35,25 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark by cost what no file marked, and start the dearest first, so that no worker ends long after the others."""
+    """Mark each test by its cost, and start the slowest first, so that no worker ends long after the others."""
     ranks = {"e2e": 0, "integration": 1, "unit": 2}
+    costs = {item: _cost(item, ranks) for item in items}
+    for item, cost in costs.items():
+        item.add_marker(cost)
+    items.sort(key=lambda item: ranks[costs[item]])
 
-    def rank(item: pytest.Item) -> int:
-        return min(ranks[mark.name] for mark in item.iter_markers() if mark.name in ranks)
 
-    for item in items:
-        if not any(item.get_closest_marker(name) for name in ranks):
-            item.add_marker("integration" if "postgres" in getattr(item, "fixturenames", ()) else "unit")
-    items.sort(key=rank)
+def _cost(item: pytest.Item, names: Iterable[str]) -> str:
+    given = [name for name in names if item.get_closest_marker(name)]
+    path = item.path.relative_to(Path(__file__).parent).as_posix()
+    slow = [name for name, paths in SLOW.items() if path.startswith(paths)]
+    by_fixture = "integration" if "postgres" in getattr(item, "fixturenames", ()) else "unit"
+    return (given + slow + [by_fixture])[0]
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a case of bytes after its argument: workers have to agree on names, and compressed bytes hold the time."""
+    return argname if isinstance(val, bytes) else None
 
 
 @pytest.fixture(autouse=True)

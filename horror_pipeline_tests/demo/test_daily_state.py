@@ -46,8 +46,8 @@ def test_what_is_known_before_release_says_something_but_little(released: list[F
 
 @pytest.fixture(scope="module")
 def days(tmdb: DemoTmdb) -> list[dict[int, float]]:
-    """Popularity by film id on 90 days, the oldest first."""
-    films = list(tmdb.catalogue.known_on(TODAY - 90 * DAY))
+    """Popularity of every second film by its id on 90 days, the oldest first."""
+    films = list(tmdb.catalogue.known_on(TODAY - 90 * DAY))[::2]
     dates = [TODAY - number * DAY for number in range(89, -1, -1)]
     return [{film.id: daily_state.popularity(film, date, DEMO_SEED) for film in films} for date in dates]
 
@@ -67,7 +67,7 @@ def test_most_films_are_under_one_and_a_few_are_above_a_hundred(days: list[dict[
     values = [value for day in days for value in day.values()]
     assert 0.6 < sum(value < 1 for value in values) / len(values) < 0.9
     assert 0.02 < sum(5 <= value < 50 for value in values) / len(values) < 0.1
-    assert 1 <= sum(value >= 100 for value in values) / len(days) < 10
+    assert 0.5 <= sum(value >= 100 for value in values) / len(days) < 5
     assert max(values) < 2_000
 
 
@@ -114,7 +114,7 @@ def test_a_burst_is_a_plateau_of_a_week_that_ends_at_once(released: list[Film], 
                     for day in (start, start + 3, end)
                 ]
             )
-    assert 0.1 < len(ends) / len(released) < 0.3
+    assert 0.1 < len(ends) / len(days[0]) < 0.3
     assert max(ends.count(end) for end in ends) > 0.2 * len(ends)  # many begin on one day
     begin, during, after = (statistics.median(column) for column in zip(*steps, strict=True))
     assert begin > 0.5
@@ -133,7 +133,7 @@ def test_some_days_lift_all_films(days: list[dict[int, float]]) -> None:
 
 def test_small_values_are_multiples_of_a_quantum(days: list[dict[int, float]]) -> None:
     small = [value for value in days[-1].values() if value < 0.3]
-    assert len(small) > 300
+    assert len(small) > 150
     assert len(set(small)) <= 0.3 / daily_state.QUANTUM
     assert min(small) >= 0.007
 
