@@ -62,7 +62,6 @@ def prediction_outcomes(context: dg.AssetExecutionContext, warehouse: dg.Resourc
     for day in days_of(context):
         with warehouse.begin() as connection:
             written = outcomes.replace_outcomes(connection, day)
-            forecasts.score_target(connection, day)
             accuracy = outcomes.accuracy(connection, day, MIN_VOTES_JUDGED)
             shift = outcomes.popularity_shift(connection, day)
         figures = {"dagster/partition_row_count": written, **live_error.live_figures(accuracy)}

@@ -102,7 +102,8 @@ _NOTHING = pd.DataFrame(
 
 def shift(origin: NDArray[np.float64], log_change: NDArray[np.float64]) -> NDArray[np.float64]:
     """Popularity after a change of its log; never below zero."""
-    return np.maximum((origin + OFFSET) * np.exp(log_change) - OFFSET, 0.0)
+    changed = np.maximum((origin + OFFSET) * np.exp(log_change) - OFFSET, 0.0)
+    return np.where(log_change == 0, origin, changed)  # no change is the value itself, not its rounding
 
 
 def scored(walked: pd.DataFrame) -> pd.DataFrame:
