@@ -15,8 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from horror_pipeline.modeling.forecasting.change_model import LOWEST_LEVEL, ChangeModel, changes
-from horror_pipeline.modeling.forecasting.features import FEATURES, OFFSET, features
+from horror_pipeline.modeling.forecasting.features import OFFSET, features
 from horror_pipeline.modeling.forecasting.history import NOTABLE, History
+from horror_pipeline.modeling.forecasting.residuals import circumstances
 
 BLOCKS, BLOCK_DAYS = 2, 7
 """How many weeks are forecast, each by a model fitted on its first day."""
@@ -24,10 +25,16 @@ BLOCKS, BLOCK_DAYS = 2, 7
 MOST_FILMS = 6_000
 """Films the backtest follows; more are sampled."""
 
-USUAL_SHRINKAGE = {1: 1.0, 3: 0.95, 7: 0.9, 14: 0.8, 30: 0.7}
+USUAL_SHRINKAGE = {1: 1.0, 3: 0.95, 7: 0.85, 14: 0.75, 30: 0.6}
 """How far forecasts are shrunk where the backtest says nothing: further away, less of a change is to be foreseen."""
 
+USUAL_WEIGHT = 4.0
+"""Horizons' worth of backtest days that what is usual counts for."""
+
 SHRINKAGE_STEP = 0.05
+
+FEWEST_DAYS = 6
+"""Days of forecasts a verdict needs."""
 
 GATE_Z = 1.64
 """Standard errors by which a model's gain has to exceed nothing: one chance in twenty for a model without merit."""
@@ -47,7 +54,7 @@ def walk(history: History, released: NDArray[np.datetime64], horizon_days: int, 
 
     Returns:
         `film`, `day` (positions in the history), `origin`, `actual`, `log_change` (as it was), `predicted` (the log
-        change unshrunk; 0 below the level the models speak of; NaN where there was no model), `days_known`.
+        change unshrunk; 0 below the level the models speak of; NaN where there was no model), and `circumstances`.
     """
     known = ~np.isnan(changes(history, horizon_days))
     known[~_followed(history)] = False
@@ -87,17 +94,12 @@ def _forecast_block(
             "actual": actual,
             "log_change": np.log(actual + OFFSET) - np.log(origin + OFFSET),
             "predicted": predicted,
-            "days_known": rows[:, FEATURES.index("days_known")],
         }
-    )
+    ).join(circumstances(rows, origin, day).drop(columns="origin"))
 
 
-_NOTHING = pd.DataFrame(
-    {
-        name: pd.Series(dtype="float64")
-        for name in ("film", "day", "origin", "actual", "log_change", "predicted", "days_known")
-    }
-)
+_COLUMNS = ("film", "day", "origin", "actual", "log_change", "predicted", "days_known", "step", "displacement")
+_NOTHING = pd.DataFrame({name: pd.Series(dtype="float64") for name in _COLUMNS})
 
 
 def shift(origin: NDArray[np.float64], log_change: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -112,17 +114,20 @@ def scored(walked: pd.DataFrame) -> pd.DataFrame:
 
 
 def shrinkage(walked: pd.DataFrame, horizon_days: int) -> float:
-    """The share of the predicted change that is forecast: halfway from the usual to the best in the backtest.
+    """The share of the predicted change that is forecast: between the usual and the best of the backtest.
 
-    The backtest is a few weeks, in which all films may have moved alike, so it is believed only in part.
+    Days nearer than the horizon tell the same story, so the backtest counts by the horizons that fit into it, and what
+    is usual counts as much as `USUAL_WEIGHT` of them.
     """
-    usual, rows = USUAL_SHRINKAGE.get(horizon_days, 0.7), scored(walked)
+    usual, rows = USUAL_SHRINKAGE[horizon_days], scored(walked)
     if rows.empty:
         return usual
     origin, actual, predicted = (rows[name].to_numpy() for name in ("origin", "actual", "predicted"))
     shares = np.arange(0.0, 1.0 + SHRINKAGE_STEP / 2, SHRINKAGE_STEP)
     errors = [np.abs(actual - shift(origin, share * predicted)).mean() for share in shares]
-    return round(float(usual + shares[int(np.argmin(errors))]) / 2, 3)
+    stories = float(rows["day"].nunique()) / horizon_days
+    trust = stories / (stories + USUAL_WEIGHT)
+    return round(float(usual + trust * (shares[int(np.argmin(errors))] - usual)), 3)
 
 
 @dataclass(frozen=True)
@@ -143,25 +148,29 @@ class Verdict:
 def judge(walked: pd.DataFrame, share: float, horizon_days: int) -> Verdict:
     """Let a model serve only if it is better than no change by more than chance.
 
+    The gain is tested halfway to what would be served: a model without merit makes errors larger at any distance from
+    no change, and close to it the test is not drowned by the few films it overshoots. What would be served must have
+    the smaller error, too. Gains count by the root of the level, so that no single film decides.
+
     Args:
         walked: what `walk` returned.
         share: the shrinkage that would serve.
         horizon_days: of the model.
     """
     rows = scored(walked)
-    if rows["day"].nunique() < BLOCK_DAYS - 1:
+    days = rows["day"].nunique()
+    if days < FEWEST_DAYS:
         return Verdict(False, "there are too few past days to test a model on", float("nan"))
-    origin, actual = rows["origin"].to_numpy(), rows["actual"].to_numpy()
-    error = np.abs(actual - shift(origin, share * rows["predicted"].to_numpy()))
+    origin, actual, predicted = (rows[name].to_numpy() for name in ("origin", "actual", "predicted"))
     unchanged = np.abs(actual - origin)
-    ratio = error.sum() / unchanged.sum() if unchanged.sum() > 0 else 1.0
-    z = clustered_z(
-        (unchanged - error) / np.sqrt(origin), rows["film"].to_numpy(), rows["day"].to_numpy(), horizon_days
-    )
-    said = f"its error is {ratio:.2f} of no change's on {rows['day'].nunique()} past days (z {z:.1f})"
+    served, halfway = (np.abs(actual - shift(origin, part * share * predicted)) for part in (1.0, 0.5))
+    ratio = served.sum() / unchanged.sum() if unchanged.sum() > 0 else 1.0
+    gain = (unchanged - halfway) / np.sqrt(origin)
+    z = clustered_z(gain, rows["film"].to_numpy(), rows["day"].to_numpy(), horizon_days)
+    figures = f"its error is {ratio:.2f} of no change's on {days} past days, z {z:.1f}"
     if ratio < 1.0 and z > GATE_Z:
-        return Verdict(True, said, z)
-    return Verdict(False, f"not better than no change by more than chance: {said}", z)
+        return Verdict(True, f"better than no change: {figures}", z)
+    return Verdict(False, f"not better than no change by more than chance: {figures}", z)
 
 
 def clustered_z(gain: NDArray[np.float64], film: NDArray[np.intp], day: NDArray[np.intp], horizon_days: int) -> float:

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from horror_pipeline.modeling.forecasting import backtest, residuals
 from horror_pipeline.modeling.forecasting.change_model import LOWEST_LEVEL, ChangeModel, changes, fit_change_model
-from horror_pipeline.modeling.forecasting.features import FEATURES, features, release_dates
+from horror_pipeline.modeling.forecasting.features import features, release_dates
 from horror_pipeline.modeling.forecasting.history import NOTABLE, History
 from horror_pipeline.modeling.forecasting.residuals import Reach
 
 HORIZONS = (1, 3, 7, 14, 30)
 """Days ahead."""
+
+DRAWS = 3
+"""Draws of rows whose models are averaged. Past days do with one: their record is a little worse than what serves."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def fit_forecaster(history: History, movies: pd.DataFrame, made_on: dt.date, see
         made_on: the day.
         seed: of everything random.
     """
-    return _fit(history, movies, made_on, _Models(history, movies, seed))
+    return _fit(history, movies, made_on, _Models(history, movies, seed, DRAWS))
 
 
 def _fit(history: History, movies: pd.DataFrame, made_on: dt.date, models: _Models) -> FittedForecaster:
@@ -136,14 +139,15 @@ def _fit_horizon(
     models: _Models,
     shorter: dict[int, HorizonForecaster],
 ) -> HorizonForecaster:
-    walked = backtest.walk(known, released, horizon_days, models.at)
+    walked = backtest.walk(known, released, horizon_days, models.tested)
     share = backtest.shrinkage(walked, horizon_days)
     verdict = backtest.judge(walked, share, horizon_days)
-    model = models.at(known.days[-1], horizon_days) if verdict.serves else None
+    model = models.serving(known.days[-1], horizon_days) if verdict.serves else None
     share = share if model else 0.0
     change = changes(known, horizon_days)[known.popularity >= NOTABLE]
     change = change[~np.isnan(change)]
     drift = float(np.median(change)) if len(change) else 0.0
+    spread = (horizon_days, residuals.common_spread(known, horizon_days))
     table = backtest.figures(walked, share, drift)
     table.index = pd.DatetimeIndex(known.days[table.index.to_numpy(dtype="int64")], name="day")
     return HorizonForecaster(
@@ -151,33 +155,33 @@ def _fit_horizon(
         model=model,
         verdict=verdict,
         share=share,
-        reach=_calibrate(walked, share) or _guess(horizon_days, shorter),
-        coverage=_coverage(walked, share),
+        reach=_calibrate(walked, share, spread) or _guess(horizon_days, shorter),
+        coverage=_coverage(walked, share, spread),
         figures=table,
         drift=drift,
     )
 
 
-def _calibrate(walked: pd.DataFrame, share: float) -> Reach | None:
+def _calibrate(walked: pd.DataFrame, share: float, spread: tuple[int, float]) -> Reach | None:
     if share > 0:
-        walked = walked[walked["predicted"].notna()]
+        walked = walked[walked["predicted"].notna()].reset_index(drop=True)
     residual = walked["log_change"].to_numpy() - share * walked["predicted"].fillna(0.0).to_numpy()
-    return residuals.calibrate(residual, walked["origin"].to_numpy(), walked["days_known"].to_numpy())
+    return residuals.calibrate(residual, walked, walked["day"].to_numpy(), spread)
 
 
-def _coverage(walked: pd.DataFrame, share: float) -> float:
+def _coverage(walked: pd.DataFrame, share: float, spread: tuple[int, float]) -> float:
     """Coverage of the newest week by intervals from the weeks before it."""
     if walked.empty:
         return float("nan")
     start = walked["day"].max() - backtest.BLOCK_DAYS + 1
-    reach = _calibrate(walked[walked["day"] < start], share)
+    reach = _calibrate(walked[walked["day"] < start].reset_index(drop=True), share, spread)
     rows = walked[(walked["day"] >= start) & (walked["origin"] >= NOTABLE)]
     if reach is None or rows.empty:
         return float("nan")
-    origin = rows["origin"].to_numpy()
-    center = backtest.shift(origin, share * rows["predicted"].fillna(0.0).to_numpy())
-    lower, upper = reach.bounds(center, origin, rows["days_known"].to_numpy())
-    return float(rows["actual"].between(pd.Series(lower, rows.index), pd.Series(upper, rows.index)).mean())
+    center = backtest.shift(rows["origin"].to_numpy(), share * rows["predicted"].fillna(0.0).to_numpy())
+    lower, upper = reach.bounds(center, rows)
+    actual = rows["actual"].to_numpy()
+    return float(((actual >= lower) & (actual <= upper)).mean())
 
 
 def _guess(horizon_days: int, shorter: dict[int, HorizonForecaster]) -> Reach:
@@ -186,22 +190,30 @@ def _guess(horizon_days: int, shorter: dict[int, HorizonForecaster]) -> Reach:
     if not observed:
         return residuals.usual_reach(horizon_days)
     nearest = max(observed)
-    return shorter[nearest].reach.widened(residuals.DOUBT_FACTOR * float(np.sqrt(horizon_days / nearest)))
+    return shorter[nearest].reach.stretched(horizon_days)
 
 
 class _Models:
     """The models of each day and horizon, fitted when first asked for."""
 
-    def __init__(self, history: History, movies: pd.DataFrame, seed: int) -> None:
-        self.seed, self._history, self._movies = seed, history, movies
-        self._fitted: dict[tuple[np.datetime64, int], ChangeModel | None] = {}
+    def __init__(self, history: History, movies: pd.DataFrame, seed: int, draws: int) -> None:
+        self.seed, self._history, self._movies, self._draws = seed, history, movies, draws
+        self._fitted: dict[tuple[np.datetime64, int, int], ChangeModel | None] = {}
 
-    def at(self, day: np.datetime64, horizon_days: int) -> ChangeModel | None:
-        """The model of a horizon as it would have been fitted on a day."""
-        key = (day, horizon_days)
+    def tested(self, day: np.datetime64, horizon_days: int) -> ChangeModel | None:
+        """The model of a horizon as the backtest fits it on a day, from one draw of rows."""
+        return self._at(day, horizon_days, 1)
+
+    def serving(self, day: np.datetime64, horizon_days: int) -> ChangeModel | None:
+        """The model of a horizon that serves from a day on."""
+        return self._at(day, horizon_days, self._draws)
+
+    def _at(self, day: np.datetime64, horizon_days: int, draws: int) -> ChangeModel | None:
+        key = (day, horizon_days, draws)
         if key not in self._fitted:
             known = self._history.until(day.astype(dt.date)).trusted()
-            self._fitted[key] = fit_change_model(known, release_dates(known, self._movies), horizon_days, self.seed)
+            released = release_dates(known, self._movies)
+            self._fitted[key] = fit_change_model(known, released, horizon_days, self.seed, draws)
         return self._fitted[key]
 
 
@@ -260,9 +272,8 @@ def _forecast_horizon(
     if horizon.model is not None and not doubted:
         change[spoken] = horizon.share * horizon.model.predict(described[spoken])
     center = backtest.shift(origin, change)
-    days_known = described[:, FEATURES.index("days_known")]
-    factor = residuals.DOUBT_FACTOR if doubted else 1.0
-    lower, upper = horizon.reach.bounds(center, origin, days_known, factor)
+    films = residuals.circumstances(described, origin, np.zeros(len(origin)))
+    lower, upper = horizon.reach.bounds(center, films, residuals.DOUBT_FACTOR if doubted else 1.0)
     return pd.DataFrame(
         {
             "tmdb_id": tmdb_ids,
@@ -292,7 +303,7 @@ def track_record(
     Yields:
         Each day, the forecaster that served, and its forecasts.
     """
-    models = _Models(history, movies, seed)
+    models = _Models(history, movies, seed, 1)
     fitted: FittedForecaster | None = None
     for day in days:
         monday = day - dt.timedelta(days=day.weekday())

@@ -1,7 +1,7 @@
 """The popularity of every film on every day, as a matrix, and what of it can be trusted.
 
-A day without observations, a film without a value and a value that is not to be believed are all NaN. Nothing here looks
-at days later than the one it is asked about.
+A day without observations, a film without a value and a value that is not to be believed are all NaN. Nothing here
+looks at days later than the one it is asked about.
 """
 
 from __future__ import annotations
