@@ -27,6 +27,7 @@ MODELS = {
     "popularity_after_release",
     "rating_before_release",
     "rating_after_release",
+    "popularity_forecaster",
 }
 
 

@@ -27,6 +27,7 @@ from horror_pipeline.cli.terminal import (
     print_note,
     print_source,
 )
+from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
 from horror_pipeline.errors import HorrorError
 from horror_pipeline.runtime.signals import end_in_order
 from horror_pipeline.settings import get_settings
@@ -193,6 +194,34 @@ def _print_predictions(
     finally:
         engine.dispose()
     print_predictions(rows, output.value, out)
+
+
+@app.command()
+def forecasts(
+    movers: Annotated[bool, typer.Option("--movers", help="The films that will change most, first.")] = False,
+    horizon: Annotated[int, typer.Option(help="Days ahead: 1, 3, 7, 14 or 30.")] = 7,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many films.")] = 20,
+    output: Annotated[OutputFormat, typer.Option("--format", help="How to print them.")] = OutputFormat.TABLE,
+) -> None:
+    """Print the newest forecasts, the most popular films first."""
+    from horror_pipeline.cli.predictions import print_forecasts
+    from horror_pipeline.runtime.environment import prepared
+    from horror_pipeline.warehouse.engine import connect
+    from horror_pipeline.warehouse.forecasts import top_forecasts
+
+    if horizon not in FORECAST_HORIZONS_DAYS:
+        raise HorrorError(f"there is no forecast {horizon} days ahead", "choose 1, 3, 7, 14 or 30 for --horizon")
+    settings = get_settings()
+    with prepared(settings) as environment:
+        if output is OutputFormat.TABLE:
+            print_source(settings)
+        engine = connect(environment.database_url)
+        try:
+            with engine.connect() as connection:
+                rows = top_forecasts(connection, horizon, "movers" if movers else "popularity", limit)
+        finally:
+            engine.dispose()
+        print_forecasts(rows, output.value, out)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Predictions as a table for a terminal, or as CSV or JSON for another program."""
+"""Predictions and forecasts as a table for a terminal, or as CSV or JSON for another program."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import datetime as dt
 import io
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -23,12 +23,23 @@ Row = Mapping[str, object]
 
 
 def print_predictions(rows: Sequence[Row], output: str, out: Console) -> None:
-    """Print predictions.
+    """Print rows of `latest_predictions`; see `print_rows`."""
+    print_rows(rows, output, out, _predictions_table)
+
+
+def print_forecasts(rows: Sequence[Row], output: str, out: Console) -> None:
+    """Print rows of `latest_forecasts`, of one horizon; see `print_rows`."""
+    print_rows(rows, output, out, _forecasts_table)
+
+
+def print_rows(rows: Sequence[Row], output: str, out: Console, table: Callable[[Sequence[Row]], Table]) -> None:
+    """Print rows of a view.
 
     Args:
-        rows: rows of `latest_predictions`, by column name.
+        rows: the rows, by column name.
         output: `table`, `csv` or `json`.
         out: the terminal, for the table; the others go to standard output as they are.
+        table: lays the rows out for a terminal.
     """
     if output == "json":
         json.dump([{key: _plain(value) for key, value in row.items()} for row in rows], sys.stdout, indent=1)
@@ -36,9 +47,9 @@ def print_predictions(rows: Sequence[Row], output: str, out: Console) -> None:
     elif output == "csv":
         _print_csv(rows)
     elif rows:
-        out.print(_table(rows))
+        out.print(table(rows))
     else:
-        out.print("No predictions yet. Make some with: horror run")
+        out.print("Nothing to print yet. Make some with: horror run")
 
 
 def _print_csv(rows: Sequence[Row]) -> None:
@@ -68,7 +79,7 @@ def _plain(value: object) -> object:
     return value.isoformat() if isinstance(value, dt.date) else value
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def _predictions_table(rows: Sequence[Row]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("Film", overflow="ellipsis", no_wrap=True, min_width=16)
     table.add_column("Release", no_wrap=True)
@@ -86,6 +97,25 @@ def _table(rows: Sequence[Row]) -> Table:
             _number(row["predicted_vote_average"]),
             _interval(row["vote_average_lower"], row["vote_average_upper"]),
             _number(row["actual_vote_average"]),
+        )
+    return table
+
+
+def _forecasts_table(rows: Sequence[Row]) -> Table:
+    days = rows[0]["horizon_days"]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("Film", overflow="ellipsis", no_wrap=True, min_width=16)
+    table.add_column("Release", no_wrap=True)
+    table.add_column(f"on {rows[0]['made_on']}", justify="right", no_wrap=True)
+    table.add_column(f"in {days} days", justify="right", no_wrap=True)
+    table.add_column("80 %", justify="right", no_wrap=True, style="dim")
+    for row in rows:
+        table.add_row(
+            escape(printable(str(row["title"]))),
+            str(row["release_date"] or "unknown"),
+            _number(row["origin_popularity"]),
+            _number(row["forecast_popularity"]),
+            _interval(row["popularity_lower"], row["popularity_upper"]),
         )
     return table
 

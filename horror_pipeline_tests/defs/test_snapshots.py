@@ -48,7 +48,7 @@ class Exports:
 
     @contextmanager
     def open_export(self, url: str) -> Iterator[Response]:
-        day = dt.datetime.strptime(url.rsplit("/", 1)[-1], "movie_ids_%m_%d_%Y.json.gz").date()
+        day = dt.datetime.strptime(url.rsplit("/", 1)[-1], "movie_ids_%m_%d_%Y.json.gz").replace(tzinfo=dt.UTC).date()
         if day >= self.is_down_from:
             raise UnavailableError("no route")
         if day not in self.bodies:

@@ -139,7 +139,7 @@ def test_random_walks_are_not_served_and_it_says_so(seed: int) -> None:
 def test_intervals_hold_eight_of_ten_later_days() -> None:
     values = reverting(films=200, days=80)
     past, held = history(values), []
-    for on, _, made_then in track_record(past, released(200), day(50), day(63)):
+    for on, _, made_then in track_record(past, released(200), [day(number) for number in range(50, 64)]):
         rows = made_then.rows[made_then.rows["horizon_days"] <= 14]
         column = (np.asarray(rows["target_date"], "datetime64[D]") - past.days[0]).astype(int)
         came = past.popularity[rows["tmdb_id"].to_numpy() - 101, column]
@@ -152,7 +152,9 @@ def test_the_track_record_knows_no_later_day_than_each() -> None:
     values = reverting(days=50)
     planted = values.copy()
     planted[:, 45:] *= 50
-    records = [list(track_record(history(one), MOVIES, day(42), day(44))) for one in (values, planted)]
+    records = [
+        list(track_record(history(one), MOVIES, [day(number) for number in range(42, 45)])) for one in (values, planted)
+    ]
     assert [on for on, _, _ in records[0]] == [day(42), day(43), day(44)]
     assert [fitted.made_on for _, fitted, _ in records[0]] == [day(42)] * 3
     for (_, _, honest), (_, _, tempted) in zip(*records, strict=True):

@@ -142,7 +142,7 @@ def test_frames_of_pandas_can_be_written(engine: Engine) -> None:
     ("values", "message"),
     [
         ({"runtime_minutes": 90.5}, "not a whole number"),
-        ({"observed_at": dt.datetime(2026, 1, 1)}, "no time zone"),
+        ({"observed_at": dt.datetime(2026, 1, 1)}, "no time zone"),  # noqa: DTZ001  # what is refused
         ({"no_such_column": 1}, "no column no_such_column"),
     ],
 )
