@@ -1,7 +1,7 @@
 """Small charts of a model as SVG text: what a person wants to see beside its figures.
 
 Every training of each of the four models stores four charts with its event. A chart takes 1.4 milliseconds and 3.5
-kilobytes here. With matplotlib it takes 0.18 seconds and 70 kilobytes, which adds three seconds and a megabyte to a run.
+kilobytes here. With matplotlib it takes 0.18 seconds and 70 kilobytes, which adds three seconds to a run.
 """
 
 from __future__ import annotations

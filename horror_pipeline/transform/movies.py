@@ -1,6 +1,7 @@
 """From a TMDB document to a typed film, or to the reason why it cannot be one.
 
-An impossible value becomes None and adds a warning; TMDB's ways of writing unknown ('' and 0) become None without one.
+An impossible value becomes None and adds a warning. TMDB writes unknown values as '' or 0; they become None without a
+warning.
 Only a record that cannot be identified, or that is out of the pipeline's scope, is rejected.
 """
 
