@@ -1,10 +1,10 @@
-"""How good the models are on films released later, and how fast they are trained, beside the predecessor's.
+"""Compare the models' errors on later films, and the time of their training, with the predecessor's.
 
-Run `python benchmarks/models.py`: films of the made-up TMDB. With `--database-url`, or DATABASE_URL in the environment
-(`eval "$(horror env)"` sets it): the films of that warehouse. Films count that are released, have ten votes or more,
-and whose popularity and rating are known. Every contender is fitted on the same earlier films and scored on the same
-later ones: the five blocks between the halves, tenths and end of the release dates. Prints tables, and JSON as the
-last line. Read the ratios.
+`python benchmarks/models.py` uses the films of the made-up TMDB; with `--database-url`, or DATABASE_URL in the
+environment (`eval "$(horror env)"` sets it), it uses the films of that warehouse. Films count that are released, have
+ten votes or more, and whose popularity and rating are known. Every model is fitted to the same earlier films and scored
+on the same later ones: the five newest tenths by release date. It prints tables, and JSON as the last line. The ratios
+are what to read: absolute times depend on the machine.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 TODAY = dt.date(2026, 11, 22)
 MIN_VOTES = 10
@@ -30,7 +32,7 @@ GAUSSIAN_Z = 1.2816
 
 
 def main() -> None:
-    """Read, score, time, report."""
+    """Read the films, score the models, time their training, and report."""
     options = _options()
     if options._size:
         print(json.dumps(_training_of(options._size, options._predecessor)))
@@ -38,7 +40,8 @@ def main() -> None:
     movies = _films(options)
     as_of = _moment(movies, options.as_of)
     result: dict[str, Any] = {"films": len(movies), "as_of": as_of.isoformat()}
-    result["models"] = {name: _score(name, movies, as_of) for name in _names()}
+    with threadpool_limits(limits=1):  # as in the package
+        result["models"] = {name: _score(name, movies, as_of) for name in _names()}
     result["speed"] = _speed(options.sizes)
     _print(result)
     print(json.dumps(result))
@@ -61,9 +64,9 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def _names() -> tuple[str, ...]:
-    from horror_pipeline.modeling.specs import MODELS
+    from horror_pipeline.domain import MODEL_NAMES
 
-    return tuple(MODELS)
+    return MODEL_NAMES
 
 
 # -- films -------------------------------------------------------------------------------------------------------------
@@ -100,12 +103,12 @@ def _demo_films() -> pd.DataFrame:
 
 
 def _moment(movies: pd.DataFrame, observed: dt.date | None) -> dt.date:
-    """The day popularity and votes are of, as the pipeline takes it."""
-    from horror_pipeline.transform.features import moment_of
+    """The day that popularity and votes describe, as the pipeline determines it."""
+    from horror_pipeline.transform.features import catalogue_as_of
 
     if observed is None:
         observed = movies["observed_at"].max().date() if "observed_at" in movies else TODAY
-    return moment_of(movies, dt.datetime.combine(observed, dt.time(), dt.UTC)).date()
+    return catalogue_as_of(movies, dt.datetime.combine(observed, dt.time(), dt.UTC)).date()
 
 
 def _features(movies: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
@@ -124,13 +127,14 @@ def _inputs(stage: str) -> Any:
 
 
 def _score(name: str, movies: pd.DataFrame, as_of: dt.date) -> dict[str, Any]:
-    """Our candidates and the predecessor's models on the same blocks."""
+    """Score the project's candidates and the predecessor's models on the same blocks."""
     from horror_pipeline.modeling import backtest, intervals
     from horror_pipeline.modeling.candidates import candidates
-    from horror_pipeline.modeling.specs import MODELS
+    from horror_pipeline.modeling.specs import MODELS, Problem
 
     spec, films = MODELS[name], _features(movies, as_of)
-    walk = backtest.walk_forward(spec, _inputs(spec.stage), films, SEED, first=-2)
+    problem = Problem(spec, _inputs(spec.stage), films, SEED)
+    walk = backtest.walk_forward(problem, first=-2)
     if walk is None:
         raise SystemExit(f"{len(films)} films with {MIN_VOTES} votes or more are too few to score on later ones")
     frame = walk.frame
@@ -139,7 +143,7 @@ def _score(name: str, movies: pd.DataFrame, as_of: dt.date) -> dict[str, Any]:
     theirs = _predecessor(spec, films)
     mae = {algorithm: scores["mean"]["mae"] for algorithm, scores in ours.items()}
     by_origin = {block: figures["mae"] for block, figures in ours[best]["origins"].items()}
-    blanked = backtest.walk_forward(spec, _inputs(spec.stage), films.assign(runtime_minutes=np.nan), SEED, [best])
+    blanked = backtest.walk_forward(replace(problem, films=films.assign(runtime_minutes=np.nan)), [best])
     without = backtest.score(spec, blanked.frame, best)["mean"]["mae"] if blanked else None
     return {
         "champion": best,
@@ -161,7 +165,7 @@ def _score(name: str, movies: pd.DataFrame, as_of: dt.date) -> dict[str, Any]:
 
 
 def _predecessor(spec: Any, films: pd.DataFrame) -> dict[str, list[float]]:
-    """The predecessor's linear regression and forest by block; its interval is Gaussian, from training errors."""
+    """Score the predecessor's linear regression and forest by block; its interval is Gaussian, from training errors."""
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.linear_model import LinearRegression
     from sklearn.preprocessing import StandardScaler
@@ -196,7 +200,7 @@ def _predecessor_features(films: pd.DataFrame, votes: bool) -> pd.DataFrame:
 
 
 def _speed(sizes: tuple[int, ...]) -> dict[str, Any]:
-    """Training and predicting all four models at each size, each in a process of its own."""
+    """Time training and predicting of all four models at each size, each in a process of its own."""
     found: dict[str, Any] = {}
     for place, size in enumerate(sizes):
         command = [sys.executable, __file__, "--_size", str(size), *(["--_predecessor"] if place == 0 else [])]
@@ -209,7 +213,7 @@ def _speed(sizes: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _training_of(size: int, with_predecessor: bool) -> dict[str, float]:
-    """Seconds and memory of all four models on so many films, drawn anew from the made-up ones."""
+    """Measure seconds and memory of all four models on as many films, resampled from the made-up ones."""
     from horror_pipeline.modeling.prediction import predict
     from horror_pipeline.modeling.specs import MODELS
     from horror_pipeline.modeling.training import train
@@ -244,7 +248,7 @@ def _drawn(size: int) -> pd.DataFrame:
 
 
 def _predecessor_seconds(films: pd.DataFrame) -> float:
-    """Its three random forests (popularity, rating, high or low rating) and k-means."""
+    """Time the predecessor's three random forests (popularity, rating, high or low rating) and its k-means."""
     from sklearn.cluster import KMeans
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
     from sklearn.preprocessing import StandardScaler

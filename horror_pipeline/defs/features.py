@@ -46,13 +46,13 @@ def movie_features(
         scale_since = snapshot_stats.latest_scale_break(connection)
     import pandas as pd
 
-    from horror_pipeline.transform.features import FEATURES, build_features, moment_of
+    from horror_pipeline.transform.features import FEATURES, build_features, catalogue_as_of
 
     movies = pd.DataFrame(films, columns=names)
     del films
     on_earlier_scale = _drop_earlier_scale(movies, scale_since)
     observed_at: dt.datetime = movies["observed_at"].max().to_pydatetime() if len(movies) else clock()
-    as_of = moment_of(movies, observed_at)
+    as_of = catalogue_as_of(movies, observed_at)
     if as_of != observed_at:
         context.log.info(f"nothing was released since {as_of:%Y-%m-%d}: films are described as of that day")
     frame = build_features(movies, as_of)

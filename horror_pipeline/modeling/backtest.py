@@ -249,7 +249,7 @@ def metrics(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats) -
 
 
 def _spearman(a: Floats, b: Floats) -> float:
-    """Spearman's rank correlation; 0 where one side is constant, where scipy's warns and is NaN."""
+    """Spearman's rank correlation; 0 where one side is constant, for which scipy warns and returns NaN."""
     x, y = rankdata(a), rankdata(b)
     x, y = x - x.mean(), y - y.mean()
     norm = float(np.sqrt((x**2).sum() * (y**2).sum()))

@@ -1,8 +1,7 @@
 """Small charts of a model as SVG text: what a person wants to see beside its figures.
 
-Every training stores its charts with its event, in each of four models. A chart takes a millisecond and about five
-kilobytes here; matplotlib takes 0.18 seconds and 70 kilobytes for the same picture, which makes a training run three
-seconds longer.
+Every training of each of the four models stores four charts with its event. A chart takes 1.4 milliseconds and 3.5
+kilobytes here. With matplotlib it takes 0.18 seconds and 70 kilobytes, which adds three seconds to a run.
 """
 
 from __future__ import annotations
@@ -104,7 +103,7 @@ def _bars(title: str, values: Mapping[str, float], level: float | None = None) -
         rows.append(
             f'<text x="{BARS_LEFT - 6}" y="{top + 11}" text-anchor="end">{escape(name)}</text>'
             f'<rect x="{BARS_LEFT}" y="{top}" width="{_short(scale * value)}" height="14" fill="{BLUE}"/>'
-            f'<text x="{_short(BARS_LEFT + 4 + scale * value)}" y="{top + 11}">{value:.3g}</text>'
+            f'<text x="{BARS_LEFT + BARS_WIDTH + 6}" y="{top + 11}">{value:.3g}</text>'
         )
     if level is not None:
         path = f"M{_short(BARS_LEFT + scale * level)} {TOP - 8}v{len(values) * BAR_HEIGHT}"

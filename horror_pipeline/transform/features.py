@@ -1,19 +1,17 @@
-"""What a model may know of a film, as of a moment.
+"""The features of films as of a moment: their declaration, and their computation from rows of `movies`.
 
-What belongs here: pure frame → frame functions that turn `movies` rows into one row of features per film, and the
-declaration of those features: name, type, and whether it exists before release. What does not: anything fitted to
-data (imputers, encoders and scalers live inside the models' pipelines), targets, SQL, the clock.
+Nothing here is fitted to data: imputers, encoders and scalers are part of the models' pipelines.
 
-Rules every feature keeps:
+Every feature keeps these rules:
 
-* Nothing of the film's future. A feature of stage `before_release` is computed from release date, genres, language,
-  title, length and the credits alone: no votes, no rating, no popularity, nor anything that is filled in because a
-  film became known (posters, keywords, taglines, budgets are edited in later).
-* History counts only films released strictly earlier than the film itself and not after `as_of`. Only their number and
-  their dates are used: what earlier films scored or drew is known as of today, not as of that release, and today's
-  value of an earlier film carries the success of the later one.
-* TMDB's ids are no feature: they grow with time and with popularity.
-* Unknown is missing, never 0; no feature says that something is missing.
+* It contains nothing of the film's future. A feature of stage `before_release` is computed from release date, genres,
+  language, title, runtime and credits alone: not from votes, rating or popularity, nor from what is filled in because
+  a film became known (posters, keywords, taglines and budgets are added later).
+* A film's history counts only films released strictly before it and not after `as_of`. Only their number and dates
+  are used. Their votes and popularity are known as of today, not as of the film's release, and today's values of an
+  earlier film reflect the success of the later one.
+* TMDB's ids are not a feature, because they grow with time and with popularity.
+* An unknown value is missing, never 0, and no feature indicates that something is missing.
 """
 
 from __future__ import annotations
@@ -25,30 +23,17 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-Stage = Literal["before_release", "after_release"]
+from horror_pipeline.domain import HORROR_GENRE_ID, Stage
+from horror_pipeline.transform.movies import GENRE_NAMES
+
 Kind = Literal["number", "flag", "category"]
 
-GENRES: dict[str, str] = {
-    "is_action": "Action",
-    "is_adventure": "Adventure",
-    "is_animation": "Animation",
-    "is_comedy": "Comedy",
-    "is_crime": "Crime",
-    "is_documentary": "Documentary",
-    "is_drama": "Drama",
-    "is_family": "Family",
-    "is_fantasy": "Fantasy",
-    "is_history": "History",
-    "is_music": "Music",
-    "is_mystery": "Mystery",
-    "is_romance": "Romance",
-    "is_science_fiction": "Science Fiction",
-    "is_thriller": "Thriller",
-    "is_tv_movie": "TV Movie",
-    "is_war": "War",
-    "is_western": "Western",
+GENRES = {
+    f"is_{name.lower().replace(' ', '_')}": name
+    for name in sorted(GENRE_NAMES.values(), key=str.lower)
+    if name != GENRE_NAMES[HORROR_GENRE_ID]
 }
-"""Feature by TMDB genre name. A genre that is not here counts in `genre_count` only."""
+"""Genre name by feature. A genre that is not here only counts in `genre_count`."""
 
 SEQUEL_TITLE = (
     r"(?i)(?:\b(?:[2-9]|1\d|ii|iii|iv|v|vi|vii|viii|ix|x)\b\s*(?:$|[:\-–])"
@@ -57,10 +42,10 @@ SEQUEL_TITLE = (
 SUBTITLE = r"[:–]|\s-\s"
 DAYS_PER_YEAR = 365.25
 NEW_FILM_DAYS = 60
-"""Added to a film's age where votes are counted per day: the votes of the first days are not a rate yet."""
+"""Added to a film's age before dividing votes by it: the votes of the first days are not yet a rate."""
 
-STANDS_STILL = dt.timedelta(days=90)
-"""Time without any release after which a catalogue must have stood still: a genre has releases every week."""
+STALE_AFTER = dt.timedelta(days=90)
+"""Time without any release after which a catalogue counts as no longer updated: the genre has releases every week."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +104,10 @@ FEATURES: tuple[Feature, ...] = (
     *_features("category", "before_release", "original_language"),
     *_features("number", "after_release", "vote_count", "log_vote_count", "log_vote_rate"),
 )
-"""Every feature, in the order of the table's columns; what each means is said by the table's declaration."""
+"""Every feature, in the order of the table's columns, whose declaration in `warehouse/tables.py` explains each."""
 
 TARGETS = ("popularity", "vote_average")
-"""What the models predict, as it stood at the moment of the features. Never a feature of itself or of the other."""
+"""What the models predict, as of the same moment as the features. Neither is a feature of itself or of the other."""
 
 
 def feature_names(stage: Stage) -> list[str]:
@@ -130,25 +115,25 @@ def feature_names(stage: Stage) -> list[str]:
     return [feature.name for feature in FEATURES if feature.stage == "before_release" or stage == "after_release"]
 
 
-def moment_of(movies: pd.DataFrame, observed_at: dt.datetime) -> dt.datetime:
-    """The moment votes and popularity are of: when they were observed, unless the catalogue stands still.
+def catalogue_as_of(movies: pd.DataFrame, observed_at: dt.datetime) -> dt.datetime:
+    """The moment that votes and popularity describe: when they were observed, unless the catalogue is a recording.
 
-    A recording says the same whenever it is read: it is as old as its newest film. Ages counted to the day it was read
-    would make a film of last month and one of last year look alike.
+    A recording has the same content whenever it is read, so it is as old as its newest film. If ages were counted up to
+    the day it is read, its newest and its older films would look alike.
 
     Args:
         movies: rows with `release_date`.
-        observed_at: when they were last observed, with its zone.
+        observed_at: when the films were last observed, with its zone.
 
     Returns:
-        `observed_at`; or the newest release's day, where nothing was released in the `STANDS_STILL` before.
+        `observed_at`; or the day of the newest release, where nothing was released in the `STALE_AFTER` before.
     """
     dates = pd.to_datetime(movies["release_date"], errors="coerce")
     newest = dates[dates <= pd.Timestamp(observed_at.astimezone(dt.UTC).date())].max()
     if pd.isna(newest):
         return observed_at
     moment = dt.datetime.combine(newest.date(), dt.time.min, dt.UTC)
-    return moment if observed_at - moment > STANDS_STILL else observed_at
+    return moment if observed_at - moment > STALE_AFTER else observed_at
 
 
 def build_features(movies: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
@@ -158,7 +143,7 @@ def build_features(movies: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
         movies: one row per film: `tmdb_id`, `title`, `original_title`, `original_language`, `release_date`,
             `runtime_minutes`, `genres` (list), `directors` (list or None), `collection_id`, `vote_count`, `popularity`,
             `vote_average`.
-        as_of: the moment votes and popularity are of, with its zone. Films released later are upcoming.
+        as_of: the moment that votes and popularity describe, with its zone. Films released later are upcoming.
 
     Returns:
         One row per film, sorted by `release_date` (undated last) and `tmdb_id`: `tmdb_id`, `release_date`
@@ -215,7 +200,7 @@ def _calendar(dates: pd.Series, today: pd.Timestamp) -> dict[str, pd.Series]:
 
 
 def _genres(genres: pd.Series) -> dict[str, pd.Series]:
-    # Each distinct combination is split once: there are a few thousand of them however many films there are.
+    # Each distinct combination is processed once: there are a few thousand, however many films there are.
     combination = genres.map(lambda names: tuple(names) if names is not None else ())
     codes, distinct = pd.factorize(combination)
     columns = {
@@ -251,8 +236,8 @@ def _votes(votes: pd.Series, days: pd.Series) -> dict[str, pd.Series]:
 def _earlier_films(films: pd.DataFrame, today: pd.Timestamp) -> dict[str, pd.Series]:
     directors = films["directors"].map(lambda names: list(names) if names is not None and not _is_na(names) else [])
     columns: dict[str, pd.Series] = {}
-    for prefix, maker in (("director", directors.explode()), ("collection", films["collection_id"])):
-        count, years = _earlier_of(maker.dropna().astype("str"), films["release_date"], today)
+    for prefix, makers in (("director", directors.explode()), ("collection", films["collection_id"])):
+        count, years = _earlier_of(makers.dropna().astype("str"), films["release_date"], today)
         columns[f"{prefix}_earlier_films"] = count.reindex(films.index).fillna(0.0)
         columns[f"{prefix}_years_since_last"] = years.reindex(films.index)
     return columns
@@ -262,23 +247,23 @@ def _is_na(value: object) -> bool:
     return isinstance(value, float)  # a missing list reads as NaN
 
 
-def _earlier_of(maker: pd.Series, dates: pd.Series, today: pd.Timestamp) -> tuple[pd.Series, pd.Series]:
-    """Per film: how many films the same maker released strictly earlier, and years since the last of them.
+def _earlier_of(makers: pd.Series, dates: pd.Series, today: pd.Timestamp) -> tuple[pd.Series, pd.Series]:
+    """Count the films that the same maker released strictly before each film, and the years since the last of them.
 
     Args:
-        maker: who made it, indexed by film; several rows for several makers, of which the busiest counts.
+        makers: director or collection, indexed by film; of several directors, the most experienced one counts.
         dates: release dates, indexed by film.
-        today: films released after it are announced only, and count for nobody.
+        today: films released after it are only announced, and are not counted.
     """
-    links = pd.DataFrame({"film": maker.index, "maker": maker.to_numpy(), "date": dates.loc[maker.index].to_numpy()})
+    links = pd.DataFrame({"film": makers.index, "maker": makers.to_numpy(), "date": dates.loc[makers.index].to_numpy()})
     released = links[links["date"] <= today].sort_values("date", kind="stable")
     released = released.assign(count=released.groupby("maker").cumcount() + 1.0, last=released["date"])
     moment = links["date"].where(links["date"] <= today, today + pd.Timedelta(days=1))
-    asked = links.assign(date=moment.astype(dates.dtype), own=links["date"].fillna(today)).sort_values(
+    queries = links.assign(date=moment.astype(dates.dtype), own=links["date"].fillna(today)).sort_values(
         "date", kind="stable"
     )
     found = pd.merge_asof(
-        asked, released[["date", "maker", "count", "last"]], on="date", by="maker", allow_exact_matches=False
+        queries, released[["date", "maker", "count", "last"]], on="date", by="maker", allow_exact_matches=False
     )
     found["years"] = (found["own"] - found["last"]).dt.days / DAYS_PER_YEAR
     by_film = found.groupby("film")

@@ -1,10 +1,8 @@
 """From a TMDB document to a typed film, or to the reason why it cannot be one.
 
-What belongs here: judging values. Pure: a document in, a row of `movies` or a rejection out, whatever the document is.
-What does not: storage, the clock, what was stored before.
-
-A value that is impossible becomes None and is told in the warnings; TMDB's spellings of unknown ('' and 0) become None
-without a word. Only a record that nobody could recognise, or that is out of the pipeline's scope, is rejected.
+An impossible value becomes None and adds a warning. TMDB writes unknown values as '' or 0; they become None without a
+warning.
+Only a record that cannot be identified, or that is out of the pipeline's scope, is rejected.
 """
 
 from __future__ import annotations
@@ -17,13 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-HORROR = 27
+from horror_pipeline.domain import HORROR_GENRE_ID
+
 GENRE_NAMES = {
     12: "Adventure",
     14: "Fantasy",
     16: "Animation",
     18: "Drama",
-    27: "Horror",
+    HORROR_GENRE_ID: "Horror",
     28: "Action",
     35: "Comedy",
     36: "History",
@@ -39,17 +38,19 @@ GENRE_NAMES = {
     10752: "War",
     10770: "TV Movie",
 }
-"""TMDB's movie genres, for a document whose own list is missing while the listing has numbers."""
+"""TMDB's movie genres by id."""
 
 EARLIEST_YEAR = 1874  # the first motion picture
 LONGEST_RUNTIME_MINUTES = 1_000
 BIGGEST_INTEGER, BIGGEST_BIGINT = 2**31 - 1, 2**63 - 1
 CAST_KEPT = 10
 
-_IMDB_ID = re.compile(r"tt\d{5,12}")
+# Digits are written out: \d matches digits of every script, and Python would read them as numbers.
+_IMDB_ID = re.compile(r"tt[0-9]{5,12}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _IMAGE_PATH = re.compile(r"/[A-Za-z0-9_-]+\.[A-Za-z0-9]{2,5}")
-_NUMBER = re.compile(r"\s*[+-]?\d{1,18}(\.\d{1,18})?\s*")
+_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,18}(\.[0-9]{1,18})?\s*")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffd]")
 
 T = TypeVar("T")
@@ -57,9 +58,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class CleanMovie:
-    """A typed film: the columns of `movies` that come from TMDB, and the values that had to go.
+    """A typed film: the columns of `movies` that come from TMDB, and a warning per impossible value.
 
-    `warnings` names each value that was impossible, like `runtime: -90`.
+    A warning names the field and the value, like `runtime: -90`.
     """
 
     row: dict[str, Any]
@@ -74,12 +75,12 @@ class Rejection:
 
 
 def clean_movie(document: object, *, listed: object = None, first_year: int) -> CleanMovie | Rejection:
-    """Type a details document.
+    """Type the details of a film.
 
     Args:
-        document: the details as TMDB sent them: any JSON value.
-        listed: the film's row in a listing read *after* the details, or None: its popularity and votes are newer.
-        first_year: films released before it are out of scope; films without a date are in.
+        document: the details as TMDB sent them; any JSON value is accepted.
+        listed: the film's row in a listing read after the details, whose popularity and votes are newer; or None.
+        first_year: films released before it are out of scope; films without a date are in scope.
 
     Returns:
         The typed film, or the reason for its rejection. Never raises, whatever the JSON.
@@ -96,7 +97,7 @@ def clean_movie(document: object, *, listed: object = None, first_year: int) -> 
         return Rejection("no title")
     newest = listed if isinstance(listed, Mapping) else None
     genres = _genres(reader, newest)
-    if "Horror" not in genres:
+    if GENRE_NAMES[HORROR_GENRE_ID] not in genres:
         return Rejection(f"not a horror film: {', '.join(genres) or 'no genres'}")
     release_date = reader.date("release_date")
     if release_date is not None and release_date.year < first_year:
@@ -104,7 +105,7 @@ def clean_movie(document: object, *, listed: object = None, first_year: int) -> 
     row = {"tmdb_id": tmdb_id, "title": title, "original_title": original_title, "genres": genres}
     row |= {"release_date": release_date, "release_year": release_date.year if release_date else None}
     row |= _descriptive(reader) | _people(reader)
-    row |= _standing(reader if newest is None else _Reader(newest, reader.warnings))
+    row |= _scores(reader if newest is None else _Reader(newest, reader.warnings))
     return CleanMovie(row, tuple(reader.warnings))
 
 
@@ -186,19 +187,19 @@ def _descriptive(reader: _Reader) -> dict[str, Any]:
 
 
 def _people(reader: _Reader) -> dict[str, Any]:
-    """Keywords, directors and cast; None where TMDB never sent the part, as that is not an empty list."""
+    """Keywords, directors and cast; None, not an empty list, where TMDB did not send the part."""
     keywords, credits = reader.part("keywords"), reader.part("credits")
     crew = _members(credits, "crew")
     cast = _members(credits, "cast")
     return {
         "keywords": None if keywords is None else _names(_members(keywords, "keywords")),
-        "directors": None if credits is None else _names(one for one in crew if one.get("job") == "Director"),
+        "directors": None if credits is None else _names(member for member in crew if member.get("job") == "Director"),
         "cast_names": None if credits is None else _names(sorted(cast, key=_billing))[:CAST_KEPT],
     }
 
 
-def _standing(reader: _Reader) -> dict[str, Any]:
-    """Popularity and votes; a mean of no votes is unknown."""
+def _scores(reader: _Reader) -> dict[str, Any]:
+    """Popularity and votes; the mean of no votes is unknown."""
     votes = reader.whole("vote_count", 0, BIGGEST_INTEGER)
     average = reader.number("vote_average", 0, 10)
     return {
@@ -209,21 +210,24 @@ def _standing(reader: _Reader) -> dict[str, Any]:
 
 
 def _genres(reader: _Reader, listed: Mapping[str, Any] | None) -> list[str]:
-    """Genre names; from the listing's numbers where the document has no list at all."""
+    """Genre names; from the ids of the listing where the document has no list at all."""
     own = reader.document.get("genres")
     if isinstance(own, list):
-        found = [GENRE_NAMES[HORROR] if one.get("id") == HORROR else one.get("name") for one in _objects(own)]
+        found = [
+            GENRE_NAMES[HORROR_GENRE_ID] if genre.get("id") == HORROR_GENRE_ID else genre.get("name")
+            for genre in _objects(own)
+        ]
         return _unique(name for name in map(_printable, found) if name)
-    numbers = (listed or reader.document).get("genre_ids")
-    if not isinstance(numbers, list):
+    ids = (listed or reader.document).get("genre_ids")
+    if not isinstance(ids, list):
         return []
     reader.warn("genres", own)
-    return _unique(GENRE_NAMES[number] for number in numbers if isinstance(number, int) and number in GENRE_NAMES)
+    return _unique(GENRE_NAMES[genre] for genre in ids if isinstance(genre, int) and genre in GENRE_NAMES)
 
 
 @dataclass
 class _Reader:
-    """Reads one object's values; what is impossible is None and is told."""
+    """Reads the values of one JSON object; an impossible value is None and adds a warning."""
 
     document: Mapping[str, Any]
     warnings: list[str] = field(default_factory=list)
@@ -232,7 +236,7 @@ class _Reader:
         self.warnings.append(f"{name}: {_brief(value)}")
 
     def text(self, key: str, pattern: re.Pattern[str] | None = None) -> str | None:
-        """A text, of any length; unprintable characters are dropped, an empty text is unknown."""
+        """A text of any length, without unprintable characters; an empty text is unknown."""
         value = self.document.get(key)
         if value is None or value == "":
             return None
@@ -251,11 +255,11 @@ class _Reader:
             self.warn(key, value)
             return None
         if isinstance(value, str):
-            self.warn(key, value)  # a text where a number belongs, but its meaning is plain
+            self.warn(key, value)  # text in place of a number, but its meaning is clear
         return found
 
     def whole(self, key: str, low: int, high: int) -> int | None:
-        """A whole number; exact, as identities and money exceed what a float holds."""
+        """A whole number, kept exact, because ids and amounts of money exceed the precision of a float."""
         value = self.document.get(key)
         if isinstance(value, int) and not isinstance(value, bool):
             if low <= value <= high:
@@ -279,7 +283,7 @@ class _Reader:
         if value is None or value == "":
             return None
         try:
-            found = dt.date.fromisoformat(value) if isinstance(value, str) and len(value) == 10 else None
+            found = dt.date.fromisoformat(value) if isinstance(value, str) and _DATE.fullmatch(value) else None
         except ValueError:
             found = None
         if found is None or found.year < EARLIEST_YEAR:
@@ -301,7 +305,7 @@ class _Reader:
 
 
 def _brief(value: object) -> str:
-    """The value for a person, short and in ASCII; of a container only its kind."""
+    """The value for a warning, short and in ASCII; only the type of a container."""
     return ascii(value)[:40] if isinstance(value, (str, int, float)) else type(value).__name__
 
 
@@ -317,12 +321,12 @@ def _to_number(value: object) -> float | None:
 
 
 def _printable(value: object) -> str | None:
-    """The text without characters that are none, trimmed; None where nothing is left."""
+    """The text trimmed and without unprintable characters; None where nothing is left."""
     return _UNPRINTABLE.sub("", value).strip() or None if isinstance(value, str) else None
 
 
 def _objects(values: Iterable[Any]) -> list[Mapping[str, Any]]:
-    return [one for one in values if isinstance(one, Mapping)]
+    return [value for value in values if isinstance(value, Mapping)]
 
 
 def _members(part: Mapping[str, Any] | None, key: str) -> list[Mapping[str, Any]]:
@@ -331,7 +335,7 @@ def _members(part: Mapping[str, Any] | None, key: str) -> list[Mapping[str, Any]
 
 
 def _names(members: Iterable[Mapping[str, Any]]) -> list[str]:
-    return _unique(name for name in (_printable(one.get("name")) for one in members) if name)
+    return _unique(name for name in (_printable(member.get("name")) for member in members) if name)
 
 
 def _billing(member: Mapping[str, Any]) -> float:

@@ -1,8 +1,4 @@
-"""A day of history: what the day's export and the day's listing say of each film, as rows of `movie_snapshots`.
-
-What belongs here: which value wins, votes that make no sense, and the percentile within the day. What does not: reading
-files, SQL, the clock.
-"""
+"""A day of history as rows of `movie_snapshots`, from the day's export and the day's listing of each film."""
 
 from __future__ import annotations
 
@@ -31,17 +27,18 @@ HIGHEST_VOTE = 10
 def snapshot_of_day(
     day: dt.date, exported: Mapping[int, float], listed: pd.DataFrame, stored: pd.DataFrame
 ) -> pd.DataFrame:
-    """Rows of one day.
+    """Build the rows of one day.
 
-    Popularity is the export's; a film the export leaves out has the listing's of that very day, or what was stored from
-    it then. Votes are those of that day's listing, or what was stored from it: a later listing says nothing of the day.
+    Popularity comes from the export. For a film that the export lacks, it comes from the listing of the same day, or
+    from what was stored of that listing. Votes come from the same listing, or from what was stored of it: a later
+    listing does not describe the day.
 
     Args:
         day: the day.
         exported: popularity by tmdb_id, from the day's export.
         listed: `tmdb_id`, `popularity`, `vote_count`, `vote_average` of known films as listed on that day; any of the
             values may be missing or impossible.
-        stored: the day's rows as they are, with those columns and `source`; empty where there are none.
+        stored: the stored rows of the day, with those columns and `source`; empty where there are none.
 
     Returns:
         One row per film, by tmdb_id, with `COLUMNS`; unknown is NaN or None.
@@ -72,13 +69,13 @@ def snapshot_of_day(
 
 
 def percentile(values: np.ndarray) -> np.ndarray:
-    """The share of values at most each one, 0 to 1; equal values share theirs."""
+    """The empirical distribution function at each value, 0 to 1: the share of values that are at most as large."""
     at_most = np.searchsorted(np.sort(values), values, side="right")
     return at_most / max(1, len(values))
 
 
 def _plausible(listing: pd.DataFrame) -> pd.DataFrame:
-    """The listing's numbers, with what cannot be as missing; a mean of no votes is none."""
+    """The listing's numbers, with impossible values missing; the mean of no votes is missing too."""
     numbers = listing[["popularity", "vote_count", "vote_average"]].apply(pd.to_numeric, errors="coerce")
     numbers = numbers.astype("float64").replace([np.inf, -np.inf], np.nan)
     popularity, count, average = numbers["popularity"], numbers["vote_count"], numbers["vote_average"]

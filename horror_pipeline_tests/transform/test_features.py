@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Boolean, Double, Text
 
-from horror_pipeline.transform.features import FEATURES, TARGETS, build_features, feature_names, moment_of
+from horror_pipeline.transform.features import FEATURES, TARGETS, build_features, catalogue_as_of, feature_names
 from horror_pipeline.warehouse import tables
 from horror_pipeline_tests.modeling.films import AS_OF, movies
 
@@ -150,7 +150,7 @@ def test_the_stage_changes_on_the_day_of_release() -> None:
 )
 def test_a_catalogue_that_stands_still_is_as_old_as_its_newest_film(dates: list[str | None], moment: str) -> None:
     films = pd.DataFrame({"release_date": dates}, dtype="object")
-    assert moment_of(films, AS_OF) == dt.datetime.fromisoformat(moment).replace(tzinfo=dt.UTC)
+    assert catalogue_as_of(films, AS_OF) == dt.datetime.fromisoformat(moment).replace(tzinfo=dt.UTC)
 
 
 def test_unknown_is_missing_not_zero() -> None:
