@@ -1,8 +1,8 @@
 """How far off forecasts are: conformal 80 % intervals by horizon and level.
 
-Split conformal prediction (Vovk et al. 2005): the ends of an interval are quantiles of residuals of models fitted before
-them, on the log scale. They are taken by level, because small films move more in proportion, and for each side on its
-own, because rises are larger than falls.
+Split conformal prediction (Vovk et al. 2005): the ends of an interval are quantiles of residuals of models fitted
+before them, on the log scale. They are taken by level, because small films move more in proportion, and for each side
+on its own, because rises are larger than falls.
 
 Films do not err independently: on some days all of TMDB moves, and comes back within weeks. A few weeks of residuals
 cannot show how far, so what all films do alike is taken out of the residuals and put back from the whole history.
@@ -113,7 +113,9 @@ def circumstances(rows: NDArray[np.float32], origin: NDArray[Any], day: NDArray[
     return table
 
 
-def calibrate(residual: NDArray[Any], films: pd.DataFrame, day: NDArray[Any], spread: tuple[int, float]) -> Reach | None:
+def calibrate(
+    residual: NDArray[Any], films: pd.DataFrame, day: NDArray[Any], spread: tuple[int, float]
+) -> Reach | None:
     """Take the quantiles of forward residuals.
 
     Args:
