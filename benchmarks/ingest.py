@@ -110,7 +110,7 @@ def _pipeline(options: argparse.Namespace) -> Figures:
     from horror_pipeline.defs import movies as core
     from horror_pipeline.defs import raw
     from horror_pipeline.defs.partitions import last_release_year
-    from horror_pipeline.defs.schedules import range_tags
+    from horror_pipeline.orchestration.missing import range_tags
     from horror_pipeline.settings import load_settings
     from horror_pipeline.tmdb.client import TmdbClient
     from horror_pipeline.warehouse import schema

@@ -19,8 +19,9 @@ from horror_pipeline.warehouse import features, forecasts, models, snapshots
 if TYPE_CHECKING:
     import pandas as pd
 
-    from horror_pipeline.modeling.forecasting.forecaster import FittedForecaster, Forecasts, HorizonForecaster
+    from horror_pipeline.modeling.forecasting.forecaster import FittedForecaster, HorizonForecaster
     from horror_pipeline.modeling.forecasting.history import History
+    from horror_pipeline.modeling.forecasting.prediction import Forecasts
 
 FORECASTS_STEP = "forecasts"
 
@@ -227,7 +228,7 @@ class DayOfForecasts:
 
 def forecasts_of(warehouse: Engine, plan: Plan, seed: int) -> Iterator[tuple[dt.date, DayOfForecasts]]:
     """Forecast every day of a plan: past days by forecasters of their week, the live day by the champion."""
-    from horror_pipeline.modeling.forecasting.forecaster import forecast, track_record
+    from horror_pipeline.modeling.forecasting.prediction import forecast, track_record
 
     history, movies = read_history(
         warehouse, min(plan.days) - dt.timedelta(days=WINDOW_DAYS + REFIT_DAYS), max(plan.days)

@@ -9,7 +9,7 @@ import dagster as dg
 from sqlalchemy import Engine, text
 
 from horror_pipeline.defs import movies, raw
-from horror_pipeline.defs.schedules import range_tags
+from horror_pipeline.orchestration.missing import range_tags
 from horror_pipeline.settings import Settings
 from horror_pipeline_tests.tmdb.fake import FakeTmdb, make_client
 

@@ -14,9 +14,9 @@ import dagster as dg
 import pytest
 from sqlalchemy import Connection, Engine, insert, text
 
-from horror_pipeline.defs.schedules import range_tags
 from horror_pipeline.defs.snapshots import movie_snapshots
 from horror_pipeline.errors import ExportUnavailableError, UnavailableError
+from horror_pipeline.orchestration.missing import range_tags
 from horror_pipeline.tmdb.transport import Response
 from horror_pipeline.warehouse import bulk, snapshots
 from horror_pipeline.warehouse.tables import discover_pages, movies

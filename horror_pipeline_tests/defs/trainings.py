@@ -10,8 +10,8 @@ import pandas as pd
 from sqlalchemy import Engine, text
 
 from horror_pipeline.defs import features, models, predictions
-from horror_pipeline.defs.schedules import range_tags
 from horror_pipeline.modeling.specs import MODELS
+from horror_pipeline.orchestration.missing import range_tags
 from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import bulk, tables
 from horror_pipeline_tests.modeling.films import AS_OF

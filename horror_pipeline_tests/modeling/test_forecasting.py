@@ -10,17 +10,11 @@ import pytest
 from skops.io import dumps, get_untrusted_types, loads
 
 from horror_pipeline.modeling.artifacts import ALLOWED_TYPES
-from horror_pipeline.modeling.forecasting import change_model
+from horror_pipeline.modeling.forecasting import change_model, forecaster
 from horror_pipeline.modeling.forecasting.features import FEATURES
-from horror_pipeline.modeling.forecasting.forecaster import (
-    HORIZONS,
-    FittedForecaster,
-    Forecasts,
-    fit_forecaster,
-    forecast,
-    track_record,
-)
+from horror_pipeline.modeling.forecasting.forecaster import HORIZONS, FittedForecaster, fit_forecaster
 from horror_pipeline.modeling.forecasting.history import History
+from horror_pipeline.modeling.forecasting.prediction import Forecasts, forecast, track_record
 from horror_pipeline.modeling.forecasting.state import from_state, to_state
 from horror_pipeline_tests.modeling.series import day, history, released, reverting, walking
 
@@ -32,7 +26,8 @@ LAST = day(49)
 def small_boostings() -> Iterator[None]:
     """Fit fewer trees than in earnest: these series are simple."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(change_model, "TREES", 12)
+        patch.setattr(change_model, "TREES", 10)
+        patch.setattr(forecaster, "DRAWS", 1)
         patch.setattr(change_model, "LEARNING_RATE", 0.3)
         yield
 

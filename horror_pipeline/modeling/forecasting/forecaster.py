@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
+from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
 from horror_pipeline.modeling.forecasting import backtest, residuals
-from horror_pipeline.modeling.forecasting.change_model import LOWEST_LEVEL, ChangeModel, changes, fit_change_model
-from horror_pipeline.modeling.forecasting.features import features, release_dates
+from horror_pipeline.modeling.forecasting.change_model import ChangeModel, changes, fit_change_model
+from horror_pipeline.modeling.forecasting.features import release_dates
 from horror_pipeline.modeling.forecasting.history import NOTABLE, History
 from horror_pipeline.modeling.forecasting.residuals import Reach
-
-HORIZONS = (1, 3, 7, 14, 30)
-"""Days ahead."""
 
 DRAWS = 3
 """Draws of rows whose models are averaged. Past days do with one: their record is a little worse than what serves."""
@@ -90,18 +88,35 @@ class FittedForecaster:
     horizons: dict[int, HorizonForecaster]
 
 
-@dataclass(frozen=True)
-class Forecasts:
-    """Forecasts of one day.
+class Models:
+    """The models of each day and horizon, fitted when first asked for and kept.
 
     Args:
-        rows: `tmdb_id`, `horizon_days`, `target_date`, `origin_popularity`, `forecast_popularity`, `popularity_lower`,
-            `popularity_upper`.
-        without: why a film has no forecast, by `tmdb_id`.
+        history: observations; a model of a day does not look at later ones.
+        movies: indexed by `tmdb_id`, with `release_date`.
+        seed: of everything random.
+        draws: draws of rows that serving models are averaged over.
     """
 
-    rows: pd.DataFrame
-    without: pd.Series
+    def __init__(self, history: History, movies: pd.DataFrame, seed: int, draws: int) -> None:
+        self.history, self.movies, self.seed, self._draws = history, movies, seed, draws
+        self._fitted: dict[tuple[np.datetime64, int, int], ChangeModel | None] = {}
+
+    def tested(self, day: np.datetime64, horizon_days: int) -> ChangeModel | None:
+        """The model of a horizon as the backtest fits it on a day, from one draw of rows."""
+        return self._at(day, horizon_days, 1)
+
+    def serving(self, day: np.datetime64, horizon_days: int) -> ChangeModel | None:
+        """The model of a horizon that serves from a day on."""
+        return self._at(day, horizon_days, self._draws)
+
+    def _at(self, day: np.datetime64, horizon_days: int, draws: int) -> ChangeModel | None:
+        key = (day, horizon_days, draws)
+        if key not in self._fitted:
+            known = self.history.until(day.astype(dt.date)).trusted()
+            released = release_dates(known, self.movies)
+            self._fitted[key] = fit_change_model(known, released, horizon_days, self.seed, draws)
+        return self._fitted[key]
 
 
 def fit_forecaster(history: History, movies: pd.DataFrame, made_on: dt.date, seed: int = 0) -> FittedForecaster:
@@ -113,15 +128,22 @@ def fit_forecaster(history: History, movies: pd.DataFrame, made_on: dt.date, see
         made_on: the day.
         seed: of everything random.
     """
-    return _fit(history, movies, made_on, _Models(history, movies, seed, DRAWS))
+    return fit_with(Models(history, movies, seed, DRAWS), made_on)
 
 
-def _fit(history: History, movies: pd.DataFrame, made_on: dt.date, models: _Models) -> FittedForecaster:
-    known = history.until(made_on).trusted()
-    released = release_dates(known, movies)
+def fit_with(models: Models, made_on: dt.date) -> FittedForecaster:
+    """Fit every horizon on a day, using models that are fitted already where there are any.
+
+    Args:
+        models: the models of that history.
+        made_on: the day.
+    """
+    known = models.history.until(made_on).trusted()
+    released = release_dates(known, models.movies)
     horizons: dict[int, HorizonForecaster] = {}
-    for days in HORIZONS:
-        horizons[days] = _fit_horizon(known, released, days, models, horizons)
+    with threadpool_limits(limits=1):
+        for days in FORECAST_HORIZONS_DAYS:
+            horizons[days] = _fit_horizon(known, released, days, models, horizons)
     return FittedForecaster(
         made_on=made_on,
         seed=models.seed,
@@ -136,7 +158,7 @@ def _fit_horizon(
     known: History,
     released: NDArray[np.datetime64],
     horizon_days: int,
-    models: _Models,
+    models: Models,
     shorter: dict[int, HorizonForecaster],
 ) -> HorizonForecaster:
     walked = backtest.walk(known, released, horizon_days, models.tested)
@@ -191,122 +213,3 @@ def _guess(horizon_days: int, shorter: dict[int, HorizonForecaster]) -> Reach:
         return residuals.usual_reach(horizon_days)
     nearest = max(observed)
     return shorter[nearest].reach.stretched(horizon_days)
-
-
-class _Models:
-    """The models of each day and horizon, fitted when first asked for."""
-
-    def __init__(self, history: History, movies: pd.DataFrame, seed: int, draws: int) -> None:
-        self.seed, self._history, self._movies, self._draws = seed, history, movies, draws
-        self._fitted: dict[tuple[np.datetime64, int, int], ChangeModel | None] = {}
-
-    def tested(self, day: np.datetime64, horizon_days: int) -> ChangeModel | None:
-        """The model of a horizon as the backtest fits it on a day, from one draw of rows."""
-        return self._at(day, horizon_days, 1)
-
-    def serving(self, day: np.datetime64, horizon_days: int) -> ChangeModel | None:
-        """The model of a horizon that serves from a day on."""
-        return self._at(day, horizon_days, self._draws)
-
-    def _at(self, day: np.datetime64, horizon_days: int, draws: int) -> ChangeModel | None:
-        key = (day, horizon_days, draws)
-        if key not in self._fitted:
-            known = self._history.until(day.astype(dt.date)).trusted()
-            released = release_dates(known, self._movies)
-            self._fitted[key] = fit_change_model(known, released, horizon_days, self.seed, draws)
-        return self._fitted[key]
-
-
-def forecast(fitted: FittedForecaster, history: History, movies: pd.DataFrame, made_on: dt.date) -> Forecasts:
-    """Forecast every film observed on a day, from nothing later than that day.
-
-    Args:
-        fitted: fitted on that day or earlier.
-        history: observations; later days are not looked at.
-        movies: indexed by `tmdb_id`, with `release_date`.
-        made_on: the day.
-    """
-    if fitted.made_on > made_on:
-        raise ValueError(f"a forecaster fitted on {fitted.made_on} knows too much for a forecast of {made_on}")
-    seen = history.until(made_on)
-    known = seen.trusted()
-    origin, doubted, without = _origins(seen, known, made_on)
-    film = np.flatnonzero(~np.isnan(origin))
-    described = features(known, release_dates(known, movies), film, np.full(len(film), len(known.days) - 1))
-    parts = [
-        _forecast_horizon(fitted.horizons[days], seen.tmdb_ids[film], origin[film], described, doubted)
-        for days in fitted.horizons
-    ]
-    rows = pd.concat(parts, ignore_index=True).sort_values(["tmdb_id", "horizon_days"], ignore_index=True)
-    target = pd.Timestamp(made_on) + pd.to_timedelta(rows["horizon_days"], unit="D")
-    rows.insert(2, "target_date", target.dt.date)
-    return Forecasts(rows, without)
-
-
-def _origins(seen: History, known: History, made_on: dt.date) -> tuple[NDArray[np.float64], bool, pd.Series]:
-    """The popularity each film starts from, whether the day is in doubt as a whole, and the films without one."""
-    raw = seen.popularity[:, -1].astype("float64")
-    origin = known.popularity[:, -1].astype("float64")
-    is_value = np.isfinite(raw) & (raw > 0)
-    doubted = bool(is_value.any() and np.isnan(origin).all())
-    if doubted:
-        origin = np.where(is_value, raw, np.nan)
-    reason = np.where(
-        np.isnan(raw),
-        f"no snapshot on {made_on}",
-        np.where(is_value, "its popularity is far outside what films have", "its popularity is not above zero"),
-    )
-    missing = np.isnan(origin)
-    return origin, doubted, pd.Series(reason[missing], index=seen.tmdb_ids[missing], name="reason", dtype="object")
-
-
-def _forecast_horizon(
-    horizon: HorizonForecaster,
-    tmdb_ids: NDArray[np.int64],
-    origin: NDArray[np.float64],
-    described: NDArray[np.float32],
-    doubted: bool,
-) -> pd.DataFrame:
-    change = np.zeros(len(origin))
-    spoken = origin >= LOWEST_LEVEL
-    if horizon.model is not None and not doubted:
-        change[spoken] = horizon.share * horizon.model.predict(described[spoken])
-    center = backtest.shift(origin, change)
-    films = residuals.circumstances(described, origin, np.zeros(len(origin)))
-    lower, upper = horizon.reach.bounds(center, films, residuals.DOUBT_FACTOR if doubted else 1.0)
-    return pd.DataFrame(
-        {
-            "tmdb_id": tmdb_ids,
-            "horizon_days": horizon.horizon_days,
-            "origin_popularity": origin,
-            "forecast_popularity": center,
-            "popularity_lower": lower,
-            "popularity_upper": upper,
-        }
-    )
-
-
-def track_record(
-    history: History, movies: pd.DataFrame, days: Sequence[dt.date], seed: int = 0
-) -> Iterator[tuple[dt.date, FittedForecaster, Forecasts]]:
-    """Forecast past days as they would have been forecast, by forecasters fitted on what was known then.
-
-    Each calendar week has one forecaster, fitted on its first day, so that the forecasts of a day do not depend on
-    which other days are asked for.
-
-    Args:
-        history: observations; they should reach back `history.WINDOW_DAYS` before the first day.
-        movies: indexed by `tmdb_id`, with `release_date`.
-        days: the days to forecast on, in order.
-        seed: of everything random.
-
-    Yields:
-        Each day, the forecaster that served, and its forecasts.
-    """
-    models = _Models(history, movies, seed, 1)
-    fitted: FittedForecaster | None = None
-    for day in days:
-        monday = day - dt.timedelta(days=day.weekday())
-        if fitted is None or fitted.made_on != monday:
-            fitted = _fit(history, movies, monday, models)
-        yield day, fitted, forecast(fitted, history, movies, day)
