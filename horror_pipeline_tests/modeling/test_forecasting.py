@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from skops.io import dumps, get_untrusted_types, loads
 
+from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
 from horror_pipeline.modeling.artifacts import ALLOWED_TYPES
 from horror_pipeline.modeling.forecasting import change_model, forecaster
 from horror_pipeline.modeling.forecasting.features import FEATURES
-from horror_pipeline.modeling.forecasting.forecaster import HORIZONS, FittedForecaster, fit_forecaster
+from horror_pipeline.modeling.forecasting.forecaster import FittedForecaster, fit_forecaster
 from horror_pipeline.modeling.forecasting.history import History
 from horror_pipeline.modeling.forecasting.prediction import Forecasts, forecast, track_record
 from horror_pipeline.modeling.forecasting.state import from_state, to_state
@@ -69,7 +70,7 @@ def test_every_film_has_every_horizon(known: History, fitted: FittedForecaster) 
         "popularity_lower",
         "popularity_upper",
     ]
-    assert rows.groupby("tmdb_id")["horizon_days"].agg(list).tolist() == [[*HORIZONS]] * 80
+    assert rows.groupby("tmdb_id")["horizon_days"].agg(list).tolist() == [[*FORECAST_HORIZONS_DAYS]] * 80
     assert rows.loc[0, "target_date"] == LAST + dt.timedelta(days=1)
     np.testing.assert_allclose(of(rows, 1)["origin_popularity"], known.popularity[:, 49])
     assert (rows["popularity_lower"] >= 0).all()
