@@ -83,7 +83,8 @@ def _metadata(row: dict[str, Any] | None) -> dict[str, Any]:
     key="popularity_forecasts",
     partitions_def=days,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    deps=["movie_snapshots", FORECASTER_NAME],
+    # The history itself is no dependency here: Dagster cannot map its days onto a run without a partition.
+    deps=[FORECASTER_NAME],
     group_name="predictions",
     kinds={"scikitlearn", "postgres"},
     code_version="1",
