@@ -19,7 +19,7 @@ from horror_pipeline.modeling.threads import one_thread
 HORIZONS = (1, 3, 7, 14, 30)
 """Days ahead."""
 
-DRAWS = 3
+DRAWS = 2
 """Draws of rows whose models are averaged. Past days do with one: their record is a little worse than what serves."""
 
 
