@@ -17,7 +17,7 @@ from horror_pipeline.modeling.forecasting.features import release_dates
 from horror_pipeline.modeling.forecasting.history import NOTABLE, History
 from horror_pipeline.modeling.forecasting.residuals import Reach
 
-DRAWS = 3
+DRAWS = 2
 """Draws of rows whose models are averaged. Past days do with one: their record is a little worse than what serves."""
 
 

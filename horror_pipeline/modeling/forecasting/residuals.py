@@ -36,7 +36,7 @@ DOUBT_FACTOR = 2.0
 USUAL_REACH, USUAL_STEP = 0.4, 0.06
 """Half width after a day, and a film's usual step from day to day, where nothing has been observed yet."""
 
-RETURNING_SHARE = 0.7
+RETURNING_SHARE = 0.4
 """How much of a move of all films away from their month is held possible to come back within a week."""
 
 
