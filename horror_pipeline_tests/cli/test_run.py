@@ -46,7 +46,7 @@ def run_with(environment: Environment, monkeypatch: pytest.MonkeyPatch, *failing
     """Run with jobs of which some fail; gives the jobs that were run and the number of failures."""
     jobs: list[str] = []
 
-    def run_job(name: str, *_: object) -> JobResult:
+    def run_job(_: object, name: str, *rest: object) -> JobResult:
         jobs.append(name)
         return JobResult(name, "id", name not in failing, ["the export is not out yet"], {})
 

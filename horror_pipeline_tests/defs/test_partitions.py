@@ -45,8 +45,9 @@ def span(*november: int) -> set[dt.date]:
     return {dt.date(2026, 11, day) for day in november}
 
 
-def test_history_begins_today() -> None:
-    assert snapshot_days_wanted(set(), TODAY) == [TODAY]
+def test_history_begins_as_far_back_as_exports_reach() -> None:
+    wanted = snapshot_days_wanted(set(), TODAY)
+    assert (len(wanted), wanted[-1]) == (90, TODAY)
 
 
 def test_days_since_the_newest_are_wanted_as_far_back_as_exports_reach() -> None:

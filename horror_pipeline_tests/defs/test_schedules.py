@@ -126,7 +126,7 @@ def test_a_run_that_has_ended_holds_up_nothing(clockwork: Clockwork) -> None:
 @pytest.mark.parametrize(
     ("stored", "wanted"),
     [
-        ((), [("2026-11-22", "2026-11-22")]),  # the first day there is
+        ((), [("2026-08-25", "2026-11-22")]),  # a new warehouse takes all that TMDB still has
         ((21,), [("2026-11-22", "2026-11-22")]),
         ((18, 19), [("2026-11-20", "2026-11-22")]),  # the machine was off for two days: their ticks never came
         ((18, 20, 21), [("2026-11-22", "2026-11-22"), ("2026-11-19", "2026-11-19")]),  # a failed day
@@ -170,7 +170,7 @@ def test_the_same_tick_seen_twice_asks_for_the_same_run(clockwork: Clockwork, sc
 def test_days_are_utc_days_wherever_the_machine_is(clockwork: Clockwork) -> None:
     # 09:30 on 22 November in Auckland is still 21 November in UTC.
     tick = dt.datetime(2026, 11, 22, 9, 30, tzinfo=zoneinfo.ZoneInfo("Pacific/Auckland"))
-    assert clockwork.ranges(daily_snapshot, tick) == [("2026-11-21", "2026-11-21")]
+    assert clockwork.ranges(daily_snapshot, tick) == [("2026-08-24", "2026-11-21")]
 
 
 def test_summer_time_neither_doubles_nor_drops_a_tick() -> None:

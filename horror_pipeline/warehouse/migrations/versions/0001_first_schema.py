@@ -22,7 +22,7 @@ depends_on = None
 def upgrade() -> None:
     """Create everything."""
     op.execute("CREATE SCHEMA IF NOT EXISTS raw")
-    metadata.create_all(op.get_bind())
+    metadata.create_all(op.get_bind(), checkfirst=False)
     for statement in views.creation_statements():
         op.execute(statement)
 
