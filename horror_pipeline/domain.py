@@ -18,6 +18,9 @@ FORECASTER_NAME = "popularity_forecaster"
 
 FORECAST_HORIZONS_DAYS = (1, 3, 7, 14, 30)
 
+FORECAST_WINDOW_DAYS = 120
+"""Days of history that a forecaster learns from: how popularity moves drifts, and TMDB's memory is about a week."""
+
 HORROR_GENRE_ID = 27
 """TMDB's id of the genre horror."""
 

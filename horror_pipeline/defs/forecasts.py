@@ -102,7 +102,7 @@ def popularity_forecasts(
     today, has_days = clock().date(), context.has_partition_key or context.has_partition_key_range
     with warehouse.connect() as connection:
         plan = forecasting.plan(connection, days_of(context) if has_days else None, today)
-    reasons = "; ".join(f"{count} days: {reason}" for reason, count in Counter(plan.skipped.values()).items())
+    reasons = "; ".join(f"{reason} (days: {count})" for reason, count in Counter(plan.skipped.values()).items())
     if not plan.days:
         skip(context, reasons or "every day has its forecasts")
         return

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine
 
-from horror_pipeline.domain import FORECASTER_NAME
+from horror_pipeline.domain import FORECAST_WINDOW_DAYS, FORECASTER_NAME
 from horror_pipeline.modeling import artifacts
 from horror_pipeline.warehouse import features, forecasts, models, snapshots
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 FORECASTS_STEP = "forecasts"
 
-WINDOW_DAYS = 120
-"""Days of history that a forecaster learns from: how popularity moves drifts, and TMDB's memory is about a week."""
-
 REFIT_DAYS = 7
 """Days of history that a forecaster has not seen at which it is fitted anew."""
 
@@ -38,7 +35,7 @@ FEWEST_DAYS_BEFORE = 28
 def days_of_history(connection: Connection) -> list[dt.date]:
     """List the days with a snapshot that a forecaster of today may use, oldest first."""
     stored = sorted(snapshots.snapshot_days(connection))
-    return [day for day in stored if stored[-1] - day < dt.timedelta(days=WINDOW_DAYS)]
+    return [day for day in stored if stored[-1] - day < dt.timedelta(days=FORECAST_WINDOW_DAYS)]
 
 
 def read_history(warehouse: Engine, first: dt.date, last: dt.date) -> tuple[History, pd.DataFrame]:
@@ -169,6 +166,7 @@ def plan(connection: Connection, wanted: Sequence[dt.date] | None, today: dt.dat
     if not stored:
         return Plan(skipped=dict.fromkeys(wanted or [today], "there is no history yet"))
     made = forecasts.forecast_days(connection)
+    has_forecaster = models.champion(connection, FORECASTER_NAME) is not None
     live_day = stored[-1] if today - stored[-1] <= dt.timedelta(days=1) else None
     if wanted is None:
         first = stored[0] + dt.timedelta(days=FEWEST_DAYS_BEFORE)
@@ -178,9 +176,11 @@ def plan(connection: Connection, wanted: Sequence[dt.date] | None, today: dt.dat
     skipped: dict[dt.date, str] = {}
     for day in wanted:
         if day not in stored:
-            skipped[day] = "it has no snapshot"
+            skipped[day] = "there is no snapshot"
+        elif day == live_day and not has_forecaster:
+            skipped[day] = "no forecaster has been fitted yet"
         elif day != live_day and made.get(day) is False:
-            skipped[day] = "its forecasts were made at the time, and stay"
+            skipped[day] = "the forecasts made at the time are kept"
         elif day != live_day and (day - stored[0]).days < FEWEST_DAYS_BEFORE:
             skipped[day] = f"fewer than {FEWEST_DAYS_BEFORE} days of history before it"
     days = [day for day in wanted if day not in skipped]
@@ -231,16 +231,18 @@ def forecasts_of(warehouse: Engine, plan: Plan, seed: int) -> Iterator[tuple[dt.
     from horror_pipeline.modeling.forecasting.prediction import forecast, track_record
 
     history, movies = read_history(
-        warehouse, min(plan.days) - dt.timedelta(days=WINDOW_DAYS + REFIT_DAYS), max(plan.days)
+        warehouse, min(plan.days) - dt.timedelta(days=FORECAST_WINDOW_DAYS + REFIT_DAYS), max(plan.days)
     )
     past = [day for day in plan.days if day != plan.live_day]
+    versions: dict[dt.date, str] = {}
     for day, fitted, made in track_record(history, movies, past, seed):
-        yield day, _rows(made, version_of(fitted, history), is_backtest=True)
+        if fitted.made_on not in versions:  # one digest of the history for each week
+            versions[fitted.made_on] = version_of(fitted, history)
+        yield day, _rows(made, versions[fitted.made_on], is_backtest=True)
     if plan.live_day is not None:
         with warehouse.connect() as connection:
             champion = models.champion(connection, FORECASTER_NAME)
-        if champion is None:
-            return
+        assert champion is not None  # noqa: S101  # the plan has no live day without a forecaster
         made = forecast(_load(champion), history, movies, plan.live_day)
         yield plan.live_day, _rows(made, champion["model_version"], is_backtest=False)
 

@@ -126,7 +126,7 @@ def test_a_forecaster_that_missed_a_week_of_history_is_fitted_anew(runs: Learnin
 def test_without_history_nothing_is_forecast_and_the_reason_is_given(runs: Learning) -> None:
     shown = runs.run(*ASSETS)
     assert shown["popularity_forecaster"]["reason"] == "there is no history yet"
-    assert shown["popularity_forecasts"] == {"skipped": "1 days: there is no history yet"}
+    assert shown["popularity_forecasts"] == {"skipped": "there is no history yet (days: 1)"}
 
 
 def test_two_days_of_history_give_forecasts_of_no_change(runs: Learning) -> None:
@@ -136,3 +136,10 @@ def test_two_days_of_history_give_forecasts_of_no_change(runs: Learning) -> None
     assert runs.value(changed) == 0
     assert runs.value("SELECT count(*) FROM popularity_forecasts") == FILMS * 5
     assert runs.value("SELECT min(popularity_upper / origin_popularity) FROM popularity_forecasts") > 1
+
+
+def test_without_a_forecaster_the_newest_day_is_not_recorded_as_forecast(runs: Learning) -> None:
+    store_history(runs, reverting(FILMS, 5), TODAY - dt.timedelta(days=4))
+    shown = runs.run(forecasts.popularity_forecasts, days=(str(TODAY), str(TODAY)))
+    assert shown["popularity_forecasts"] == {"skipped": "no forecaster has been fitted yet (days: 1)"}
+    assert "popularity_forecasts" not in runs.materialized

@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-Matrix = NDArray[np.float32]
+from horror_pipeline.domain import FORECAST_WINDOW_DAYS
 
-WINDOW_DAYS = 120
-"""Older days are not looked at: how popularity moves drifts, and the memory of TMDB's popularity is about a week."""
+Matrix = NDArray[np.float32]
 
 NOTABLE = 1.0
 """Popularity from which a change of the value is news: below it TMDB's values are coarse and often equal."""
@@ -67,10 +66,10 @@ class History:
     def until(self, day: dt.date) -> History:
         """What was known on a day: the days up to it, and the films seen by then.
 
-        The result ends on `day`, even if nothing was observed on it, and reaches back `WINDOW_DAYS` at most.
+        The result ends on `day`, even if nothing was observed on it, and reaches back `FORECAST_WINDOW_DAYS` at most.
         """
         last = np.datetime64(day, "D")
-        first = max(self.days[0], last - (WINDOW_DAYS - 1)) if len(self.days) else last
+        first = max(self.days[0], last - (FORECAST_WINDOW_DAYS - 1)) if len(self.days) else last
         axis = np.arange(first, last + 1)
         kept = (self.days >= first) & (self.days <= last)
         popularity = np.full((len(self.tmdb_ids), len(axis)), np.nan, dtype="float32")

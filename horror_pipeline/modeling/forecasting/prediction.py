@@ -111,7 +111,7 @@ def track_record(
     which other days are asked for.
 
     Args:
-        history: observations; they should reach back `history.WINDOW_DAYS` before the first day.
+        history: observations; they should reach back `FORECAST_WINDOW_DAYS` before the first day.
         movies: indexed by `tmdb_id`, with `release_date`.
         days: the days to forecast on, in order.
         seed: of everything random.
