@@ -140,7 +140,7 @@ def _contend(contender: str, url: str, exports_url: str, day: dt.date) -> None:
 
 
 def _pipeline(url: str, exports_url: str, day: dt.date) -> tuple[float, int]:
-    """The asset, as a run materialises it."""
+    """The asset, as a run materializes it."""
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
     import dagster as dg
     import pandas  # noqa: F401  # both contenders import before the clock starts

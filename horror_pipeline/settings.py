@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         180, ge=1, le=180, description="Days TMDB data is kept; TMDB's terms allow six months at most."
     )
     horror_run_history_days: int = Field(
-        30, ge=1, le=3_650, description="Days Dagster's runs, events and ticks are kept."
+        30, ge=1, le=3_650, description="Days Dagster's runs and their events are kept."
     )
     horror_gap_min_votes: int = Field(
         50, ge=0, le=MOST_VOTES, description="Votes a film needs before it is called under- or over-valued."

@@ -213,7 +213,8 @@ def print_next_steps(environment: Environment, out: Console) -> None:
     steps = (
         ("make up", f"Dagster UI {local_url(settings.horror_web_host, settings.horror_ui_port)}"),
         ("", f"dashboard  {local_url(settings.horror_web_host, settings.horror_web_port)}"),
-        (f"{horror} predictions", "print more of them: --upcoming, --undervalued, --format csv"),
+        (f"{horror} forecasts", "popularity in 7 days: --movers, --horizon 30, --format csv"),
+        (f"{horror} predictions", "what is usual for such films: --upcoming, --undervalued, --format csv"),
         (f"{horror} db psql", "query them: SELECT * FROM latest_predictions LIMIT 10"),
         (f"{horror} doctor", "what is configured, reachable and wrong"),
     )

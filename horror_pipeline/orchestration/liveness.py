@@ -56,12 +56,10 @@ def _is_dead(run: dg.DagsterRun) -> bool | None:
 def _start_time(pid: int) -> str:
     """Return when a process started, in ticks since boot, which a reused pid does not share; '' if it is gone."""
     try:
+        if not Path("/proc/self/stat").exists():  # as on macOS, where all that can be known is whether it is alive
+            os.kill(pid, 0)
+            return "alive"
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "" if state == "Z" else fields[18]
     except (FileNotFoundError, ProcessLookupError):
-        pass
-    try:  # no /proc, as on macOS: all that can be known is whether it is alive
-        os.kill(pid, 0)
-    except ProcessLookupError:
         return ""
-    return "alive"
+    return "" if state == "Z" else fields[18]

@@ -30,14 +30,6 @@ def promote(connection: Connection, row: Mapping[str, Any]) -> None:
     copy_upsert(connection, model_versions, [{**row, "is_champion": True}])
 
 
-def version_history(connection: Connection, model_name: str, limit: int = 60) -> list[dict[str, Any]]:
-    """Return the newest versions of a model, oldest first: time, algorithm, metrics, and the baselines' metrics."""
-    columns = (model_versions.c[name] for name in ("trained_at", "algorithm", "metrics", "baseline_metrics"))
-    newest = select(*columns).where(model_versions.c.model_name == model_name)
-    rows = connection.execute(newest.order_by(model_versions.c.trained_at.desc()).limit(limit)).mappings()
-    return [dict(row) for row in rows][::-1]
-
-
 def vacuum_versions(engine: Engine) -> None:
     """Free the space of retired artifacts, so that the next one reuses it."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from horror_pipeline.warehouse import models
-from horror_pipeline_tests.warehouse.rows import DAY, NOW, all_of
+from horror_pipeline_tests.warehouse.rows import NOW, all_of
 
 
 def version(name: str, model: str = "rating_after_release", **columns: Any) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def version(name: str, model: str = "rating_after_release", **columns: Any) -> d
     }
 
 
-def test_one_champion_per_model_and_only_it_has_an_artefact(engine: Engine) -> None:
+def test_one_champion_per_model_and_only_it_has_an_artifact(engine: Engine) -> None:
     with engine.begin() as connection:
         for name, model in (("a", "m"), ("b", "m"), ("c", "other")):
             models.promote(connection, version(name, model))
@@ -50,21 +50,13 @@ def test_a_version_may_become_champion_again(engine: Engine) -> None:
     ]
 
 
-def test_the_history_of_a_model_is_in_order_of_time(engine: Engine) -> None:
-    with engine.begin() as connection:
-        for days, name in enumerate("abc"):
-            models.promote(connection, version(name, trained_at=NOW + days * DAY))
-        found = models.version_history(connection, "rating_after_release", limit=2)
-    assert [row["trained_at"] for row in found] == [NOW + DAY, NOW + 2 * DAY]
-
-
 def test_many_trainings_leave_a_small_table(engine: Engine) -> None:
-    artefact = bytes(range(256)) * 1_200
+    artifact = bytes(range(256)) * 1_200
     for number in range(40):
         with engine.begin() as connection:
             for model in "abcd":
                 # A little different each time, as a real one is.
-                row = version(f"{model}{number}", model, artifact=artefact + str(number).encode())
+                row = version(f"{model}{number}", model, artifact=artifact + str(number).encode())
                 models.promote(connection, row)
         models.vacuum_versions(engine)
     [(size,)] = all_of(engine, "SELECT pg_total_relation_size('model_versions')")

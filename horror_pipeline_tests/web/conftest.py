@@ -7,21 +7,10 @@ from collections.abc import Iterator
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import URL, create_engine, text
+from sqlalchemy import URL
 
 from horror_pipeline.web.app import create_app
-from horror_pipeline_tests.web.rows import FORECAST_RELATIONS, NOW
-
-
-@pytest.fixture(autouse=True)
-def _forecast_relations(request: pytest.FixtureRequest) -> None:
-    """Create the forecasts' relations where the migration that does it is not there yet."""
-    if "engine" in request.fixturenames or "database_url" in request.fixturenames:
-        engine = create_engine(request.getfixturevalue("database_url"))
-        with engine.begin() as connection:
-            if connection.execute(text("SELECT to_regclass('popularity_forecasts')")).scalar() is None:
-                connection.execute(text(FORECAST_RELATIONS))
-        engine.dispose()
+from horror_pipeline_tests.web.rows import NOW
 
 
 @pytest.fixture

@@ -126,34 +126,6 @@ def add_groups(
         )
 
 
-FORECAST_RELATIONS = """
-    CREATE TABLE popularity_forecasts (
-        made_on date, tmdb_id bigint, horizon_days smallint, target_date date NOT NULL,
-        origin_popularity float8 NOT NULL, forecast_popularity float8 NOT NULL, popularity_lower float8 NOT NULL,
-        popularity_upper float8 NOT NULL, is_backtest boolean NOT NULL, model_version text,
-        PRIMARY KEY (made_on, tmdb_id, horizon_days)) PARTITION BY RANGE (made_on);
-    CREATE VIEW latest_forecasts AS
-        SELECT tmdb_id, title, release_date, release_date - made_on AS days_to_release, made_on, horizon_days,
-               target_date, origin_popularity, forecast_popularity, popularity_lower, popularity_upper, is_backtest,
-               model_version
-        FROM popularity_forecasts JOIN movies USING (tmdb_id)
-        WHERE made_on = (SELECT max(made_on) FROM popularity_forecasts) AND gone_at IS NULL;
-    CREATE TABLE forecast_scores (
-        made_on date, horizon_days smallint, target_date date NOT NULL, is_backtest boolean NOT NULL,
-        films integer NOT NULL, total_error float8, total_error_no_change float8, films_in_interval integer NOT NULL,
-        PRIMARY KEY (made_on, horizon_days));
-    CREATE VIEW forecast_accuracy AS
-        SELECT horizon_days, date_trunc('month', target_date::timestamp)::date AS month, is_backtest,
-               sum(films) AS films, sum(total_error) / sum(films) AS mae,
-               sum(total_error_no_change) / sum(films) AS mae_no_change,
-               1 - sum(total_error) / nullif(sum(total_error_no_change), 0) AS skill,
-               sum(films_in_interval)::float8 / sum(films) AS coverage
-        FROM forecast_scores GROUP BY 1, 2, 3;
-    GRANT SELECT ON popularity_forecasts, latest_forecasts, forecast_scores, forecast_accuracy TO horror_reader
-"""
-"""Stands in for the migration that creates these relations, until it is merged."""
-
-
 def add_forecast(engine: Engine, tmdb_id: int, horizon_days: int = 7, **values: Any) -> None:
     row = {
         "made_on": TODAY,
