@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
+import logging
 import sys
 import warnings
 from enum import StrEnum
@@ -60,6 +61,8 @@ def main() -> None:
     end_in_order()
     # Dagster says at every start which of its parameters may change one day: noise for whoever runs `horror`.
     warnings.filterwarnings("ignore", message=r".*currently in (beta|preview)")
+    # Without a handler, Python would print Dagster's log to the terminal. What a run has to say is in its event log.
+    logging.getLogger("dagster").addHandler(logging.NullHandler())
     try:
         try:
             app()
