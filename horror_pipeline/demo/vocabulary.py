@@ -48,7 +48,7 @@ CONSEQUENCES = _phrases("""
     nobody will admit who ordered it | the parish council must meet at midnight | the warranty expires in blood |
     breakfast will never be the same | the queue only ever gets longer | someone has been feeding it biscuits |
     the village fête has to be moved indoors | every receipt now lists a soul |
-    the lift stops at a floor that is not there | the neighbours start to rhyme | it wants the good cutlery |
+    the lift stops at a floor that is not there | the neighbors start to rhyme | it wants the good cutlery |
     the last bus has already left
 """)
 TAGLINES = _phrases("""

@@ -28,6 +28,9 @@ FORECASTS_STEP = "forecasts"
 REFIT_DAYS = 7
 """Days of history that a forecaster has not seen at which it is fitted anew."""
 
+POPULARITY_DECIMALS = 4
+"""TMDB's own. The history is held in single precision, whose further digits are not TMDB's."""
+
 FEWEST_DAYS_BEFORE = 28
 """Days of history before the first day of the track record; with less, there is little to forecast from."""
 
@@ -254,14 +257,8 @@ def _load(champion: Mapping[str, Any]) -> FittedForecaster:
 
 
 def _rows(made: Forecasts, model_version: str, *, is_backtest: bool) -> DayOfForecasts:
-    names = (
-        "tmdb_id",
-        "horizon_days",
-        "origin_popularity",
-        "forecast_popularity",
-        "popularity_lower",
-        "popularity_upper",
-    )
-    columns: dict[str, Sequence[Any]] = {name: made.rows[name].tolist() for name in names}
+    columns: dict[str, Sequence[Any]] = {name: made.rows[name].tolist() for name in ("tmdb_id", "horizon_days")}
+    for name in ("origin_popularity", "forecast_popularity", "popularity_lower", "popularity_upper"):
+        columns[name] = made.rows[name].round(POPULARITY_DECIMALS).tolist()
     columns["model_version"] = [model_version] * len(made.rows)
     return DayOfForecasts(columns, is_backtest, len(made.without))

@@ -143,3 +143,14 @@ def test_without_a_forecaster_the_newest_day_is_not_recorded_as_forecast(runs: L
     shown = runs.run(forecasts.popularity_forecasts, days=(str(TODAY), str(TODAY)))
     assert shown["popularity_forecasts"] == {"skipped": "no forecaster has been fitted yet (days: 1)"}
     assert "popularity_forecasts" not in runs.materialized
+
+
+def test_a_forecast_starts_from_the_value_of_the_snapshot(runs: Learning) -> None:
+    store_history(runs, reverting(FILMS, 5).round(4), TODAY - dt.timedelta(days=4))
+    runs.run(*ASSETS)
+    differing = """
+        SELECT count(*) FROM popularity_forecasts JOIN movie_snapshots USING (tmdb_id)
+        WHERE snapshot_date = made_on AND origin_popularity <> popularity
+    """
+    assert runs.value(differing) == 0
+    assert runs.value("SELECT count(*) FROM popularity_forecasts") == FILMS * 5
