@@ -38,6 +38,7 @@ lint: $(VENV)/.ready-dev
 lock: $(VENV)/.ready-dev
 	$(COMPILE) $(UPGRADE) pyproject.toml --output-file requirements.lock
 	$(COMPILE) $(UPGRADE) pyproject.toml --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --extra celery --extra docker --extra k8s --constraint requirements-dev.lock --output-file requirements-image.lock
 
 bench: $(VENV)/.ready-dev
 	for name in ingest history models overhead web; do $(BIN)/python benchmarks/$$name.py || exit 1; done

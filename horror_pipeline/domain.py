@@ -33,6 +33,9 @@ EXPORTS_REACH_DAYS = 90
 CHANGES_REACH_DAYS = 14
 """TMDB tells which records changed for at most fourteen days back."""
 
+TMDB_POOL = "tmdb"
+"""The pool of the assets that call TMDB: one run of them at a time."""
+
 READER_ROLE = "horror_reader"
 """The Postgres role that may read the public tables and nothing else."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import json
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -29,6 +30,9 @@ TMDB_EXPORTS_URL = "https://files.tmdb.org/p/exports"
 MOST_VOTES = 1_000_000
 """More votes than any film on TMDB has."""
 
+RunLauncher = Literal["default", "celery", "docker", "k8s"]
+"""Where runs run: beside the code server on this machine, on Celery's workers, or in a container or pod each."""
+
 TmdbSource = Literal["tmdb", "served_demo", "own_demo"]
 """Where films come from: TMDB, a demo TMDB that `horror demo` serves, or one that each run starts for itself."""
 
@@ -36,6 +40,16 @@ TmdbSource = Literal["tmdb", "served_demo", "own_demo"]
 def _switch(value: object) -> object:
     """`on`/`off` beside the spellings pydantic knows."""
     return {"on": True, "off": False}.get(str(value).lower(), value)
+
+
+def _json_object(value: object) -> object:
+    try:
+        parsed = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise ValueError("must be a JSON object, such as {}")
+    return parsed
 
 
 def _http_url(value: str) -> str:
@@ -119,6 +133,15 @@ class Settings(BaseSettings):
         50, ge=0, le=MOST_VOTES, description="Votes a film needs before it is called under- or over-valued."
     )
     horror_schedules: Switch = Field(True, description="`off` starts with every schedule stopped.")
+    horror_run_launcher: RunLauncher = Field(
+        "default", description="Where runs run: default (this machine), celery (workers), docker or k8s."
+    )
+    horror_run_launcher_config: Annotated[dict[str, Any], NoDecode, BeforeValidator(_json_object)] = Field(
+        {}, description="With docker or k8s: Dagster's own configuration of that launcher, as a JSON object."
+    )
+    celery_broker_url: SecretStr | None = Field(
+        None, description="With celery: the broker, like redis://localhost:6379/0."
+    )
     horror_alert_webhook: Annotated[SecretStr, AfterValidator(_webhook)] | None = Field(
         None, description="URL that receives one JSON message per failure."
     )
@@ -145,6 +168,12 @@ class Settings(BaseSettings):
                 "TMDB_API_KEY is neither a v3 API key (32 hexadecimal characters) nor a v4 read access token "
                 "(eyJ… with two dots); copy one from https://www.themoviedb.org/settings/api"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _celery_has_a_broker(self) -> Settings:
+        if self.horror_run_launcher == "celery" and self.celery_broker_url is None:
+            raise ValueError("HORROR_RUN_LAUNCHER=celery needs CELERY_BROKER_URL, like redis://localhost:6379/0")
         return self
 
     @property

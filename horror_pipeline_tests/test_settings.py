@@ -57,6 +57,8 @@ def test_schedules_take_on_and_off(monkeypatch: pytest.MonkeyPatch, value: str) 
         ("HORROR_RETENTION_DAYS", "365", "HORROR_RETENTION_DAYS"),  # TMDB's terms: six months at most
         ("TMDB_REQUESTS_PER_SECOND", "0", "TMDB_REQUESTS_PER_SECOND"),
         ("TMDB_API_URL", "ftp://example.org", "TMDB_API_URL"),
+        ("HORROR_RUN_LAUNCHER", "celery", "needs CELERY_BROKER_URL"),
+        ("HORROR_RUN_LAUNCHER_CONFIG", "image: x", "must be a JSON object"),
         ("DATABASE_URL", "mysql://u:hunter2@host/db", "DATABASE_URL"),
         ("DATABASE_URL", "postgresql://u:hunter2@host", "DATABASE_URL"),
         ("DATABASE_URL", "hunter2", "DATABASE_URL"),

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from horror_pipeline.defs.partitions import closed_days, days_of, last_release_year, release_years, years_of
 from horror_pipeline.defs.resources import Clock
+from horror_pipeline.domain import TMDB_POOL
 from horror_pipeline.orchestration.each_partition import each_partition
 from horror_pipeline.orchestration.metadata import Figures, request_figures, row_count
 from horror_pipeline.orchestration.progress import Progress
@@ -41,7 +42,7 @@ LONGEST_LIST = 50
     group_name="raw",
     kinds={"python", "postgres"},
     code_version="1",
-    pool="tmdb",
+    pool=TMDB_POOL,
 )
 def movie_changes(
     context: dg.AssetExecutionContext,
@@ -85,7 +86,7 @@ SWEEP_IS_COMPLETE = dg.AssetCheckSpec(
     group_name="raw",
     kinds={"python", "postgres"},
     code_version="1",
-    pool="tmdb",
+    pool=TMDB_POOL,
     check_specs=[SWEEP_IS_COMPLETE],
 )
 def discover_pages(
@@ -202,7 +203,7 @@ EVERY_FILM_WAS_READ = dg.AssetCheckSpec(
     group_name="raw",
     kinds={"python", "postgres"},
     code_version="1",
-    pool="tmdb",
+    pool=TMDB_POOL,
     check_specs=[EVERY_FILM_WAS_READ],
 )
 def movie_details(

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from horror_pipeline.defs.partitions import days, days_of
 from horror_pipeline.defs.resources import Clock
+from horror_pipeline.domain import TMDB_POOL
 from horror_pipeline.errors import ExportUnavailableError, TmdbError, WarehouseError
 from horror_pipeline.orchestration.each_partition import record_partitions
 from horror_pipeline.orchestration.metadata import Figures
@@ -65,7 +66,7 @@ NO_FUTURE_DATES = dg.AssetCheckSpec(
     group_name="core",
     kinds={"python", "postgres"},
     code_version="1",
-    pool="tmdb",
+    pool=TMDB_POOL,
     output_required=False,
     check_specs=[ROWS_HOLD, CATALOGUE_IS_COVERED, SCALE_HOLDS, NO_FUTURE_DATES],
 )

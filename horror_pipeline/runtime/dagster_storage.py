@@ -20,6 +20,8 @@ from dagster_postgres import (
     PostgresScheduleStorage,
 )
 
+from horror_pipeline.domain import TMDB_POOL
+
 _lock = RLock()
 
 
@@ -74,7 +76,16 @@ class _RunStorage(_OpensOnUse, PostgresRunStorage):
 
 
 class _EventLogStorage(_OpensOnUse, PostgresEventLogStorage):
-    pass
+    def get_concurrency_keys(self) -> set[str]:
+        """Return the pools that have a limit, TMDB's among them from the start.
+
+        Dagster gives a pool its limit after it has decided which queued runs may start, so that in a fresh database
+        all of the first runs would start at once.
+        """
+        if TMDB_POOL not in (pools := super().get_concurrency_keys()):
+            self.initialize_concurrency_limit_to_default(TMDB_POOL)
+            pools = super().get_concurrency_keys()
+        return pools
 
 
 class _ScheduleStorage(_OpensOnUse, PostgresScheduleStorage):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -62,7 +63,18 @@ class Environment:
             "DAGSTER_HOME": str(settings.dagster_home),
             "DAGSTER_PG_URL": self.dagster_url.render_as_string(hide_password=False),
             "PATH": os.pathsep.join(dict.fromkeys([*path, *os.environ.get("PATH", "").split(os.pathsep)])),
-        } | {name: str(value) for name, value in libpq.items() if value}
+        } | {name: str(value) for name, value in {**libpq, **self._launcher()}.items() if value}
+
+    def _launcher(self) -> dict[str, str | None]:
+        """Return what says where runs run: the daemon's folder holds no `.env`."""
+        settings, broker = self.settings, self.settings.celery_broker_url
+        if settings.horror_run_launcher == "default":
+            return {}
+        return {
+            "HORROR_RUN_LAUNCHER": settings.horror_run_launcher,
+            "HORROR_RUN_LAUNCHER_CONFIG": json.dumps(settings.horror_run_launcher_config),
+            "CELERY_BROKER_URL": broker.get_secret_value() if broker else None,
+        }
 
     def shell_lines(self) -> list[str]:
         """Return `export` lines for a POSIX shell."""

@@ -55,6 +55,13 @@ def test_what_is_stored_is_found_by_the_next_instance(home: Path, asked: list[st
         assert instance.get_latest_materialization_event(made.key) is not None
 
 
+def test_tmdb_s_pool_has_its_limit_before_the_first_run_is_queued(home: Path, asked: list[str]) -> None:
+    with dg.DagsterInstance.get() as instance:
+        storage = instance.event_log_storage
+        assert storage.get_concurrency_keys() == {"tmdb"}
+        assert [(pool.name, pool.limit) for pool in storage.get_pool_limits()] == [("tmdb", 1)]
+
+
 def test_a_database_that_cannot_be_reached_is_tried_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 

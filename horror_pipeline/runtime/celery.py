@@ -1,0 +1,71 @@
+"""Celery as the run launcher and as the worker: one configuration for both sides of the broker.
+
+`celery -A horror_pipeline.runtime.celery worker` runs the pipeline's runs; `horror worker` starts it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dagster_celery.launcher import CeleryRunLauncher
+from dagster_celery.tasks import create_execute_job_task
+
+from horror_pipeline.errors import SettingsError
+from horror_pipeline.settings import get_settings
+
+LONGEST_RUN_SECONDS = 5 * 3600
+"""More than `run_monitoring.max_runtime_seconds`: only then does the broker hand out again what a worker took."""
+
+CONFIGURATION: dict[str, Any] = {
+    # A worker takes what it can execute at once, and leaves the rest to others.
+    "task_acks_late": True,
+    "worker_prefetch_multiplier": 1,
+    "broker_transport_options": {"visibility_timeout": LONGEST_RUN_SECONDS},
+    # Runs report to Dagster's storage. Results kept by Celery would be one more thing that can be away.
+    "task_ignore_result": True,
+    # A broker that is away for a while: workers wait for it, and the daemon tries to hand over a run for a minute.
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "task_publish_retry_policy": {"max_retries": 15, "interval_start": 0.5, "interval_step": 0.5, "interval_max": 5},
+    # Dagster writes to its event log; the worker's own log is for its start, its end and its broker.
+    "worker_hijack_root_logger": False,
+    "worker_redirect_stdouts": False,
+}
+
+
+class CeleryLauncher(CeleryRunLauncher):
+    """Hands each run as a whole to one of the workers."""
+
+    def __init__(self, inst_data: Any = None, **_: Any) -> None:
+        settings = get_settings()
+        if settings.celery_broker_url is None:
+            raise SettingsError("CELERY_BROKER_URL is not set", "set it to the broker, like redis://localhost:6379/0")
+        super().__init__(
+            default_queue="dagster",
+            broker=settings.celery_broker_url.get_secret_value(),
+            backend="disabled://",
+            config_source=CONFIGURATION,
+            inst_data=inst_data,
+        )
+
+    @classmethod
+    def config_type(cls) -> Any:
+        """Take no configuration, because the settings say everything."""
+        return {}
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """Leave that to the lock each run holds in the warehouse: a broker forgets what it knew when it is killed."""
+        return False
+
+    def get_run_worker_debug_info(self, run: Any, include_container_logs: bool | None = True) -> None:
+        """Know nothing, because Celery keeps no results."""
+
+
+def __getattr__(name: str) -> Any:
+    """Make the worker's app when Celery asks for it."""
+    if name != "app":
+        raise AttributeError(name)
+    app = CeleryLauncher().celery
+    create_execute_job_task(app)
+    return app

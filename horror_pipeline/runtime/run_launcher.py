@@ -1,0 +1,59 @@
+"""Dagster's run launcher for `dagster.yaml`: the one that `HORROR_RUN_LAUNCHER` names, so that no file is edited."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib import import_module
+from typing import Any
+
+import dagster as dg
+
+from horror_pipeline.errors import SettingsError
+from horror_pipeline.settings import RunLauncher, Settings, get_settings
+
+CLASSES: dict[RunLauncher, tuple[str, str]] = {
+    "celery": ("horror_pipeline.runtime.celery", "CeleryLauncher"),
+    "docker": ("dagster_docker", "DockerRunLauncher"),
+    "k8s": ("dagster_k8s", "K8sRunLauncher"),
+}
+
+
+class PipelineRunLauncher(dg.DefaultRunLauncher):
+    """Starts each run as a process beside the code server, unless the settings name another launcher."""
+
+    @classmethod
+    def config_type(cls) -> Any:
+        """Take no configuration, because the settings say everything."""
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Any) -> Any:
+        """Make the launcher that the settings name.
+
+        Raises:
+            SettingsError: its extra is not installed.
+        """
+        settings = get_settings()
+        name = settings.horror_run_launcher
+        if name == "default":
+            return cls(inst_data)
+        module, class_name = CLASSES[name]
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise SettingsError(
+                f"HORROR_RUN_LAUNCHER={name} needs {error.name}, which is not installed",
+                f"in the checkout: uv pip install --editable '.[{name}]'",
+            ) from None
+        return type(inst_data)(module, class_name, json.dumps(_configuration(settings))).rehydrate()
+
+
+def _configuration(settings: Settings) -> dict[str, Any]:
+    """Return Dagster's configuration of the launcher: what follows from the settings, and what they say literally."""
+    followed: dict[str, Any] = {}
+    if settings.horror_run_launcher == "docker":
+        # By name: the values are read when a container is started, and stored nowhere.
+        names = {field.upper() for field in Settings.model_fields} - {"HORROR_HOME"}
+        followed = {"env_vars": sorted(names & set(os.environ))}
+    return followed | settings.horror_run_launcher_config
