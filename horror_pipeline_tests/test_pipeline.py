@@ -11,7 +11,8 @@ from sqlalchemy import Engine, func, select, text
 
 from horror_pipeline.definitions import defs
 from horror_pipeline.demo.server import serve
-from horror_pipeline.orchestration.launch import QUIET, root_message
+from horror_pipeline.orchestration.failures import root_message
+from horror_pipeline.orchestration.launch import QUIET
 from horror_pipeline.orchestration.missing import range_tags
 from horror_pipeline.settings import Settings
 from horror_pipeline.tmdb.client import TmdbClient

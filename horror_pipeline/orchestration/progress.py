@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import dagster as dg
-
 TERMINAL = logging.getLogger("horror_pipeline.progress")
 """Logger that carries every advance as a record with `label`, `done` and `total`. `horror run` draws its bars from it;
 without a handler it is silent."""
@@ -30,7 +28,7 @@ class Progress:
         clock: returns seconds; only differences count.
     """
 
-    log: dg.DagsterLogManager
+    log: logging.Logger
     label: str
     total: int
     clock: Callable[[], float] = time.monotonic

@@ -33,7 +33,7 @@ def add_history(engine: Engine, scale_after: float) -> None:
         bulk.copy_rows(connection, movies, rows)
         for day, scale in ((BREAK - dt.timedelta(days=1), 1.0), (BREAK, scale_after)):
             snapshots.ensure_months(connection, [day])
-            rest = {"snapshot_date": [day] * 30, "export_date": [day] * 30, "source": ["export"] * 30}
+            rest: dict[str, Any] = {"snapshot_date": [day] * 30, "export_date": [day] * 30, "source": ["export"] * 30}
             values = {"tmdb_id": range(30), "popularity": [scale * (1.0 + n) for n in range(30)]}
             snapshots.replace_day(connection, day, rest | values | {"popularity_percentile": [1.0] * 30})
 

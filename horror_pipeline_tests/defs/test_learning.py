@@ -97,8 +97,10 @@ def test_a_training_that_failed_half_way_is_continued_and_what_was_done_is_not_d
             key: told[name][key] for key in ("mae", "mae_linear", "coverage", "model_version")
         }
     events = [runs.instance.get_latest_materialization_event(dg.AssetKey(name)) for name in done]
-    tags = [event.asset_materialization.tags for event in events if event and event.asset_materialization]
-    assert [tag["dagster/data_version"] for tag in tags] == [again[name]["model_version"] for name in done]
+    materialized = [event.asset_materialization for event in events if event and event.asset_materialization]
+    assert [(each.tags or {})["dagster/data_version"] for each in materialized] == [
+        again[name]["model_version"] for name in done
+    ]
 
 
 def test_a_step_run_by_itself_with_nothing_to_do_materializes_nothing(runs: Learning) -> None:
@@ -115,7 +117,7 @@ def test_new_data_makes_a_new_batch_by_the_champions_that_stay(runs: Learning) -
     runs.store(films)
     runs.run(*TRAINING[:-2])
     champions = runs.rows("SELECT model_version FROM model_versions WHERE is_champion ORDER BY 1")
-    films.loc[7, "vote_count"] += 1
+    films["vote_count"] += films.index == 7
     runs.store(films, AS_OF + dt.timedelta(hours=1))
     runs.now += dt.timedelta(hours=2)
     told = runs.run(*TRAINING[:-2])
@@ -124,10 +126,10 @@ def test_new_data_makes_a_new_batch_by_the_champions_that_stay(runs: Learning) -
     assert runs.rows("SELECT model_version FROM model_versions WHERE is_champion ORDER BY 1") == champions
     assert runs.value("SELECT count(DISTINCT predicted_at) FROM model_predictions") == 2
     actual = runs.value(
-        f"SELECT actual_vote_count FROM model_predictions WHERE tmdb_id = {films.loc[7, 'tmdb_id']} "
+        f"SELECT actual_vote_count FROM model_predictions WHERE tmdb_id = {films['tmdb_id'][7]} "
         "ORDER BY predicted_at LIMIT 1"
     )
-    assert actual == films.loc[7, "vote_count"] - 1  # as it stood when it was predicted
+    assert actual == films["vote_count"][7] - 1  # as it stood when it was predicted
 
 
 def test_a_champion_of_other_library_versions_is_trained_anew(runs: Learning) -> None:
@@ -146,7 +148,7 @@ def test_a_film_that_is_gone_is_predicted_no_more(runs: Learning) -> None:
     runs.store(films)
     runs.run(*TRAINING[:1])
     with runs.engine.begin() as connection:
-        connection.execute(text(f"UPDATE movies SET gone_at = now() WHERE tmdb_id = {films.loc[0, 'tmdb_id']}"))
+        connection.execute(text(f"UPDATE movies SET gone_at = now() WHERE tmdb_id = {films['tmdb_id'][0]}"))
     runs.run(*TRAINING[:1])
     assert runs.value("SELECT count(*) FROM movie_features") == RELEASED + UPCOMING - 1
 
@@ -185,7 +187,7 @@ def predict_and_see(runs: Learning, factor: float, added: float = 0.0) -> None:
             (
                 {
                     "predicted_at": AS_OF,
-                    "tmdb_id": int(film.tmdb_id),
+                    "tmdb_id": film.tmdb_id,
                     "stage": "after_release",
                     "predicted_popularity": film.popularity,
                     "popularity_lower": film.popularity * 0.9,
@@ -196,7 +198,7 @@ def predict_and_see(runs: Learning, factor: float, added: float = 0.0) -> None:
             ),
         )
         snapshots.ensure_months(connection, [DAY])
-        rest = {"snapshot_date": [DAY] * 40, "export_date": [DAY] * 40, "source": ["export"] * 40}
+        rest: dict[str, Any] = {"snapshot_date": [DAY] * 40, "export_date": [DAY] * 40, "source": ["export"] * 40}
         seen = {"tmdb_id": films["tmdb_id"].tolist(), "popularity": (films["popularity"] * factor + added).tolist()}
         snapshots.replace_day(connection, DAY, rest | seen | {"popularity_percentile": [1.0] * 40})
 

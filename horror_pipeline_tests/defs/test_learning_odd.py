@@ -76,7 +76,11 @@ def without(*columns: str) -> Change:
 
 def all_alike(films: pd.DataFrame) -> pd.DataFrame:
     return films.assign(
-        runtime_minutes=None, directors=[[]] * len(films), genres=[[]] * len(films), title="It", original_language="en"
+        runtime_minutes=None,
+        directors=pd.Series([[]] * len(films)),
+        genres=pd.Series([[]] * len(films)),
+        title="It",
+        original_language="en",
     )
 
 

@@ -88,7 +88,8 @@ class Sensor:
     """The sensor as the daemon uses it: each evaluation gets the cursor the one before left."""
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
-        self.instance, self.cursor = instance, None
+        self.instance = instance
+        self.cursor: str | None = None
 
     def look(self) -> str:
         with dg.build_sensor_context(self.instance, cursor=self.cursor) as context:

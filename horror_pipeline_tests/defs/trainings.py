@@ -57,9 +57,11 @@ class Learning:
         return self.materialized | skipped
 
     def store(self, films: pd.DataFrame, observed_at: dt.datetime = AS_OF) -> None:
-        rest = {"is_adult": False, "first_seen_at": AS_OF, "observed_at": observed_at, "details_fetched_at": AS_OF}
+        rows: Any = films.assign(
+            is_adult=False, first_seen_at=AS_OF, observed_at=observed_at, details_fetched_at=AS_OF
+        ).to_dict("records")
         with self.engine.begin() as connection:
-            bulk.copy_upsert(connection, tables.movies, ({**row, **rest} for row in films.to_dict("records")))
+            bulk.copy_upsert(connection, tables.movies, rows)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self.engine.connect() as connection:

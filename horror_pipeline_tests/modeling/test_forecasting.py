@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,7 +55,7 @@ def of(rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
     return rows[rows["horizon_days"] == horizon].set_index("tmdb_id")
 
 
-def width(rows: pd.DataFrame) -> pd.Series:
+def width(rows: pd.DataFrame) -> Any:
     """How wide intervals are, on the log scale."""
     return np.log((rows["popularity_upper"] + 0.1) / (rows["popularity_lower"] + 0.1))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from horror_pipeline.modeling import training
+from horror_pipeline.modeling import backtest, training
 from horror_pipeline.modeling.prediction import predict
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.modeling.training import Champion, Training, train
@@ -78,36 +78,35 @@ def test_equal_data_and_seed_give_an_equal_version(first: Training) -> None:
     assert again.version.model_version == first.version.model_version
     other = training.version_id(RATING, first.version.algorithm, first.version.data_fingerprint, seed=5)
     assert other != first.version.model_version
-    predicted = [
-        predict(RATING, version.artifact, films())["predicted"].to_numpy() for version in (first.version, again.version)
-    ]
-    np.testing.assert_array_equal(*predicted)
+    predicted = predict(RATING, first.version.artifact, films())["predicted"]
+    np.testing.assert_array_equal(predict(RATING, again.version.artifact, films())["predicted"], predicted)
 
 
 def test_nothing_is_fitted_on_the_data_it_was_fitted_on(first: Training, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.backtest, "walk_forward", lambda *_: pytest.fail("it was fitted again"))
+    monkeypatch.setattr(backtest, "walk_forward", lambda *_: pytest.fail("it was fitted again"))
     assert run(films(), champion_of(first)).outcome == "unchanged"
 
 
+def one_vote_more() -> pd.DataFrame:
+    return films().assign(vote_count=lambda known: known["vote_count"] + (known.index == 5))
+
+
 def test_the_champion_stays_while_little_has_changed_and_the_run_says_so(first: Training) -> None:
-    known = films()
-    known.loc[5, "vote_count"] += 1
+    known = one_vote_more()
     result = run(known, champion_of(first))
     assert (result.outcome, result.version) == ("kept", None)
     assert f"no recipe beats {champion_of(first).algorithm}" in result.reason
 
 
 def test_a_better_recipe_takes_its_place(first: Training) -> None:
-    known = films()
-    known.loc[5, "vote_count"] += 1
+    known = one_vote_more()
     result = run(known, replace(champion_of(first), algorithm="linear"))
     assert result.outcome == "promoted"
     assert "beats linear" in result.reason
 
 
 def test_a_recipe_that_is_still_best_is_fitted_anew_in_time(first: Training) -> None:
-    known = films()
-    known.loc[5, "vote_count"] += 1
+    known = one_vote_more()
     late = run(known, champion_of(first), NOW + dt.timedelta(days=training.RENEW_DAYS))
     assert late.outcome == "renewed"
     assert "7 days old" in late.reason
@@ -156,8 +155,10 @@ def test_an_unusable_champion_is_replaced_and_the_run_says_why(first: Training) 
         (lambda known: known.assign(release_date=pd.Timestamp("2020-01-01")), "fewer than ten days"),
     ],
 )
-def test_too_little_to_learn_from_is_a_reason_not_a_crash(change: object, reason: str) -> None:
-    result = run(change(films(200)))  # type: ignore[operator]
+def test_too_little_to_learn_from_is_a_reason_not_a_crash(
+    change: Callable[[pd.DataFrame], pd.DataFrame], reason: str
+) -> None:
+    result = run(change(films(200)))
     assert result.outcome == "skipped"
     assert reason in result.reason
 
@@ -168,7 +169,7 @@ def test_columns_without_any_value_do_not_matter() -> None:
     result = run(known)
     assert result.outcome == "promoted"
     assert result.version is not None
-    assert np.isfinite(predict(RATING, result.version.artifact, known)).to_numpy().all()
+    assert np.isfinite(predict(RATING, result.version.artifact, known).to_numpy()).all()
 
 
 def test_upcoming_films_are_never_learnt_from() -> None:

@@ -16,12 +16,13 @@ class Clock:
         return self.now
 
 
-class Log:
+class Log(logging.Logger):
     def __init__(self) -> None:
+        super().__init__("run")
         self.lines: list[str] = []
 
-    def info(self, line: str) -> None:
-        self.lines.append(line)
+    def handle(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
 
 
 @pytest.fixture

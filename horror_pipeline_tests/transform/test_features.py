@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,7 +47,7 @@ def features_of(*films: dict[str, object]) -> pd.DataFrame:
 # -- leaks -------------------------------------------------------------------------------------------------------------
 
 
-def changed_by(build: Builder, films: pd.DataFrame, **columns: object) -> list[str]:
+def changed_by(build: Builder, films: pd.DataFrame, **columns: Any) -> list[str]:
     """The features that differ for the films given when these columns are otherwise."""
     before, after = build(films).set_index("tmdb_id"), build(films.assign(**columns)).set_index("tmdb_id")
     after = after.loc[before.index]

@@ -132,8 +132,9 @@ def test_every_spelling_of_missing_is_null(engine: Engine, missing: object) -> N
 
 def test_frames_of_pandas_can_be_written(engine: Engine) -> None:
     frame = pd.DataFrame([film(1, runtime_minutes=90.0), film(2, runtime_minutes=None)])
+    rows: Any = frame.to_dict("records")
     with engine.begin() as connection:
-        bulk.copy_upsert(connection, movies, frame.to_dict("records"))
+        bulk.copy_upsert(connection, movies, rows)
         stored = connection.execute(select(movies.c.runtime_minutes, movies.c.observed_at).order_by("tmdb_id")).all()
     assert stored == [(90, NOON), (None, NOON)]
 

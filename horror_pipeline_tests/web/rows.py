@@ -127,7 +127,7 @@ def add_groups(
 
 
 def add_forecast(engine: Engine, tmdb_id: int, horizon_days: int = 7, **values: Any) -> None:
-    row = {
+    row: dict[str, Any] = {
         "made_on": TODAY,
         "tmdb_id": tmdb_id,
         "horizon_days": horizon_days,

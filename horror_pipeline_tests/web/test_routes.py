@@ -190,7 +190,7 @@ def test_an_unknown_film_is_404_with_a_reason(client: TestClient) -> None:
     assert answer.json() == {"reason": "no film with id 12345 is known here", "parameter": None}
 
 
-SEARCHES = (
+SEARCHES: tuple[tuple[str, list[int]], ...] = (
     ("the thing", [2, 1]),  # most popular first
     ("thi", [2, 1]),  # the beginning of a word
     ("THING another", [2]),  # any order, any case
