@@ -3,7 +3,9 @@
 A constant that has one user lives beside that user instead.
 """
 
+import heapq
 import re
+from collections.abc import Iterable
 from typing import Literal
 
 Stage = Literal["before_release", "after_release"]
@@ -20,6 +22,27 @@ FORECAST_HORIZONS_DAYS = (1, 3, 7, 14, 30)
 
 FORECAST_WINDOW_DAYS = 120
 """Days of history that a forecaster learns from: how popularity moves drifts, and TMDB's memory is about a week."""
+
+_OUTLIER_FACTOR, _OUTLIER_RANK, _FEWEST_VALUES = 100.0, 10, 5
+
+CREDIBILITY_SAMPLE = 2 * _OUTLIER_RANK - 1
+"""The largest values, of which alone `highest_credible` is made."""
+
+
+def highest_credible(values: Iterable[float]) -> float:
+    """Return the popularity or number of votes beyond which none is believed: 100 times the tenth highest.
+
+    A value beyond it is news for a person, and no model learns from it.
+
+    Args:
+        values: those of all films, none missing; the `CREDIBILITY_SAMPLE` largest suffice.
+    """
+    largest = heapq.nlargest(CREDIBILITY_SAMPLE, values)
+    if len(largest) < _FEWEST_VALUES:
+        return float("inf")
+    rank = min(_OUTLIER_RANK, (len(largest) + 1) // 2)
+    return _OUTLIER_FACTOR * max(float(largest[rank - 1]), 1.0)
+
 
 HORROR_GENRE_ID = 27
 """TMDB's id of the genre horror."""

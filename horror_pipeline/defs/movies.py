@@ -24,6 +24,12 @@ FEW_ARE_REJECTED = dg.AssetCheckSpec(
     asset="movies",
     description=f"At most {MOST_REJECTED_SHARE:.0%} of the documents could not become films.",
 )
+VALUES_ARE_CREDIBLE = dg.AssetCheckSpec(
+    "values_are_credible",
+    asset="movies",
+    description="No film's popularity or number of votes is far outside what the catalog has, beyond 100 times the "
+    "tenth highest. Such a film is kept, and no model learns from it.",
+)
 
 
 @dg.asset(
@@ -34,7 +40,7 @@ FEW_ARE_REJECTED = dg.AssetCheckSpec(
     group_name="core",
     kinds={"python", "postgres"},
     code_version="1",
-    check_specs=[FEW_ARE_REJECTED],
+    check_specs=[FEW_ARE_REJECTED, VALUES_ARE_CREDIBLE],
 )
 def movies(
     context: dg.AssetExecutionContext,
@@ -69,7 +75,25 @@ def movies(
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"rejected": rejected, "share": share},
     )
-    return dg.MaterializeResult(metadata=dict(row_count(warehouse, tables.movies)), check_results=[check])
+    return dg.MaterializeResult(
+        metadata=dict(row_count(warehouse, tables.movies)), check_results=[check, _credibility(warehouse)]
+    )
+
+
+def _credibility(warehouse: Engine) -> dg.AssetCheckResult:
+    with warehouse.connect() as connection:
+        found = movies_table.incredible_values(connection)
+    return dg.AssetCheckResult(
+        check_name=VALUES_ARE_CREDIBLE.name,
+        passed=not found,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(
+            f"film {tmdb_id} has {name} {value:,.6g}, beyond the credible {limit:,.6g}: look at "
+            f"https://www.themoviedb.org/movie/{tmdb_id}"
+            for tmdb_id, name, value, limit in found
+        )
+        or None,
+    )
 
 
 def _clean_year(warehouse: Engine, year: int, cleaning: Cleaning) -> WriteCounts:

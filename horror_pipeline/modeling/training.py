@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from horror_pipeline.domain import highest_credible
 from horror_pipeline.modeling import backtest, intervals
 from horror_pipeline.modeling.artifacts import Artifact, library_versions
 from horror_pipeline.modeling.candidates import BASELINES, CONSTANT, LINEAR, candidates, fit
@@ -101,7 +102,7 @@ class Training:
 
 
 def training_films(spec: ModelSpec, films: pd.DataFrame) -> pd.DataFrame:
-    """Select the films a model learns from: released, dated, with at least one vote and a known target.
+    """Select the films a model learns from: released, dated, with a vote, a known target and no incredible value.
 
     Args:
         spec: the model.
@@ -112,6 +113,8 @@ def training_films(spec: ModelSpec, films: pd.DataFrame) -> pd.DataFrame:
     """
     usable = films["stage"].eq("after_release") & films["release_date"].notna() & films[spec.target].notna()
     usable &= films["vote_count"].fillna(0) > 0
+    for name in ("popularity", "vote_count"):
+        usable &= ~(films[name] > highest_credible(films[name].dropna()))
     return films[usable].sort_values(["release_date", "tmdb_id"], kind="stable").reset_index(drop=True)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import Column, Connection, text
+from sqlalchemy import Column, Connection, select, text
 
+from horror_pipeline.domain import CREDIBILITY_SAMPLE, highest_credible
 from horror_pipeline.warehouse.tables import movie_snapshots
 
 
@@ -38,3 +39,10 @@ def days_missing(connection: Connection, column: Column[dt.date], first: dt.date
     done = set(stored_days(connection, column))
     days = stored_days(connection, movie_snapshots.c.snapshot_date)
     return [day for day in days if first <= day <= last and day not in done]
+
+
+def credible_popularity(connection: Connection, day: dt.date) -> float:
+    """Return the popularity beyond which none of the day's is believed, nor any error computed from it."""
+    popularity = movie_snapshots.c.popularity
+    largest = select(popularity).where(movie_snapshots.c.snapshot_date == day).order_by(popularity.desc())
+    return highest_credible(connection.execute(largest.limit(CREDIBILITY_SAMPLE)).scalars())

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, select, text
 
 from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
 from horror_pipeline.warehouse.bulk import copy_columns
-from horror_pipeline.warehouse.days import days_missing, stored_days
+from horror_pipeline.warehouse.days import credible_popularity, days_missing, stored_days
 from horror_pipeline.warehouse.locks import FORECAST_DAY_LOCK, hold
 from horror_pipeline.warehouse.partitions import ensure_months
 from horror_pipeline.warehouse.tables import forecast_scores, movie_snapshots, movies, popularity_forecasts
@@ -148,6 +148,7 @@ _SCORE = text("""
     FROM popularity_forecasts AS forecast JOIN movie_snapshots AS snapshot USING (tmdb_id)
     WHERE made_on = ANY(:origins) AND target_date = ANY(:targets)
       AND snapshot_date = ANY(:targets) AND snapshot_date = target_date AND origin_popularity >= :lowest
+      AND snapshot.popularity <= (CAST(:highest AS float8[]))[array_position(CAST(:targets AS date[]), snapshot_date)]
     GROUP BY made_on, horizon_days, target_date, is_backtest
 """)
 
@@ -158,9 +159,10 @@ def score_target(connection: Connection, target: dt.date) -> int:
 
 
 def _score(connection: Connection, origins: Sequence[dt.date], targets: Sequence[dt.date]) -> int:
-    values = {"origins": list(origins), "targets": list(targets), "lowest": LOWEST_SCORED_POPULARITY}
+    values = {"origins": list(origins), "targets": list(targets)}
     connection.execute(_DELETE_SCORES, values)
-    return int(connection.execute(_SCORE, values).rowcount)
+    highest = [credible_popularity(connection, day) for day in targets]
+    return int(connection.execute(_SCORE, {**values, "lowest": LOWEST_SCORED_POPULARITY, "highest": highest}).rowcount)
 
 
 # -- reading forecasts and their scores --------------------------------------------------------------------------------

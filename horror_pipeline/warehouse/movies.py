@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, select, text
 
+from horror_pipeline.domain import CREDIBILITY_SAMPLE, highest_credible
 from horror_pipeline.warehouse.bulk import WriteCounts, copy_upsert
 from horror_pipeline.warehouse.tables import movies
 
@@ -73,3 +74,18 @@ def write_movies(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> W
     """
     updated = [column.name for column in movies.columns if column.name not in ("tmdb_id", "first_seen_at")]
     return copy_upsert(connection, movies, rows, update=updated)
+
+
+def incredible_values(connection: Connection) -> list[tuple[int, str, float, float]]:
+    """Return the popularities and numbers of votes that are far outside what the catalog has.
+
+    Returns:
+        Rows of id, column name, value and the highest credible value, the largest value first.
+    """
+    found = []
+    for column in (movies.c.popularity, movies.c.vote_count):
+        known = select(movies.c.tmdb_id, column).where(movies.c.gone_at.is_(None), column.is_not(None))
+        rows = connection.execute(known.order_by(column.desc(), movies.c.tmdb_id).limit(CREDIBILITY_SAMPLE)).all()
+        limit = highest_credible(value for _, value in rows)
+        found += [(tmdb_id, column.name, float(value), limit) for tmdb_id, value in rows if value > limit]
+    return found

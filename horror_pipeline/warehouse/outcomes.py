@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, text
 
-from horror_pipeline.warehouse.days import days_missing, start_of
+from horror_pipeline.warehouse.days import credible_popularity, days_missing, start_of
 from horror_pipeline.warehouse.predictions import batches
 from horror_pipeline.warehouse.tables import prediction_outcomes
 
@@ -39,14 +39,17 @@ _OUTCOMES = """
     )
     SELECT prediction.predicted_at, prediction.tmdb_id, :day, prediction.horizon, prediction.stage,
            prediction.predicted_popularity, prediction.popularity_lower, prediction.popularity_upper,
-           snapshot.popularity, snapshot.popularity - prediction.predicted_popularity,
-           snapshot.popularity BETWEEN prediction.popularity_lower AND prediction.popularity_upper,
+           snapshot.popularity, credible.popularity - prediction.predicted_popularity,
+           credible.popularity BETWEEN prediction.popularity_lower AND prediction.popularity_upper,
            prediction.predicted_vote_average, prediction.vote_average_lower, prediction.vote_average_upper,
            snapshot.vote_average, snapshot.vote_count, snapshot.vote_average - prediction.predicted_vote_average,
            snapshot.vote_average BETWEEN prediction.vote_average_lower AND prediction.vote_average_upper,
            prediction.popularity_model_version, prediction.vote_average_model_version
     FROM ({chosen}) AS prediction
     JOIN movie_snapshots AS snapshot ON snapshot.tmdb_id = prediction.tmdb_id AND snapshot.snapshot_date = :day
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN snapshot.popularity <= :highest THEN snapshot.popularity END AS popularity
+    ) AS credible
 """
 
 
@@ -54,13 +57,13 @@ def replace_outcomes(connection: Connection, day: dt.date) -> int:
     """Compare predictions of 1, 7 and 30 days before, and of films released that day, with the day's snapshot.
 
     The last batch of each earlier day is compared. A prediction made before release is compared on the day of release
-    (the newest one), and later at its horizons.
+    (the newest one), and later at its horizons. A popularity that is not credible has no error.
 
     Returns:
         Rows written; those of an earlier run of the day are replaced.
     """
     connection.execute(delete(prediction_outcomes).where(prediction_outcomes.c.outcome_date == day))
-    given = {"day": day, "start": start_of(day)}
+    given = {"day": day, "start": start_of(day), "highest": credible_popularity(connection, day)}
     rows = connection.execute(text(_OUTCOMES.format(chosen=_OF_RELEASE)), given).rowcount
     last_of_day: dict[dt.date, dt.datetime] = {}
     for batch in batches(connection, start_of(day), start_of(day - dt.timedelta(days=max(HORIZON_DAYS)))):

@@ -153,3 +153,28 @@ def test_a_batch_holds_only_what_champions_predict(runs: Learning) -> None:
         "SELECT DISTINCT predicted_vote_average IS NULL, predicted_popularity IS NULL FROM model_predictions "
         "WHERE stage = 'after_release'"
     ) == [(True, False)]
+
+
+def test_a_popularity_far_outside_the_catalogue_changes_no_other_film_s_prediction(runs: Learning) -> None:
+    films = catalogue(90)
+    films["directors"] = [[]] * len(films)
+    films["collection_id"] = None
+    spoiled = int(films["tmdb_id"].iloc[40])
+    predicted = """
+        SELECT tmdb_id, predicted_popularity, popularity_lower, popularity_upper, predicted_vote_average,
+               vote_average_lower, vote_average_upper FROM latest_predictions WHERE tmdb_id <> {} ORDER BY 1
+    """
+    runs.store(films[films["tmdb_id"] != spoiled])
+    runs.run()
+    before = runs.rows(predicted.format(spoiled))
+    with runs.engine.begin() as connection:
+        for table in ("movies", "movie_features", "training_state", "model_versions", "model_predictions"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+    films.loc[films["tmdb_id"] == spoiled, "popularity"] = 1e8
+    runs.store(films)
+    runs.run()
+    assert len(before) == 95
+    assert before[0][1] is not None
+    assert runs.rows(predicted.format(spoiled)) == before
+    assert runs.value(f"SELECT popularity FROM movies WHERE tmdb_id = {spoiled}") == 1e8
+    assert runs.value(f"SELECT predicted_popularity FROM latest_predictions WHERE tmdb_id = {spoiled}") < 1e4

@@ -92,3 +92,14 @@ def test_a_gone_film_stays_with_the_moment_it_went(ingest: Ingest, tmdb: FakeTmd
     ingest.now += dt.timedelta(days=1)
     ingest.run()
     assert ingest.rows("SELECT title, gone_at FROM movies WHERE tmdb_id = 2") == [("Film 2", ingest.now)]
+
+
+def test_a_popularity_far_outside_the_catalogue_is_kept_and_shown_to_a_person(ingest: Ingest, tmdb: FakeTmdb) -> None:
+    assert checks(ingest.run())["values_are_credible"].passed
+    ingest.now += dt.timedelta(days=1)
+    tmdb.films[1]["popularity"] = 1e8
+    check = checks(ingest.run())["values_are_credible"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert check.description is not None
+    assert "film 2 has popularity 1e+08" in check.description
+    assert ingest.value("SELECT popularity FROM movies WHERE tmdb_id = 2") == 1e8

@@ -53,6 +53,15 @@ def test_every_model_beats_the_constant_where_there_is_something_to_learn(
     assert set(result.version.baseline_metrics) == {"constant", "linear"}
 
 
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("column", "value"), [("popularity", 1e8), ("vote_count", 2e9)])
+def test_a_film_with_a_value_far_outside_the_catalogue_trains_nothing(name: str, column: str, value: float) -> None:
+    known, spoiled = films(), films()
+    spoiled.loc[40, column] = value
+    expected = training.training_films(MODELS[name], known.drop(index=40))
+    pd.testing.assert_frame_equal(training.training_films(MODELS[name], spoiled), expected)
+
+
 def test_shuffled_targets_never_become_champion() -> None:
     for seed in range(3):
         known = films(160)

@@ -135,6 +135,15 @@ def test_a_forecast_is_scored_whichever_comes_last(engine: Engine, is_snapshot_f
     assert accuracy(engine) == [(1, dt.date(2026, 11, 1), False, 2, 1.0, 2.25, pytest.approx(1 - 1 / 2.25), 0.5)]
 
 
+def test_a_film_whose_popularity_cannot_be_believed_has_no_part_in_the_score(engine: Engine) -> None:
+    usual = {film: 5.0 for film in range(1, 8)}
+    with engine.begin() as connection:
+        add_films(connection, (*usual, 8))
+        write(connection, DAY, {film: (4.0, 5.0) for film in (*usual, 8)})
+        put(connection, DAY + ONE_DAY, usual | {8: 1e8})
+        assert connection.execute(text("SELECT films, total_error FROM forecast_scores")).all() == [(7, 0.0)]
+
+
 def test_scores_follow_a_snapshot_and_forecasts_that_are_replaced(engine: Engine) -> None:
     with engine.begin() as connection:
         write(connection, DAY, {1: (4.0, 6.0)})

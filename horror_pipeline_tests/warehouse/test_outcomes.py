@@ -56,6 +56,21 @@ def test_a_day_without_votes_judges_popularity_alone(engine: Engine) -> None:
     assert [(row["target"], row["films"], row["mae"], row["coverage"]) for row in found] == [("popularity", 1, 1, 1)]
 
 
+def test_a_popularity_far_outside_the_day_is_shown_and_counts_for_no_error(engine: Engine) -> None:
+    films = range(1, 8)
+    fill(engine, "movies", *(movie(number) for number in films))
+    fill(
+        engine, "movie_snapshots", *(snapshot(NEXT, number) for number in films[:-1]), snapshot(NEXT, 7, popularity=1e8)
+    )
+    fill(engine, "model_predictions", *(prediction(NOW, number) for number in films))
+    with engine.begin() as connection:
+        outcomes.replace_outcomes(connection, NEXT)
+        found = {row["target"]: row for row in outcomes.accuracy(connection, NEXT, 10)}
+    assert (found["popularity"]["films"], found["popularity"]["mae"], found["vote_average"]["films"]) == (6, 1.0, 7)
+    query = "SELECT outcome_popularity, popularity_error, vote_average_error FROM prediction_outcomes WHERE tmdb_id = 7"
+    assert all_of(engine, query) == [(1e8, None, 1.5)]
+
+
 def test_accuracy_counts_films_of_enough_votes(engine: Engine) -> None:
     fill(engine, "movies", movie(1), movie(2))
     fill(engine, "movie_snapshots", snapshot(NEXT), snapshot(NEXT, 2, vote_count=3, popularity=60.0))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from horror_pipeline.domain import FORECAST_WINDOW_DAYS
+from horror_pipeline.domain import FORECAST_WINDOW_DAYS, highest_credible
 
 Matrix = NDArray[np.float32]
 
@@ -28,9 +28,6 @@ COPY_SHARE = 0.98
 
 BREAK_FACTOR = 3.0
 """Factor between the levels of consecutive days, in the median over films, above which the scale has changed."""
-
-OUTLIER_FACTOR, OUTLIER_RANK = 100.0, 10
-"""A value beyond this multiple of the film that ranks tenth by its median cannot be popularity."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ class History:
         popularity[:, copied_days(popularity)] = np.nan
         start = newest_scale(popularity)
         popularity = popularity[:, start:]
-        popularity[popularity > highest_credible(popularity)] = np.nan
+        popularity[popularity > _highest_credible(popularity)] = np.nan
         return History(self.days[start:], self.tmdb_ids, popularity)
 
 
@@ -126,15 +123,11 @@ def newest_scale(popularity: Matrix) -> int:
     return 0
 
 
-def highest_credible(popularity: Matrix) -> float:
-    """The value beyond which none is believed, from what popular films usually have."""
+def _highest_credible(popularity: Matrix) -> float:
+    """The value beyond which none is believed, from the films' medians: a value of a single day counts for nothing."""
     if not popularity.size:
         return float("inf")
     ordered = np.sort(popularity, axis=1)  # NaN last
     count = (~np.isnan(ordered)).sum(axis=1)
     medians = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0) // 2]
-    usual = np.sort(medians[count > 0])[::-1]
-    if len(usual) < FEWEST_FILMS:
-        return float("inf")
-    rank = min(OUTLIER_RANK, (len(usual) + 1) // 2)
-    return OUTLIER_FACTOR * max(float(usual[rank - 1]), NOTABLE)
+    return highest_credible(medians[count > 0].tolist())
