@@ -40,7 +40,6 @@ def serve(environment: Environment, out: Console) -> None:
         HorrorError: a process does not start or keeps dying.
     """
     settings = environment.settings
-    _reap_dead_runs()
     say = partial(out.print, markup=False, soft_wrap=True)
     # The children's folder holds no `.env`: Dagster would let it override what is exported here.
     embedded_home = settings.horror_home if environment.is_embedded else None
@@ -63,8 +62,7 @@ def serve(environment: Environment, out: Console) -> None:
 def reserved(settings: Settings) -> Iterator[None]:
     """Make sure, before anything is started, that nobody else serves this home or uses these ports.
 
-    Two at once would give each other's runs the wrong code server, and take them for dead. The kernel frees the lock
-    of a killed process.
+    Two at once would give each other's runs the wrong code server. The kernel frees the lock of a killed process.
 
     Raises:
         HorrorError: another `horror up` serves this home, or a port is in use.
@@ -132,12 +130,3 @@ def _keep_embedded(settings: Settings, say: Callable[[str], None]) -> Callable[[
             postgres.ensure_running(settings.horror_home)
 
     return on_tick
-
-
-def _reap_dead_runs() -> None:
-    import dagster as dg
-
-    from horror_pipeline.orchestration.liveness import reap_dead_runs
-
-    with dg.DagsterInstance.get() as instance:
-        reap_dead_runs(instance, also_untagged=True)

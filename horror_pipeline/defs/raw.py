@@ -65,7 +65,7 @@ def movie_changes(
         progress.advance()
         return {"dagster/partition_row_count": rows, "films": len({tmdb_id for page in pages for tmdb_id in page.ids})}
 
-    with locks.tmdb_lock(warehouse):
+    with locks.tmdb_lock(warehouse, context.run.run_id, context.log.info):
         each_partition(context, {day.isoformat(): day for day in days}, collect)
     progress.finish()
     figures = {**row_count(warehouse, tables.movie_changes), **request_figures(tmdb.stats - before)}
@@ -117,7 +117,7 @@ def discover_pages(
         short[year] = sum(sweep.short for sweep in sweeps)
         return _store_sweep(warehouse, year, sweeps, clock())
 
-    with locks.tmdb_lock(warehouse):
+    with locks.tmdb_lock(warehouse, context.run.run_id, context.log.info):
         years = {str(year): year for year in years_of(context)}
         each_partition(context, years, sweep)
         if sweeper.is_moving and settled:
@@ -220,7 +220,7 @@ def movie_details(
     ended. A film that TMDB has deleted keeps its last document.
     """
     before = tmdb.stats
-    with locks.tmdb_lock(warehouse):
+    with locks.tmdb_lock(warehouse, context.run.run_id, context.log.info):
         with warehouse.connect() as connection:
             due = due_details(connection, years_of(context), clock(), retention_days=settings.horror_retention_days)
         reasons = Counter(film.reason for film in due)

@@ -19,7 +19,7 @@ from pydantic import Field
 from sqlalchemy import URL, Engine
 
 from horror_pipeline.demo.process import spawn
-from horror_pipeline.orchestration.liveness import process_tags
+from horror_pipeline.orchestration.liveness import executing
 from horror_pipeline.settings import TMDB_API_URL, TMDB_EXPORTS_URL, Settings, get_settings, postgres_url
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.warehouse import data_source, schema
@@ -49,11 +49,12 @@ class WarehouseResource(dg.ConfigurableResource[Engine]):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Engine]:
         """Hand out an engine for one run, and close its connections afterwards."""
-        if context.run is not None and context.instance is not None:
-            context.instance.add_run_tags(context.run.run_id, process_tags(context.run.run_id))
         engine, settings = connect(self._url()), get_settings()
-        try:
+        with ExitStack() as stack:
+            stack.callback(engine.dispose)
             schema.require_current_schema(engine)
+            if context.run is not None and context.instance is not None:
+                stack.enter_context(executing(engine, context.instance, context.run.run_id))
             with engine.begin() as connection:
                 data_source.claim_source(
                     connection,
@@ -63,8 +64,6 @@ class WarehouseResource(dg.ConfigurableResource[Engine]):
                     gap_min_votes=settings.horror_gap_min_votes,
                 )
             yield engine
-        finally:
-            engine.dispose()
 
     def _url(self) -> URL:
         setting = get_settings().database_url  # beside the environment it knows `.env`

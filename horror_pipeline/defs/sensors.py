@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import dagster as dg
+from sqlalchemy import Engine
 
 from horror_pipeline.orchestration.alerts import Alerts, Cursor
 from horror_pipeline.orchestration.liveness import reap_dead_runs
@@ -32,8 +33,8 @@ def failure_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=f"{summary}; {why_stopped}" if why_stopped else summary, cursor=str(cursor))
 
 
-@dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
-def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Mark runs as failed whose process on this machine has died; otherwise they would hold up the queue for ever."""
-    reaped = reap_dead_runs(context.instance)
+@dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+def dead_runs(context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Engine]) -> dg.SkipReason:
+    """Mark runs as failed whose process has died, on whatever host; otherwise they would hold up the queue for ever."""
+    reaped = reap_dead_runs(context.instance, warehouse)
     return dg.SkipReason(f"marked failed: {', '.join(reaped)}" if reaped else "every run under way has a live process")

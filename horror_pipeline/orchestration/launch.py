@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import dagster as dg
 
 from horror_pipeline.orchestration.failures import root_message
-from horror_pipeline.orchestration.liveness import process_tags
 from horror_pipeline.orchestration.missing import range_tags
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -47,10 +45,9 @@ def run_job(
         instance: where the run is recorded.
         partitions: first and last partition key, both included, as one run; None for a job without partitions.
     """
-    run_id = str(uuid.uuid4())
-    tags = process_tags(run_id) | (range_tags(*partitions) if partitions else {})
+    tags = range_tags(*partitions) if partitions else {}
     job = definitions.resolve_job_def(name)
-    result = job.execute_in_process(instance=instance, run_id=run_id, tags=tags, raise_on_error=False, run_config=QUIET)
+    result = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False, run_config=QUIET)
     return JobResult(
         job_name=name,
         run_id=result.run_id,

@@ -1,65 +1,82 @@
-"""Run health: which runs still have a process.
+"""Run health: which runs still have a process, on whatever host.
 
-Dagster does not look, so that a run whose process was killed may stay "started" for ever. A run is therefore tagged
-with its process, and runs whose process has died are marked failed.
+Dagster does not look, so that a run whose process was killed may stay "started" for ever. A run's process therefore
+holds a lock in the warehouse, and runs whose lock nobody holds are marked failed. Dagster then retries them elsewhere.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import dagster as dg
+from sqlalchemy import Engine
 
-PROCESS_TAG = "horror/process"
-"""`run:host:pid:start` of the process that executes a run. A retried run inherits the tags of the run before it; a tag
-that names another run says nothing about this one."""
+from horror_pipeline.warehouse.run_locks import held_run, nobody_executes
 
-UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
+SETTLE_SECONDS = 30.0
+"""A run takes its lock shortly after it has started."""
 
-
-def process_tags(run_id: str) -> dict[str, str]:
-    """Return the tag of a run that this process executes."""
-    return {PROCESS_TAG: f"{run_id}:{socket.gethostname()}:{os.getpid()}:{_start_time(os.getpid())}"}
+PATIENCE_SECONDS = 10.0
+"""A process takes its lock again within seconds after Postgres was away, so a second look decides."""
 
 
-def reap_dead_runs(instance: dg.DagsterInstance, *, also_untagged: bool = False) -> list[str]:
-    """Mark runs failed whose process on this machine has died.
+@contextmanager
+def executing(engine: Engine, instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Hold the lock that says that this process executes the run.
+
+    If the run was marked failed meanwhile, this process is ended: another one may execute the run's retry.
+    """
+
+    def is_wanted() -> bool:
+        run = instance.get_run_by_id(run_id)
+        return run is None or not run.is_finished
+
+    with held_run(engine, run_id, is_wanted):
+        yield
+
+
+def reap_dead_runs(
+    instance: dg.DagsterInstance,
+    engine: Engine,
+    *,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[str]:
+    """Mark runs failed whose process has died.
 
     Args:
         instance: where runs are recorded.
-        also_untagged: mark also the runs whose process is unknown, or on a host of another name. This is right only
-            before the code server starts, when no run of a daemon can be alive.
+        engine: the warehouse, where processes hold the locks of their runs.
+        clock: seconds since the epoch.
+        sleep: waits so many seconds.
 
     Returns:
         The ids of the runs marked.
     """
+    suspects = [run_id for run_id in _started(instance, clock()) if _is_free(engine, run_id)]
+    if not suspects:
+        return []
+    sleep(PATIENCE_SECONDS)
     reaped = []
-    for record in instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY)):
-        run = record.dagster_run
-        is_dead = _is_dead(run)
-        if is_dead or (is_dead is None and also_untagged):
-            instance.report_run_failed(run, "The process of this run died before it ended; run it again.")
-            reaped.append(run.run_id)
+    for run_id in suspects:
+        with nobody_executes(engine, run_id) as is_dead:
+            run = instance.get_run_by_id(run_id)
+            if is_dead and run is not None and run.status == dg.DagsterRunStatus.STARTED:
+                instance.report_run_failed(run, "The process of this run died before it ended; run it again.")
+                reaped.append(run_id)
     return reaped
 
 
-def _is_dead(run: dg.DagsterRun) -> bool | None:
-    """Whether the run's process has died; None if that is unknown."""
-    run_id, host, pid, start = (run.tags.get(PROCESS_TAG, "").split(":") + [""] * 4)[:4]
-    if run_id != run.run_id or host != socket.gethostname():
-        return None
-    return _start_time(int(pid)) != start
+def _started(instance: dg.DagsterInstance, now: float) -> Iterator[str]:
+    """Yield the runs under way, except those that may be about to take their lock."""
+    for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        # The start was told by the clock of another machine, which may be wrong in either direction.
+        if record.start_time is None or abs(now - record.start_time) >= SETTLE_SECONDS:
+            yield record.dagster_run.run_id
 
 
-def _start_time(pid: int) -> str:
-    """Return when a process started, in ticks since boot, which a reused pid does not share; '' if it is gone."""
-    try:
-        if not Path("/proc/self/stat").exists():  # as on macOS, where all that can be known is whether it is alive
-            os.kill(pid, 0)
-            return "alive"
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    return "" if state == "Z" else fields[18]
+def _is_free(engine: Engine, run_id: str) -> bool:
+    with nobody_executes(engine, run_id) as is_free:
+        return is_free

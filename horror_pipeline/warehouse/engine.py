@@ -9,6 +9,9 @@ from horror_pipeline.errors import WarehouseError
 
 CONNECT_SECONDS = 10
 
+KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+"""libpq's parameters by which a server that is gone without a word is noticed within half a minute."""
+
 
 def connect(url: URL) -> Engine:
     """Return an engine whose database was reached once.
@@ -16,7 +19,7 @@ def connect(url: URL) -> Engine:
     Raises:
         WarehouseError: it cannot be reached; the message names the host and what to check, never the password.
     """
-    arguments = {"connect_timeout": CONNECT_SECONDS, "application_name": "horror_pipeline"}
+    arguments = {"connect_timeout": CONNECT_SECONDS, "application_name": "horror_pipeline"} | KEEPALIVES
     engine = create_engine(url, pool_pre_ping=True, connect_args=arguments)
     try:
         with engine.connect():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, text
@@ -17,6 +17,7 @@ SOURCE_LOCK = 0x686F7203
 MONTHS_LOCK = 0x686F7204
 SNAPSHOT_DAY_LOCK = 0x686F7205
 FORECAST_DAY_LOCK = 0x686F7206
+RUN_LOCK = 0x686F7207
 
 
 def hold(connection: Connection, key: int, number: int | None = None) -> None:
@@ -33,15 +34,21 @@ def hold(connection: Connection, key: int, number: int | None = None) -> None:
 
 
 @contextmanager
-def tmdb_lock(engine: Engine) -> Iterator[None]:
+def tmdb_lock(engine: Engine, run_id: str, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the right to talk to TMDB, so that two processes with one database never double the rate of requests.
 
     The lock belongs to the session, so it ends with the process, however that ends.
+
+    Args:
+        engine: the warehouse.
+        run_id: the run that talks to TMDB; others that wait say which it is.
+        say: receives a line if the lock has to be waited for.
     """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         key = {"key": TMDB_LOCK}
+        connection.execute(text("SELECT set_config('application_name', :name, false)"), {"name": f"run {run_id}"})
         if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), key).scalar():
-            LOG.info("another process is talking to TMDB; waiting for it to finish")
+            say(f"waiting for TMDB: {connection.scalar(_TMDB_HOLDER, key) or 'another process'} holds it")
             connection.execute(text("SELECT pg_advisory_lock(:key)"), key)
         try:
             yield
@@ -50,3 +57,10 @@ def tmdb_lock(engine: Engine) -> Iterator[None]:
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
             except DBAPIError:
                 LOG.warning("the connection that held the lock on TMDB broke; the server has freed it")
+            connection.invalidate()  # nothing else is to run under the name of this run
+
+
+_TMDB_HOLDER = text(
+    "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) "
+    "WHERE locktype = 'advisory' AND granted AND classid = 0 AND objid = :key"
+)

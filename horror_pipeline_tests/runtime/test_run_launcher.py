@@ -62,9 +62,7 @@ def test_the_worker_knows_the_task_that_the_launcher_sends(monkeypatch: pytest.M
 
 def test_a_container_gets_the_settings_by_the_names_of_their_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     config = json.dumps({"image": "horror-pipeline", "network": "horror_default"})
-    made = launcher(
-        monkeypatch, HORROR_RUN_LAUNCHER="docker", HORROR_RUN_LAUNCHER_CONFIG=config, TMDB_API_KEY="0" * 32
-    )
+    made = launcher(monkeypatch, HORROR_RUN_LAUNCHER="docker", HORROR_RUN_LAUNCHER_CONFIG=config, TMDB_API_KEY="0" * 32)
     assert type(made).__name__ == "DockerRunLauncher"
     assert (made.image, made.networks) == ("horror-pipeline", ["horror_default"])
     assert "TMDB_API_KEY" in made.env_vars and "HORROR_HOME" not in made.env_vars

@@ -11,14 +11,17 @@ from horror_pipeline.warehouse import locks
 def test_only_one_at_a_time_talks_to_tmdb(engine: Engine) -> None:
     order: list[str] = []
 
+    said: list[str] = []
+
     def second() -> None:
-        with locks.tmdb_lock(engine):
+        with locks.tmdb_lock(engine, "b2", said.append):
             order.append("second")
 
-    with locks.tmdb_lock(engine):
+    with locks.tmdb_lock(engine, "a1", said.append):
         waiting = threading.Thread(target=second)
         waiting.start()
         time.sleep(0.2)
         order.append("first")
     waiting.join(timeout=10)
     assert order == ["first", "second"]
+    assert said == ["waiting for TMDB: run a1 holds it"]

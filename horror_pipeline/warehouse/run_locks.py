@@ -1,0 +1,119 @@
+"""A lock of the database for each run under way, by which every host can see whether the run's process is alive.
+
+The lock belongs to a session of the process that executes the run, so it ends with the process, however and wherever
+that ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from horror_pipeline.warehouse.locks import RUN_LOCK
+
+LOG = logging.getLogger(__name__)
+
+CONFIRM_SECONDS = 5.0
+LOST_SECONDS = 60.0
+"""A process that could not confirm its lock for so long ends: by then, another may have been given its run."""
+
+_NOTICE_LOST_CLIENTS = text(
+    "SELECT set_config('tcp_keepalives_idle', '15', false), set_config('tcp_keepalives_interval', '5', false), "
+    "set_config('tcp_keepalives_count', '3', false)"
+)
+"""Without it, the server would keep the lock of a machine that lost power for two hours."""
+
+_KEY = "CAST(:key AS integer), hashtext(:run_id)"
+
+
+def end_process() -> None:
+    """End this process at once, as nothing that it goes on to do may happen."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def held_run(
+    engine: Engine, run_id: str, is_wanted: Callable[[], bool], give_up: Callable[[], None] = end_process
+) -> Iterator[None]:
+    """Hold a run's lock while it is executed; wait while another process holds it.
+
+    Args:
+        engine: the warehouse.
+        run_id: the run.
+        is_wanted: whether the run is still to be executed. It is asked each time the lock was got, as another process
+            may have ended the run before.
+        give_up: called if the run is not wanted any more, or the lock was lost and could not be got again.
+    """
+    keeper = _Keeper(engine, run_id, is_wanted, give_up)
+    keeper.confirm()
+    keeper.start()
+    try:
+        yield
+    finally:
+        keeper.stop()
+
+
+class _Keeper(threading.Thread):
+    """Confirms the lock every few seconds, and takes it again after the server was away."""
+
+    def __init__(self, engine: Engine, run_id: str, is_wanted: Callable[[], bool], give_up: Callable[[], None]) -> None:
+        super().__init__(name="run lock", daemon=True)
+        self.engine, self.run_id, self.is_wanted, self.give_up = engine, run_id, is_wanted, give_up
+        self.connection: Connection | None = None
+        self.is_over = threading.Event()
+
+    def run(self) -> None:
+        confirmed = time.monotonic()
+        while not self.is_over.wait(CONFIRM_SECONDS):
+            try:
+                self.confirm()
+                confirmed = time.monotonic()
+            except Exception as error:  # whatever it is, without the lock the process may not go on for long
+                LOG.warning("the lock of run %s cannot be confirmed: %s", self.run_id, type(error).__name__)
+                self._let_go()
+                if time.monotonic() - confirmed > LOST_SECONDS:
+                    LOG.critical("the lock of run %s is lost; its process ends", self.run_id)
+                    self.give_up()
+                    return
+
+    def confirm(self) -> None:
+        """Make sure that the lock is held."""
+        if self.connection is not None:
+            self.connection.execute(text("SELECT 1"))
+            return
+        self.connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self.connection.execute(_NOTICE_LOST_CLIENTS)
+        self.connection.execute(text(f"SELECT pg_advisory_lock({_KEY})"), {"key": RUN_LOCK, "run_id": self.run_id})
+        if not self.is_wanted():
+            LOG.critical("run %s was ended by another process; this one ends too", self.run_id)
+            self.give_up()
+
+    def stop(self) -> None:
+        self.is_over.set()
+        if self.is_alive():
+            self.join()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the session, which frees the lock."""
+        if self.connection is not None:
+            with suppress(DBAPIError):
+                self.connection.invalidate()
+                self.connection.close()
+            self.connection = None
+
+
+@contextmanager
+def nobody_executes(engine: Engine, run_id: str) -> Iterator[bool]:
+    """Tell whether no process holds the run's lock. While the block runs, none can take it."""
+    with engine.begin() as connection:
+        statement = text(f"SELECT pg_try_advisory_xact_lock({_KEY})")
+        yield bool(connection.scalar(statement, {"key": RUN_LOCK, "run_id": run_id}))
