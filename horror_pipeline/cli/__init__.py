@@ -10,7 +10,9 @@ import datetime as dt
 import errno
 import logging
 import sys
+import threading
 import warnings
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -233,9 +235,11 @@ def demo(
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 8801,
 ) -> None:
     """Serve the made-up TMDB alone."""
-    from horror_pipeline.demo.server import banner, run_forever
+    from horror_pipeline.demo.server import banner, serve
 
-    run_forever(host, port, on_ready=lambda server: out.print(banner(server.api_url, server.exports_url), markup=False))
+    with serve(port, host=host) as server, suppress(KeyboardInterrupt):
+        out.print(banner(server.api_url, server.exports_url), markup=False)
+        threading.Event().wait()
 
 
 @app.command()

@@ -14,7 +14,6 @@ from typing import Any
 from horror_pipeline.demo import daily_state
 from horror_pipeline.demo.catalogue import COUNTRIES, GENRES, Film, Person
 
-APPENDABLE = ("credits", "keywords", "external_ids", "release_dates")
 LANGUAGE_NAMES = {
     "en": "English", "es": "Spanish", "ja": "Japanese", "fr": "French", "ko": "Korean", "de": "German", "it": "Italian",
     "hi": "Hindi", "pt": "Portuguese",
@@ -71,7 +70,7 @@ def details(film: Film, day: dt.date, seed: int, append: list[str]) -> dict[str,
         "tagline": film.tagline,
     }
     for part in append:
-        if part in APPENDABLE:
+        if part in _PARTS:
             body[part] = _PARTS[part](film)
     return body
 
@@ -131,28 +130,7 @@ def _keywords(film: Film) -> dict[str, Any]:
     return {"keywords": [{"id": number, "name": word} for number, word in film.keywords]}
 
 
-def _external_ids(film: Film) -> dict[str, Any]:
-    names = ("wikidata_id", "facebook_id", "instagram_id", "twitter_id")
-    return {"imdb_id": _imdb_id(film)} | dict.fromkeys(names)
-
-
-def _release_dates(film: Film) -> dict[str, Any]:
-    if film.release_date is None:
-        return {"results": []}
-    release = {
-        "certification": "R",
-        "descriptors": [],
-        "iso_639_1": "",
-        "note": "",
-        "release_date": f"{film.release_date.isoformat()}T00:00:00.000Z",
-        "type": 3,
-    }
-    return {"results": [{"iso_3166_1": COUNTRIES[film.language][0], "release_dates": [release]}]}
-
-
 _PARTS = {
     "credits": _credits,
     "keywords": _keywords,
-    "external_ids": _external_ids,
-    "release_dates": _release_dates,
 }

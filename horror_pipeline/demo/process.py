@@ -12,7 +12,6 @@ import json
 import subprocess
 import sys
 
-from horror_pipeline.demo.catalogue import DEMO_SEED
 from horror_pipeline.errors import HorrorError
 
 
@@ -46,20 +45,18 @@ class DemoProcess:
         self.stop()
 
 
-def spawn(port: int = 0, *, today: dt.date | None = None, seed: int = DEMO_SEED, scale: float = 1.0) -> DemoProcess:
+def spawn(port: int = 0, *, today: dt.date | None = None, scale: float = 1.0) -> DemoProcess:
     """Start the made-up TMDB as a child process that ends with this one; it accepts requests when this returns.
 
     Args:
         port: the port to listen on; 0 picks a free one.
         today: the day it plays; None follows the clock, UTC.
-        seed: another seed makes other films.
         scale: the share of the films to make, as in `Catalogue`.
 
     Raises:
         HorrorError: the child cannot listen on the port, or does not start.
     """
-    command = [sys.executable, "-P", "-m", "horror_pipeline.demo"]
-    command += ["--port", str(port), "--seed", str(seed), "--scale", str(scale)]
+    command = [sys.executable, "-P", "-m", "horror_pipeline.demo", "--port", str(port), "--scale", str(scale)]
     if today is not None:
         command += ["--today", today.isoformat()]
     # In a session of its own the child does not receive Ctrl-C; the parent stops it when it no longer needs it.
@@ -98,13 +95,12 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--seed", type=int, default=DEMO_SEED)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--today", type=dt.date.fromisoformat)
     options = parser.parse_args()
     day: dt.date | None = options.today
     try:
-        server = serve(options.port, today=(lambda: day) if day else utc_today, seed=options.seed, scale=options.scale)
+        server = serve(options.port, today=(lambda: day) if day else utc_today, scale=options.scale)
     except HorrorError as error:
         _write({"problem": error.problem, "remedy": error.remedy})
         return 1

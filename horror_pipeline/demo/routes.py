@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from horror_pipeline.demo import daily_state, payloads
-from horror_pipeline.demo.catalogue import DEMO_SEED, GENRES, Catalogue, Film
+from horror_pipeline.demo.catalogue import DEMO_SEED, Catalogue, Film
 
 PAGE_SIZE = 20
 CHANGES_PAGE_SIZE = 100
@@ -91,7 +91,6 @@ class DemoTmdb:
         route = {
             "/3/discover/movie": self._discover,
             "/3/movie/changes": self._changes,
-            "/3/genre/movie/list": _genres,
             "/3/authentication": _authentication,
         }.get(path)
         return route(query, today) if route else _not_found()
@@ -193,34 +192,18 @@ _FILTERS: dict[str, Callable[[_Listed, str], bool]] = {
     "with_genres": lambda item, value: _has_genres(item.film.genre_ids, value),
     "primary_release_date.gte": lambda item, value: bool(item.released) and item.released >= value,
     "primary_release_date.lte": lambda item, value: bool(item.released) and item.released <= value,
-    "primary_release_year": lambda item, value: item.released[:4] == value,
-    "vote_count.gte": lambda item, value: item.votes >= _number(value, math.inf),
-    "vote_count.lte": lambda item, value: item.votes <= _number(value, -math.inf),
+    "vote_count.gte": lambda item, value: value.isdecimal() and item.votes >= int(value),
 }
 
 _ORDERS: dict[str, Callable[[_Listed], Any]] = {
     "popularity": lambda item: item.row["popularity"],
     "primary_release_date": lambda item: item.released,
-    "vote_count": lambda item: item.votes,
-    "vote_average": lambda item: item.row["vote_average"],
-    "title": lambda item: item.row["title"],
-    "original_title": lambda item: item.row["original_title"],
 }
 
 
 def _has_genres(genre_ids: tuple[int, ...], value: str) -> bool:
-    """Return whether a film has all ids separated by commas, or any of those separated by pipes."""
-    if "|" in value:
-        return any(part.isdigit() and int(part) in genre_ids for part in value.split("|"))
+    """Return whether a film has all the ids, which are separated by commas."""
     return all(part.isdigit() and int(part) in genre_ids for part in value.split(",") if part)
-
-
-def _number(text: str, otherwise: float) -> float:
-    """Parse a number; where it is none, return a bound that no film meets, because TMDB answers with no rows."""
-    try:
-        return float(text)
-    except ValueError:
-        return otherwise
 
 
 def _export_day(path: str) -> dt.date | None:
@@ -278,7 +261,3 @@ def _bad_range() -> Answer:
 
 def _authentication(query: Mapping[str, str], today: dt.date) -> Answer:
     return _json({"status_code": 1, "status_message": "Success.", "success": True})
-
-
-def _genres(query: Mapping[str, str], today: dt.date) -> Answer:
-    return _json({"genres": [{"id": number, "name": name} for number, name in GENRES.items()]})
