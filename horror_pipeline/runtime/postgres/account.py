@@ -7,11 +7,10 @@ open that folder to everybody.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pwd
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -24,12 +23,8 @@ ACCOUNTS = ("postgres", "nobody")
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
 """The server's whole environment: neither the host's locale nor PG* variables change what it does."""
 
-# Linux's numbers, from <linux/prctl.h>, <linux/securebits.h> and <linux/capability.h>.
-_PR_SET_SECUREBITS = 28
-_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 47, 2
-_SECBIT_NO_SETUID_FIXUP = 1 << 2
-_CAPABILITY_VERSION_3 = 0x20080522
-_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
+_FILE_CAPABILITIES = "-all,+dac_override,+dac_read_search"
+"""For `setpriv`: none but those that read and write regardless of file modes."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +85,7 @@ class Account:
         """
         try:
             return subprocess.run(  # noqa: S603  # our own programs, no shell
-                command,
+                [*self._switch(reaches), *command],
                 input=stdin,
                 stdin=subprocess.DEVNULL if stdin is None else None,
                 stdout=output,
@@ -103,51 +98,22 @@ class Account:
                 start_new_session=True,
                 timeout=timeout,
                 check=False,
-                preexec_fn=self._switch(reaches),  # subprocess's user= would drop the capabilities
             )
         except subprocess.TimeoutExpired:
             raise WarehouseError(f"{Path(command[0]).name} did not finish within {timeout:.0f} seconds") from None
-        except (subprocess.SubprocessError, PermissionError):
+        except (FileNotFoundError, PermissionError):
             raise WarehouseError(
                 f"Postgres refuses to run as root, and running it as {self.name} instead failed",
                 "run as an ordinary user, or set DATABASE_URL",
             ) from None
 
-    def _switch(self, reaches: Sequence[Path]) -> Callable[[], None] | None:
-        """Return what the child calls before it starts the program; None where there is nothing to switch."""
-        if self.uid is None or self.gid is None:
-            return None
-        uid, gid = self.uid, self.gid
+    def _switch(self, reaches: Sequence[Path]) -> list[str]:
+        """Return the beginning of a command line that runs the rest of it as the account."""
+        if self.uid is None:
+            return []
+        switch = ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
         readable = 'for path do test -r "$path" || exit 1; done'
-        probe = ["/bin/sh", "-c", readable, "sh", *map(str, reaches)]
-        done = subprocess.run(probe, user=uid, group=gid, extra_groups=[], cwd="/", check=False)  # noqa: S603
-        keep = done.returncode != 0
-        libc = ctypes.CDLL(None, use_errno=True) if keep else None
-
-        def switch() -> None:
-            if libc is not None:
-                # Without the fix-up, the change of user leaves the capabilities alone, and access(2) obeys them.
-                _check(libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0))
-            os.setgroups([])
-            os.setresgid(gid, gid, gid)
-            os.setresuid(uid, uid, uid)
-            if libc is not None:
-                _keep_only_file_capabilities(libc)
-
-        return switch
-
-
-def _keep_only_file_capabilities(libc: ctypes.CDLL) -> None:
-    """Drop every capability but the two for files, and pass those on to the programs started from here."""
-    kept = 1 << _CAP_DAC_OVERRIDE | 1 << _CAP_DAC_READ_SEARCH
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    low_and_high = (ctypes.c_uint32 * 6)(kept, kept, kept, 0, 0, 0)  # effective, permitted, inheritable
-    _check(libc.capset(header, low_and_high))
-    for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
-        _check(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0))
-
-
-def _check(result: int) -> None:
-    if result != 0:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
+        probe = [*switch, "/bin/sh", "-c", readable, "sh", *map(str, reaches)]
+        if subprocess.run(probe, cwd="/", env=ENVIRONMENT, check=False).returncode == 0:  # noqa: S603
+            return switch
+        return [*switch, f"--inh-caps={_FILE_CAPABILITIES}", f"--ambient-caps={_FILE_CAPABILITIES}"]

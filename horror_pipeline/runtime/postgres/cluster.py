@@ -207,7 +207,9 @@ class Cluster:
         initdb += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         made = account.run(initdb, reaches=[binary("postgres"), new], timeout=START_SECONDS)
         if made.returncode != 0:
-            raise WarehouseError(f"initdb failed: {_last_problem(made.stdout)}")
+            raise WarehouseError(
+                f"initdb failed: {_last_problem(made.stdout)}", "run as an ordinary user, or set DATABASE_URL"
+            )
         create = "".join(f"CREATE DATABASE {name};\n" for name in DATABASES)
         single = [str(binary("postgres")), "--single", "-D", str(new), "-c", "exit_on_error=on", "postgres"]
         created = account.run(single, reaches=[binary("postgres"), new], stdin=create, timeout=START_SECONDS)
