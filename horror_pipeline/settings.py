@@ -239,7 +239,11 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         details = [_describe(detail) for detail in error.errors(include_input=False, include_url=False)]
-        raise SettingsError(f"wrong setting: {'; '.join(details)}", details=details) from None
+        raise SettingsError(
+            f"wrong setting: {'; '.join(details)}",
+            "correct it in the environment or in .env; .env.example describes every setting",
+            details=details,
+        ) from None
     except UnicodeDecodeError:
         raise SettingsError("the .env file is not UTF-8 text", "save it as UTF-8 or remove it") from None
 

@@ -184,20 +184,11 @@ def _print_predictions(
     output: OutputFormat = OutputFormat.TABLE,
 ) -> None:
     from horror_pipeline.cli.predictions import print_predictions
-    from horror_pipeline.warehouse import predictions as predictions_table
-    from horror_pipeline.warehouse.engine import connect
+    from horror_pipeline.warehouse.predictions import top_predictions
 
-    engine = connect(environment.database_url)
-    try:
-        with engine.connect() as connection:
-            rows = predictions_table.top_predictions(
-                connection,
-                stage="before_release" if upcoming else None,
-                order="undervalued" if undervalued else "popularity",
-                limit=limit,
-            )
-    finally:
-        engine.dispose()
+    stage = "before_release" if upcoming else None
+    with environment.transaction() as connection:
+        rows = top_predictions(connection, stage, "undervalued" if undervalued else "popularity", limit)
     print_predictions(rows, output.value, out)
 
 
@@ -211,7 +202,6 @@ def forecasts(
     """Print the newest forecasts, the most popular films first."""
     from horror_pipeline.cli.predictions import print_forecasts
     from horror_pipeline.runtime.environment import prepared
-    from horror_pipeline.warehouse.engine import connect
     from horror_pipeline.warehouse.forecasts import top_forecasts
 
     if horizon not in FORECAST_HORIZONS_DAYS:
@@ -220,12 +210,8 @@ def forecasts(
     with prepared(settings) as environment:
         if output is OutputFormat.TABLE:
             print_source(settings)
-        engine = connect(environment.database_url)
-        try:
-            with engine.connect() as connection:
-                rows = top_forecasts(connection, horizon, "movers" if movers else "popularity", limit)
-        finally:
-            engine.dispose()
+        with environment.transaction() as connection:
+            rows = top_forecasts(connection, horizon, "movers" if movers else "popularity", limit)
         print_forecasts(rows, output.value, out)
 
 
@@ -251,7 +237,6 @@ def purge(
     """Delete TMDB data from the warehouse and report how many rows went."""
     from horror_pipeline.runtime.environment import prepared
     from horror_pipeline.warehouse import retention
-    from horror_pipeline.warehouse.engine import connect
 
     if (older_than is None) == (not all_):
         raise HorrorError("say what to delete: horror purge --older-than DAYS, or horror purge --all")
@@ -259,16 +244,12 @@ def purge(
     with prepared(get_settings()) as environment:
         if not yes and not typer.confirm(f"Delete {what} from {environment.database_url.render_as_string()}?"):
             raise HorrorError("nothing was deleted")
-        engine = connect(environment.database_url)
-        try:
-            with engine.begin() as connection:
-                if older_than is None:
-                    rows = retention.purge_all(connection)
-                    _forget_materializations()  # inside the transaction: if it fails, nothing is deleted
-                else:
-                    rows = retention.purge(connection, dt.datetime.now(dt.UTC).date() - dt.timedelta(days=older_than))
-        finally:
-            engine.dispose()
+        with environment.transaction() as connection:
+            if older_than is None:
+                rows = retention.purge_all(connection)
+                _forget_materializations()  # inside the transaction: if it fails, nothing is deleted
+            else:
+                rows = retention.purge(connection, dt.datetime.now(dt.UTC).date() - dt.timedelta(days=older_than))
     for table, count in rows.items():
         out.print(f"{table:<28}{count:>12,} rows deleted")
     if all_:

@@ -106,15 +106,11 @@ def _due_steps(environment: Environment, today: dt.date) -> list[tuple[str, Part
     from horror_pipeline.defs.partitions import last_release_year
     from horror_pipeline.orchestration.missing import missing_change_days, missing_ranges, snapshot_days_wanted
     from horror_pipeline.warehouse import snapshots
-    from horror_pipeline.warehouse.engine import connect
+    from horror_pipeline.warehouse.engine import opened
 
-    engine = connect(environment.database_url)
-    try:
+    with opened(environment.database_url) as engine, engine.connect() as connection:
         changes = missing_change_days(engine, today)
-        with engine.connect() as connection:
-            stored = snapshots.snapshot_days(connection) - {today}  # today's listing may have new votes
-    finally:
-        engine.dispose()
+        stored = snapshots.snapshot_days(connection) - {today}  # today's listing may have new votes
     # The newest stretch of days first, which ends today: it is what the steps after it need.
     days = missing_ranges(snapshot_days_wanted(stored, today), stored)
     years = str(environment.settings.horror_first_year), str(last_release_year(today))
@@ -128,14 +124,8 @@ def _due_steps(environment: Environment, today: dt.date) -> list[tuple[str, Part
 
 
 def _has_films(environment: Environment) -> bool:
-    from horror_pipeline.warehouse.engine import connect
-
-    engine = connect(environment.database_url)
-    try:
-        with engine.connect() as connection:
-            return bool(connection.scalar(text("SELECT EXISTS (SELECT FROM movies)")))
-    finally:
-        engine.dispose()
+    with environment.transaction() as connection:
+        return bool(connection.scalar(text("SELECT EXISTS (SELECT FROM movies)")))
 
 
 def run_step(job_name: str, instance: dg.DagsterInstance, out: Console, partitions: Partitions = None) -> None:

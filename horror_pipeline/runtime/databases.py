@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Engine, text
@@ -13,7 +13,7 @@ from horror_pipeline.errors import HorrorError, SettingsError, WarehouseError
 from horror_pipeline.runtime import postgres
 from horror_pipeline.settings import Settings, postgres_url
 from horror_pipeline.warehouse import locks, schema
-from horror_pipeline.warehouse.engine import connect
+from horror_pipeline.warehouse.engine import opened
 
 
 def given_url(settings: Settings) -> URL | None:
@@ -80,15 +80,12 @@ def prepare_warehouse(url: URL, *, is_embedded: bool) -> None:
     Raises:
         WarehouseError: it cannot be used.
     """
-    engine = connect(url)
-    try:
+    with opened(url) as engine:
         if is_embedded or schema.schema_revision(engine) is None:
             migrate(engine)
         else:
             schema.require_current_schema(engine)
             require_usable(engine, "movies", "DATABASE_URL")
-    finally:
-        engine.dispose()
 
 
 def migrate(engine: Engine) -> None:
@@ -115,36 +112,33 @@ def prepare_dagster_database(url: URL) -> None:
     Raises:
         HorrorError: it does not exist and cannot be created, or it cannot be used.
     """
-    try:
-        engine = connect(url)
-    except WarehouseError as error:
-        engine = _created(url, error)
-    try:
+    with ExitStack() as stack:
+        try:
+            engine = stack.enter_context(opened(url))
+        except WarehouseError as error:
+            _create(url, error)
+            engine = stack.enter_context(opened(url))  # where it existed, the same problem again
         require_usable(engine, "runs", "DAGSTER_DATABASE_URL")
-    finally:
-        engine.dispose()
 
 
-def _created(url: URL, problem: WarehouseError) -> Engine:
-    try:
-        engine = connect(url.set(database="postgres"))
-    except WarehouseError:
-        raise problem from None
-    try:
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+def _create(url: URL, problem: WarehouseError) -> None:
+    with ExitStack() as stack:
+        try:
+            engine = stack.enter_context(opened(url.set(database="postgres")))
+        except WarehouseError:
+            raise problem from None
+        try:
+            connection = stack.enter_context(engine.connect().execution_options(isolation_level="AUTOCOMMIT"))
             # Services that start together all find it missing. The lock goes with the connection.
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": locks.MIGRATION_LOCK})
             exists = connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": url.database})
             if not exists:
                 connection.execute(text(f'CREATE DATABASE "{url.database}"'))
-        return connect(url)  # where it exists, the same problem again
-    except DBAPIError as error:
-        raise HorrorError(
-            f"cannot create Dagster's database {url.database!r} ({type(error.orig).__name__})",
-            "create it, or set DAGSTER_DATABASE_URL to one that exists",
-        ) from None
-    finally:
-        engine.dispose()
+        except DBAPIError as error:
+            raise HorrorError(
+                f"cannot create Dagster's database {url.database!r} ({type(error.orig).__name__})",
+                "create it, or set DAGSTER_DATABASE_URL to one that exists",
+            ) from None
 
 
 def require_usable(engine: Engine, table: str | None, variable: str) -> None:

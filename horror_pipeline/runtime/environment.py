@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import URL
+from sqlalchemy import URL, Connection
 
 from horror_pipeline.errors import SettingsError
 from horror_pipeline.runtime import databases, postgres
 from horror_pipeline.settings import Settings, get_settings
+from horror_pipeline.warehouse.engine import opened
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 """The checkout: Dagster reads `pyproject.toml` here to find the code location."""
@@ -42,6 +43,12 @@ class Environment:
     def is_embedded(self) -> bool:
         """Whether the warehouse is the embedded Postgres."""
         return databases.uses_embedded(self.settings)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Connect to the warehouse for one transaction, which is committed at the end."""
+        with opened(self.database_url) as engine, engine.begin() as connection:
+            yield connection
 
     def variables(self) -> dict[str, str]:
         """Return the variables that Dagster's commands, its processes and `psql` need; some hold passwords."""

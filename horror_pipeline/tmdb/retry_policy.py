@@ -63,11 +63,11 @@ def classify_response(response: Response, path: str) -> Retry | None:
             "from https://www.themoviedb.org/settings/api",
         )
     if status == 404:
-        raise NotFoundError(answered)
+        raise NotFoundError(answered, "check TMDB_API_URL")
     may_pass = status < 300 or status in (408, 429) or status >= 500
     if may_pass and (status, code) != (500, _INVALID_ID_CODE):
         return Retry(answered, status == 429, _retry_after(response.headers))
-    raise BadRequestError(f"TMDB rejected a request: {answered}")
+    raise BadRequestError(f"TMDB rejected a request: {answered}", "check TMDB_API_URL")
 
 
 def server_date(headers: Mapping[str, str]) -> dt.datetime | None:

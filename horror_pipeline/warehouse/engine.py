@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
@@ -13,8 +16,12 @@ KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count
 """libpq's parameters by which a server that is gone without a word is noticed within half a minute."""
 
 
-def connect(url: URL) -> Engine:
+def connect(url: URL, setting: str = "DATABASE_URL") -> Engine:
     """Return an engine whose database was reached once.
+
+    Args:
+        url: the database.
+        setting: the setting that names it, for the remedy.
 
     Raises:
         WarehouseError: it cannot be reached; the message names the host and what to check, never the password.
@@ -26,27 +33,37 @@ def connect(url: URL) -> Engine:
             return engine
     except SQLAlchemyError as error:
         engine.dispose()
-        raise _unreachable(url, error) from None
+        raise _unreachable(url, error, setting) from None
 
 
-def _unreachable(url: URL, error: SQLAlchemyError) -> WarehouseError:
+@contextmanager
+def opened(url: URL, setting: str = "DATABASE_URL") -> Iterator[Engine]:
+    """Yield an engine as `connect` returns it, and close its connections at the end."""
+    engine = connect(url, setting)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _unreachable(url: URL, error: SQLAlchemyError, setting: str) -> WarehouseError:
     host = url.host or str(url.query.get("host", "the default socket"))
     if "@" in host:  # a password with an @ in it: what looks like the host is its end
-        return WarehouseError("DATABASE_URL holds more than one @", "write an @ of the password as %40")
+        return WarehouseError(f"{setting} holds more than one @", "write an @ of the password as %40")
     reason = " ".join(str(getattr(error, "orig", error)).split())
     if url.password:
         reason = reason.replace(str(url.password), "***")
-    remedy = "check DATABASE_URL and that the server is running"
+    remedy = "check {setting} and that the server is running"
     if isinstance(error, OperationalError):
         remedy = next((better for sign, better in _REMEDIES.items() if sign in reason), remedy)
     place = f"{host}:{url.port}" if url.port else host
-    return WarehouseError(f"cannot use database {url.database!r} at {place}: {reason}", remedy)
+    return WarehouseError(f"cannot use database {url.database!r} at {place}: {reason}", remedy.format(setting=setting))
 
 
 _REMEDIES = {
-    "password authentication failed": "check user and password in DATABASE_URL",
-    "does not exist": "check the database and user named in DATABASE_URL, or create them",
-    "translate host name": "check the host in DATABASE_URL and the network",
-    "SSL": "check sslmode in DATABASE_URL",
+    "password authentication failed": "check user and password in {setting}",
+    "does not exist": "check the database and user named in {setting}, or create them",
+    "translate host name": "check the host in {setting} and the network",
+    "SSL": "check sslmode in {setting}",
     "too many": "the server has no free connection: stop other users of it, or raise its limit",
 }

@@ -27,8 +27,8 @@ def diagnose(now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -
     try:
         settings = load_settings()
     except SettingsError as error:
-        remedy = error.remedy or "correct it in the environment or in .env; .env.example describes every setting"
-        return [*diagnoses, *(Diagnosis("settings", Severity.FATAL, detail, remedy) for detail in error.details)]
+        wrong = (Diagnosis("settings", Severity.FATAL, detail, error.remedy) for detail in error.details)
+        return [*diagnoses, *wrong]
     checks: dict[str, Callable[[], Iterator[Diagnosis]]] = {
         "settings": lambda: machine.check_settings(settings),
         "home": lambda: machine.check_home(settings),

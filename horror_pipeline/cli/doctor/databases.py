@@ -13,11 +13,11 @@ from sqlalchemy import URL, Engine, Row, text
 
 from horror_pipeline.cli.doctor.diagnosis import Diagnosis, Severity, guarded
 from horror_pipeline.domain import READER_ROLE
-from horror_pipeline.errors import SchemaError, WarehouseError
+from horror_pipeline.errors import SchemaError
 from horror_pipeline.runtime.databases import dagster_url, reachable_warehouse, require_usable, uses_embedded
 from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import schema
-from horror_pipeline.warehouse.engine import connect
+from horror_pipeline.warehouse.engine import opened
 
 MEGABYTE = 1_000_000
 OLDEST_POSTGRES = 14
@@ -36,19 +36,10 @@ def check_databases(settings: Settings, now: dt.datetime) -> Iterator[Diagnosis]
         problem = "the embedded Postgres does not exist yet; `horror run` creates it"
         yield Diagnosis("database", Severity.NOTE, problem)
         return
-    with reachable_warehouse(settings) as url:
-        try:
-            engine = connect(url)
-        except WarehouseError as error:
-            remedy = error.remedy or "check DATABASE_URL and that the server is running"
-            yield Diagnosis("database", Severity.FATAL, error.problem, remedy)
-            return
-        try:
-            yield from _server(engine, settings)
-            yield from _warehouse(engine, settings, now)
-            yield from guarded("Dagster", lambda: _dagster(engine, settings, now))
-        finally:
-            engine.dispose()
+    with reachable_warehouse(settings) as url, opened(url) as engine:
+        yield from _server(engine, settings)
+        yield from _warehouse(engine, settings, now)
+        yield from guarded("Dagster", lambda: _dagster(engine, settings, now))
 
 
 def _server(engine: Engine, settings: Settings) -> Iterator[Diagnosis]:
@@ -92,7 +83,7 @@ def _warehouse(engine: Engine, settings: Settings, now: dt.datetime) -> Iterator
     try:
         schema.require_current_schema(engine)
     except SchemaError as error:
-        yield Diagnosis("schema", Severity.FATAL, error.problem, error.remedy or "run: horror db upgrade")
+        yield Diagnosis("schema", Severity.FATAL, error.problem, error.remedy)
         return
     yield Diagnosis("schema", Severity.GOOD, f"at version {revision}")
     with engine.connect() as connection:
@@ -143,20 +134,11 @@ def _dagster(warehouse: Engine, settings: Settings, now: dt.datetime) -> Iterato
                 problem = "Dagster's database does not exist yet; `horror run` creates it, if the login may"
                 yield Diagnosis("Dagster", Severity.NOTE, problem)
                 return
-    try:
-        engine = connect(url)
-    except WarehouseError as error:
-        remedy = error.remedy or "check DATABASE_URL and that the server is running"
-        if settings.dagster_database_url is not None:
-            remedy = remedy.replace("DATABASE_URL", "DAGSTER_DATABASE_URL")
-        yield Diagnosis("Dagster", Severity.FATAL, error.problem, remedy)
-        return
-    try:
+    setting = "DATABASE_URL" if settings.dagster_database_url is None else "DAGSTER_DATABASE_URL"
+    with opened(url, setting) as engine:
         require_usable(engine, "runs", "DAGSTER_DATABASE_URL")
         with engine.connect() as connection:
             has_tables = connection.scalar(text("SELECT to_regclass('daemon_heartbeats') IS NOT NULL"))
-    finally:
-        engine.dispose()
     if has_tables and (settings.dagster_home / "dagster.yaml").exists():
         yield from _runs_and_daemon(settings, url, now)
     else:

@@ -110,7 +110,7 @@ def check_tmdb(settings: Settings, now: Callable[[], dt.datetime]) -> Iterator[D
             remedy = "copy it again from https://www.themoviedb.org/settings/api"
             yield Diagnosis("TMDB", Severity.FATAL, problem, remedy)
         except TmdbError as error:
-            yield Diagnosis("TMDB", Severity.FATAL, error.problem, error.remedy or "check the network and TMDB_API_URL")
+            yield Diagnosis("TMDB", Severity.FATAL, error.problem, error.remedy)
         else:
             yield Diagnosis("TMDB", Severity.GOOD, f"{host} takes TMDB_API_KEY, {form}")
         tmdb_time = client.server_date()
