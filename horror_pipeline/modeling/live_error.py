@@ -19,7 +19,7 @@ def model_of(figures: Mapping[str, Any]) -> str:
 
 
 def live_figures(accuracy: Sequence[Mapping[str, Any]]) -> dict[str, int | float]:
-    """Name the films, MAE, drift and coverage of each model and horizon.
+    """Name the films, MAE, MAE of no change, drift and coverage of each model and horizon.
 
     Args:
         accuracy: a day's outcomes by horizon, stage and target.
@@ -28,7 +28,8 @@ def live_figures(accuracy: Sequence[Mapping[str, Any]]) -> dict[str, int | float
     for row in accuracy:
         name = f"{model_of(row)}_{row['horizon']}"
         figures[f"{name}_films"] = int(row["films"])
-        figures |= {f"{name}_{measure}": round(float(row[measure]), 3) for measure in ("mae", "drift", "coverage")}
+        measured = {measure: row[measure] for measure in ("mae", "mae_no_change", "drift", "coverage")}
+        figures |= {f"{name}_{key}": round(float(value), 3) for key, value in measured.items() if value is not None}
     return figures
 
 

@@ -1,4 +1,8 @@
-"""SQL of `prediction_outcomes`: stored predictions compared with stored snapshots."""
+"""SQL of `prediction_outcomes`: stored predictions compared with stored snapshots, beside "nothing changes".
+
+What a film had when it was predicted stands beside every prediction, so that no error on a later day is read without
+the error of saying that nothing changes.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +16,20 @@ from horror_pipeline.warehouse.predictions import batches
 from horror_pipeline.warehouse.tables import prediction_outcomes
 
 HORIZON_DAYS = {1: "1d", 7: "7d", 30: "30d"}
-"""Names of the horizons, by the days between a prediction and the snapshot it is compared with."""
+"""Names of the horizons of released films, by the days between a prediction and the snapshot it is compared with."""
+
+DAYS_SINCE_RELEASE = {0: "release", 7: "release_7d", 30: "release_30d"}
+"""Names of the horizons of predictions made before release, by the days between the release and the snapshot."""
 
 _OF_HORIZON = """
-    SELECT prediction.*, CAST(:horizon AS text) AS horizon
-    FROM model_predictions AS prediction JOIN movies USING (tmdb_id)
-    WHERE prediction.predicted_at = :predicted_at
-      AND (prediction.stage = 'after_release' OR movies.release_date < :day)
+    SELECT prediction.*, CAST(:horizon AS text) AS horizon FROM model_predictions AS prediction
+    WHERE prediction.predicted_at = :predicted_at AND prediction.stage = 'after_release'
 """
 
-_OF_RELEASE = """
-    SELECT DISTINCT ON (tmdb_id) prediction.*, 'release' AS horizon
+_SINCE_RELEASE = """
+    SELECT DISTINCT ON (tmdb_id) prediction.*, CAST(:horizon AS text) AS horizon
     FROM model_predictions AS prediction JOIN movies USING (tmdb_id)
-    WHERE movies.release_date = :day AND prediction.stage = 'before_release' AND prediction.predicted_at < :start
+    WHERE movies.release_date = :released AND prediction.stage = 'before_release' AND prediction.predicted_at < :start
     ORDER BY tmdb_id, prediction.predicted_at DESC
 """
 
@@ -32,17 +37,19 @@ _OUTCOMES = """
     INSERT INTO prediction_outcomes (
         predicted_at, tmdb_id, outcome_date, horizon, stage,
         predicted_popularity, popularity_lower, popularity_upper,
-        outcome_popularity, popularity_error, is_popularity_in_interval,
+        no_change_popularity, outcome_popularity, popularity_error, is_popularity_in_interval,
         predicted_vote_average, vote_average_lower, vote_average_upper,
-        outcome_vote_average, outcome_vote_count, vote_average_error, is_vote_average_in_interval,
+        no_change_vote_average, outcome_vote_average, outcome_vote_count,
+        vote_average_error, is_vote_average_in_interval,
         popularity_model_version, vote_average_model_version
     )
     SELECT prediction.predicted_at, prediction.tmdb_id, :day, prediction.horizon, prediction.stage,
            prediction.predicted_popularity, prediction.popularity_lower, prediction.popularity_upper,
-           snapshot.popularity, credible.popularity - prediction.predicted_popularity,
+           prediction.actual_popularity, snapshot.popularity, credible.popularity - prediction.predicted_popularity,
            credible.popularity BETWEEN prediction.popularity_lower AND prediction.popularity_upper,
            prediction.predicted_vote_average, prediction.vote_average_lower, prediction.vote_average_upper,
-           snapshot.vote_average, snapshot.vote_count, snapshot.vote_average - prediction.predicted_vote_average,
+           prediction.actual_vote_average, snapshot.vote_average, snapshot.vote_count,
+           snapshot.vote_average - prediction.predicted_vote_average,
            snapshot.vote_average BETWEEN prediction.vote_average_lower AND prediction.vote_average_upper,
            prediction.popularity_model_version, prediction.vote_average_model_version
     FROM ({chosen}) AS prediction
@@ -54,17 +61,22 @@ _OUTCOMES = """
 
 
 def replace_outcomes(connection: Connection, day: dt.date) -> int:
-    """Compare predictions of 1, 7 and 30 days before, and of films released that day, with the day's snapshot.
+    """Compare predictions with the day's snapshot.
 
-    The last batch of each earlier day is compared. A prediction made before release is compared on the day of release
-    (the newest one), and later at its horizons. A popularity that is not credible has no error.
+    Predictions of released films are compared 1, 7 and 30 days after they were made: the last batch of each of those
+    days. Of films that came out on the day, or 7 or 30 days before it, the last prediction made before release is
+    compared. A popularity that is not credible has no error.
 
     Returns:
         Rows written; those of an earlier run of the day are replaced.
     """
     connection.execute(delete(prediction_outcomes).where(prediction_outcomes.c.outcome_date == day))
-    given = {"day": day, "start": start_of(day), "highest": credible_popularity(connection, day)}
-    rows = connection.execute(text(_OUTCOMES.format(chosen=_OF_RELEASE)), given).rowcount
+    given = {"day": day, "highest": credible_popularity(connection, day)}
+    rows = 0
+    for days, horizon in DAYS_SINCE_RELEASE.items():
+        released = day - dt.timedelta(days=days)
+        values = {**given, "horizon": horizon, "released": released, "start": start_of(released)}
+        rows += connection.execute(text(_OUTCOMES.format(chosen=_SINCE_RELEASE)), values).rowcount
     last_of_day: dict[dt.date, dt.datetime] = {}
     for batch in batches(connection, start_of(day), start_of(day - dt.timedelta(days=max(HORIZON_DAYS)))):
         last_of_day.setdefault(batch.astimezone(dt.UTC).date(), batch)
@@ -84,12 +96,13 @@ def days_left_out(connection: Connection, before: dt.date, reach_days: int) -> l
 
 _ACCURACY = text("""
     SELECT outcome.horizon, outcome.stage, target.name AS target, count(*) AS films,
-           avg(abs(target.error)) AS mae, avg(target.error) AS drift, avg(target.is_in_interval::int) AS coverage
+           avg(abs(target.error)) AS mae, avg(abs(target.outcome - target.no_change)) AS mae_no_change,
+           avg(target.error) AS drift, avg(target.is_in_interval::int) AS coverage
     FROM prediction_outcomes AS outcome JOIN movies USING (tmdb_id)
     CROSS JOIN LATERAL (VALUES
-        ('popularity', popularity_error, is_popularity_in_interval),
-        ('vote_average', vote_average_error, is_vote_average_in_interval)
-    ) AS target (name, error, is_in_interval)
+        ('popularity', outcome_popularity, no_change_popularity, popularity_error, is_popularity_in_interval),
+        ('vote_average', outcome_vote_average, no_change_vote_average, vote_average_error, is_vote_average_in_interval)
+    ) AS target (name, outcome, no_change, error, is_in_interval)
     WHERE outcome_date = :day AND target.error IS NOT NULL
       AND coalesce(outcome_vote_count, movies.vote_count) >= :votes
     GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
@@ -97,7 +110,9 @@ _ACCURACY = text("""
 
 
 def accuracy(connection: Connection, day: dt.date, min_votes: int) -> list[dict[str, Any]]:
-    """Return films, MAE, drift (mean error) and coverage of a day's outcomes, by horizon, stage and target.
+    """Measure a day's outcomes by horizon, stage and target: films, MAE, MAE of no change, drift and coverage.
+
+    Drift is the mean error: positive where films did better than predicted.
 
     Args:
         connection: where to read.

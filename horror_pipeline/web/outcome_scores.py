@@ -1,4 +1,4 @@
-"""How past predictions held: error, bias and coverage by horizon and stage, over all days and day by day.
+"""How past predictions held, beside no change: errors and coverage by horizon and stage, in all and day by day.
 
 The sums of a day are read once and kept, because a past day changes only when it is collected again. Reading thirty
 days at once would take longer than the statement timeout allows at 60,000 films.
@@ -34,11 +34,17 @@ SUMS_OF_DAY = text(
            count(popularity_error) AS popularity_count,
            coalesce(sum(abs(popularity_error)), 0) AS popularity_absolute_error,
            coalesce(sum(popularity_error), 0) AS popularity_error,
+           count(popularity_error + no_change_popularity) AS popularity_no_change_count,
+           coalesce(sum(abs(popularity_error + predicted_popularity - no_change_popularity)), 0)
+               AS popularity_no_change_error,
            count(*) FILTER (WHERE is_popularity_in_interval) AS popularity_inside,
            count(is_popularity_in_interval) AS popularity_intervals,
            count(vote_average_error) AS vote_average_count,
            coalesce(sum(abs(vote_average_error)), 0) AS vote_average_absolute_error,
            coalesce(sum(vote_average_error), 0) AS vote_average_error,
+           count(vote_average_error + no_change_vote_average) AS vote_average_no_change_count,
+           coalesce(sum(abs(vote_average_error + predicted_vote_average - no_change_vote_average)), 0)
+               AS vote_average_no_change_error,
            count(*) FILTER (WHERE is_vote_average_in_interval) AS vote_average_inside,
            count(is_vote_average_in_interval) AS vote_average_intervals
     FROM prediction_outcomes WHERE outcome_date = :outcome_date
@@ -96,6 +102,9 @@ def _scores(target: str, sums: Mapping[str, float]) -> dict[str, Any]:
     return {
         f"{target}_count": count,
         f"{target}_mean_absolute_error": _share(sums[f"{target}_absolute_error"], count),
+        f"{target}_no_change_mean_absolute_error": _share(
+            sums[f"{target}_no_change_error"], sums[f"{target}_no_change_count"]
+        ),
         f"{target}_mean_error": _share(sums[f"{target}_error"], count),
         f"{target}_coverage": _share(sums[f"{target}_inside"], sums[f"{target}_intervals"]),
     }

@@ -334,16 +334,25 @@ class Comparison(BaseModel):
 
 
 class OutcomeScore(BaseModel):
-    """How predictions of one stage held after one span of time."""
+    """How predictions of one stage held after one span of time, beside saying that nothing changes."""
 
-    horizon: str = Field(description="`1d`, `7d`, `30d` or `release`.")
+    horizon: str = Field(
+        description="Released films: `1d`, `7d`, `30d` after the prediction. Others: `release`, and 7 and 30 days "
+        "after it (`release_7d`, `release_30d`)."
+    )
     stage: Stage
     popularity_count: int = Field(description="Predictions of popularity held against what happened.")
     popularity_mean_absolute_error: float | None
+    popularity_no_change_mean_absolute_error: float | None = Field(
+        description="The same, had no change been predicted; over the films that had a value then."
+    )
     popularity_mean_error: float | None = Field(description="Positive: films did better than predicted.")
     popularity_coverage: float | None = Field(description="Share of outcomes inside the 80 % interval.")
     vote_average_count: int
     vote_average_mean_absolute_error: float | None
+    vote_average_no_change_mean_absolute_error: float | None = Field(
+        description="The same, had no change been predicted; over the films that had a value then."
+    )
     vote_average_mean_error: float | None
     vote_average_coverage: float | None
 

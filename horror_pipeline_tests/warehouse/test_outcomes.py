@@ -29,21 +29,33 @@ def test_predictions_are_held_against_the_snapshot_a_day_a_week_and_a_month_late
     ]
 
 
-def test_what_was_predicted_before_release_is_judged_once_the_film_is_out(engine: Engine) -> None:
-    fill(engine, "movies", movie(1, release_date=NEXT), movie(2, release_date=NEXT + DAY), movie(3, release_date=TODAY))
-    fill(engine, "movie_snapshots", *(snapshot(NEXT, number) for number in (1, 2, 3)))
+def test_what_was_predicted_before_release_is_judged_at_release_and_a_week_and_a_month_later(engine: Engine) -> None:
+    since = {1: 0, 2: 7, 3: 30, 4: 1, 5: -1}
+    fill(engine, "movies", *(movie(number, release_date=NEXT - days * DAY) for number, days in since.items()))
+    fill(engine, "movie_snapshots", *(snapshot(NEXT, number) for number in since))
     before = {"stage": "before_release"}
     fill(
         engine,
         "model_predictions",
-        *(prediction(NOW - days * DAY, number, **before) for days in (0, 1, 40) for number in (1, 2, 3)),
+        *(prediction(NOW - days * DAY, number, **before) for days in (0, 7, 30, 40) for number in since),
     )
     with engine.begin() as connection:
-        assert outcomes.replace_outcomes(connection, NEXT) == 2
+        assert outcomes.replace_outcomes(connection, NEXT) == 3
     assert all_of(engine, "SELECT tmdb_id, horizon, predicted_at FROM prediction_outcomes ORDER BY 1") == [
         (1, "release", NOW),
-        (3, "1d", NOW),
+        (2, "release_7d", NOW - 7 * DAY),
+        (3, "release_30d", NOW - 30 * DAY),
     ]
+
+
+def test_what_a_film_had_when_it_was_predicted_stands_beside_the_prediction(engine: Engine) -> None:
+    fill(engine, "movies", movie(1))
+    fill(engine, "movie_snapshots", snapshot(NEXT, popularity=14.0, vote_average=7.0))
+    fill(engine, "model_predictions", prediction(NOW, actual_popularity=10.0, actual_vote_average=6.5))
+    with engine.begin() as connection:
+        outcomes.replace_outcomes(connection, NEXT)
+        found = {row["target"]: row["mae_no_change"] for row in outcomes.accuracy(connection, NEXT, 10)}
+    assert found == {"popularity": 4.0, "vote_average": 0.5}
 
 
 def test_a_day_without_votes_judges_popularity_alone(engine: Engine) -> None:

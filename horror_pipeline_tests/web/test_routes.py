@@ -329,7 +329,8 @@ def test_models_are_the_champions_and_their_predecessors_without_artefacts(clien
 
 
 def test_accuracy_adds_days_up_by_their_outcomes(client: TestClient, engine: Engine) -> None:
-    rows.add_outcome(engine, 1, TODAY, popularity_error=1.0, is_popularity_in_interval=True)
+    known = {"predicted_popularity": 7.0, "no_change_popularity": 5.0}
+    rows.add_outcome(engine, 1, TODAY, popularity_error=1.0, is_popularity_in_interval=True, **known)
     rows.add_outcome(engine, 2, TODAY, popularity_error=-2.0, is_popularity_in_interval=False)
     rows.add_outcome(engine, 3, TODAY - timedelta(days=2), popularity_error=-2.0, vote_average_error=0.5)
     rows.add_outcome(engine, 4, TODAY - timedelta(days=60), popularity_error=50.0)
@@ -340,6 +341,8 @@ def test_accuracy_adds_days_up_by_their_outcomes(client: TestClient, engine: Eng
     [score] = found["scores"]
     assert score["popularity_count"] == 3
     assert score["popularity_mean_absolute_error"] == pytest.approx(5 / 3)
+    assert score["popularity_no_change_mean_absolute_error"] == 3.0  # of the one film that had a value before
+    assert score["vote_average_no_change_mean_absolute_error"] is None
     assert score["popularity_mean_error"] == pytest.approx(-1.0)
     assert score["popularity_coverage"] == pytest.approx(2 / 3)
     assert (score["vote_average_count"], score["vote_average_mean_absolute_error"]) == (1, 0.5)

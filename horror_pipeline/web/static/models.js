@@ -90,7 +90,10 @@ function sentences(is, anyVotes, write) {
   return all.filter(([value]) => Number.isFinite(value)).map(([, text, sentence]) => [text, sentence]);
 }
 
-const HORIZONS = { "1d": "1 day later", "7d": "7 days later", "30d": "30 days later", release: "at release" };
+const HORIZONS = {
+  "1d": "1 day later", "7d": "7 days later", "30d": "30 days later",
+  release: "on the day of release", release_7d: "7 days after release", release_30d: "30 days after release",
+};
 const STAGES = { before_release: "coming films", after_release: "released films" };
 const ORDER = Object.keys(HORIZONS);
 
@@ -103,9 +106,9 @@ export function showOutcomes(accuracy) {
   const scores = accuracy.scores.toSorted((a, b) => ORDER.indexOf(a.horizon) - ORDER.indexOf(b.horizon));
   const rows = scores.map((score) => [
     [h("strong", {}, HORIZONS[score.horizon] ?? score.horizon), h("span", { class: "sub" }, STAGES[score.stage])],
-    half(score.popularity_mean_absolute_error, score.popularity_mean_error, score.popularity_count, popularity),
+    half(score, "popularity", popularity),
     held(score.popularity_coverage),
-    half(score.vote_average_mean_absolute_error, score.vote_average_mean_error, score.vote_average_count, fine),
+    half(score, "vote_average", fine),
     held(score.vote_average_coverage),
   ]);
   const headings = [["Held against reality", ""], ["Popularity off by", "right"], ["Inside 80 % interval", "right"], ["Rating off by", "right"], ["Inside 80 % interval", "right"]];
@@ -120,10 +123,13 @@ export function showOutcomes(accuracy) {
   if (chart.isConnected) whenNear(chart, () => draw(chart, (theme) => coverage(days, theme), { tip: (point) => coverageTip(days, point) }).catch((error) => chart.replaceWith(h("p", { class: "none-yet" }, error.message))));
 }
 
-function half(error, bias, number, write) {
-  if (!number) return NONE;
+function half(score, target, write) {
+  const of = (name) => score[`${target}_${name}`];
+  if (!of("count")) return NONE;
+  const [error, bias, unchanged] = [of("mean_absolute_error"), of("mean_error"), of("no_change_mean_absolute_error")];
   const lean = Math.abs(bias) < 0.05 * error ? "no lean" : bias > 0 ? `${write(bias)} too low` : `${write(-bias)} too high`;
-  return [h("span", { class: "number" }, write(error)), h("span", { class: "sub" }, `${lean} on average · ${count(number)} expectations`)];
+  const beside = unchanged === null ? "no value to compare with before" : `${write(unchanged)} had nothing changed`;
+  return [h("span", { class: "number" }, write(error)), h("span", { class: "sub" }, `${beside} · ${lean} on average · ${count(of("count"))} expectations`)];
 }
 
 function held(share) {
