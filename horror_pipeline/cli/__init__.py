@@ -148,6 +148,17 @@ def exec_(
 
 
 @app.command()
+def worker(
+    runs: Annotated[int, typer.Option(min=1, help="Runs this machine executes at once.")] = 2,
+    wait: Annotated[float, typer.Option(min=0, help=WAIT_HELP)] = 0,
+) -> None:
+    """Run the pipeline's runs on this machine, where HORROR_RUN_LAUNCHER=celery."""
+    from horror_pipeline.cli.worker import serve_runs
+
+    serve_runs(get_settings(), runs, wait)
+
+
+@app.command()
 def doctor() -> None:
     """Say what is configured, reachable and wrong, and what to do about each; exit 1 if it cannot run."""
     from horror_pipeline.cli.doctor import diagnose, print_diagnoses

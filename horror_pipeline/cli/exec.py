@@ -12,7 +12,7 @@ from types import FrameType
 from typing import NoReturn, TypeVar
 
 from horror_pipeline.errors import HorrorError, WarehouseError
-from horror_pipeline.runtime.environment import prepared
+from horror_pipeline.runtime.environment import Environment, prepared
 from horror_pipeline.runtime.signals import ENDING
 from horror_pipeline.settings import Settings
 
@@ -55,11 +55,22 @@ def retried(
 
 
 def exec_with_environment(
-    command: Sequence[str], settings: Settings, wait_seconds: float, say: Callable[[str], None]
+    command: Sequence[str],
+    settings: Settings,
+    wait_seconds: float,
+    say: Callable[[str], None],
+    check: Callable[[Environment], None] = lambda _: None,
 ) -> NoReturn:
     """Replace this process by the command, with the variables that it needs exported.
 
     With the embedded Postgres this process stays as the command's parent, to stop the server afterwards.
+
+    Args:
+        command: the command and its arguments.
+        settings: what to make ready.
+        wait_seconds: how long to wait for a database that is not ready.
+        say: receives what is waited for.
+        check: called once everything is ready; it raises where the command may not run.
 
     Raises:
         HorrorError: something could not be made ready, or there is no such command.
@@ -67,6 +78,7 @@ def exec_with_environment(
     """
     with ExitStack() as stack:
         environment = retried(lambda: stack.enter_context(prepared(settings)), wait_seconds, say)
+        check(environment)
         try:
             if environment.is_embedded:
                 raise SystemExit(_run_child(command))

@@ -77,7 +77,11 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
     Raises:
         HorrorError: a step failed, and there are no films for the steps after it.
     """
-    mark_dead_runs(environment, instance)
+    from horror_pipeline.orchestration.liveness import reap_dead_runs
+    from horror_pipeline.warehouse.engine import opened
+
+    with opened(environment.database_url) as engine:
+        reap_dead_runs(instance, engine)
     failures: list[HorrorError] = []
     for job_name, partitions in _due_steps(environment, dt.datetime.now(dt.UTC).date()):
         try:
@@ -88,18 +92,6 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
             failures.append(failure)
             out.print(f"[red]✗[/] {job_name} failed; going on with what does not depend on it")
     return failures
-
-
-def mark_dead_runs(environment: Environment, instance: dg.DagsterInstance) -> None:
-    """Mark the runs failed whose process has died, on this host or another."""
-    from horror_pipeline.orchestration.liveness import reap_dead_runs
-    from horror_pipeline.warehouse.engine import connect
-
-    engine = connect(environment.database_url)
-    try:
-        reap_dead_runs(instance, engine)
-    finally:
-        engine.dispose()
 
 
 def _due_steps(environment: Environment, today: dt.date) -> list[tuple[str, Partitions]]:

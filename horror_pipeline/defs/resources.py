@@ -19,6 +19,7 @@ from pydantic import Field
 from sqlalchemy import URL, Engine
 
 from horror_pipeline.demo.process import spawn
+from horror_pipeline.orchestration.code_version import require_same_code
 from horror_pipeline.orchestration.liveness import executing
 from horror_pipeline.settings import TMDB_API_URL, TMDB_EXPORTS_URL, Settings, get_settings, postgres_url
 from horror_pipeline.tmdb.client import TmdbClient
@@ -54,6 +55,8 @@ class WarehouseResource(dg.ConfigurableResource[Engine]):
             stack.callback(engine.dispose)
             schema.require_current_schema(engine)
             if context.run is not None and context.instance is not None:
+                if settings.horror_run_launcher != "default":
+                    require_same_code(engine)
                 stack.enter_context(executing(engine, context.instance, context.run.run_id))
             with engine.begin() as connection:
                 data_source.claim_source(

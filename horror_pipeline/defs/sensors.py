@@ -8,6 +8,7 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from horror_pipeline.orchestration.alerts import Alerts, Cursor
+from horror_pipeline.orchestration.code_version import note_code_version
 from horror_pipeline.orchestration.liveness import reap_dead_runs
 from horror_pipeline.orchestration.messages import poster, secrets_of, ui_url
 from horror_pipeline.settings import get_settings
@@ -36,5 +37,6 @@ def failure_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 @dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
 def dead_runs(context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Engine]) -> dg.SkipReason:
     """Mark runs as failed whose process has died, on whatever host; otherwise they would hold up the queue for ever."""
+    note_code_version(warehouse)
     reaped = reap_dead_runs(context.instance, warehouse)
     return dg.SkipReason(f"marked failed: {', '.join(reaped)}" if reaped else "every run under way has a live process")

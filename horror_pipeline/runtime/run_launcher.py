@@ -38,15 +38,24 @@ class PipelineRunLauncher(dg.DefaultRunLauncher):
         name = settings.horror_run_launcher
         if name == "default":
             return cls(inst_data)
+        require_extra(name)
         module, class_name = CLASSES[name]
-        try:
-            import_module(module)
-        except ImportError as error:
-            raise SettingsError(
-                f"HORROR_RUN_LAUNCHER={name} needs {error.name}, which is not installed",
-                f"in the checkout: uv pip install --editable '.[{name}]'",
-            ) from None
         return type(inst_data)(module, class_name, json.dumps(_configuration(settings))).rehydrate()
+
+
+def require_extra(name: RunLauncher) -> None:
+    """Import what a launcher is made of.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
+    try:
+        import_module(CLASSES[name][0])
+    except ImportError as error:
+        raise SettingsError(
+            f"HORROR_RUN_LAUNCHER={name} needs {error.name}, which is not installed",
+            f"in the checkout: uv pip install --editable '.[{name}]'",
+        ) from None
 
 
 def _configuration(settings: Settings) -> dict[str, Any]:

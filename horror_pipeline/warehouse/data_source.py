@@ -41,3 +41,14 @@ def claim_source(
     if gap_min_votes is not None:
         changed = update(data_source).where(data_source.c.gap_min_votes != gap_min_votes)
         connection.execute(changed.values(gap_min_votes=gap_min_votes))
+
+
+def note_code_version(connection: Connection, version: str) -> None:
+    """Record the version of the code that starts runs, once there is a run to record it beside."""
+    changed = update(data_source).where(data_source.c.code_version.is_distinct_from(version))
+    connection.execute(changed.values(code_version=version))
+
+
+def noted_code_version(connection: Connection) -> str | None:
+    """Return the version of the code that starts runs; None if it was never recorded."""
+    return connection.execute(select(data_source.c.code_version)).scalar()

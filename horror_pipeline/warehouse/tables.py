@@ -68,6 +68,7 @@ data_source = Table(
         server_default="50",
         comment="Votes a film needs before `latest_predictions` calls it under- or over-valued.",
     ),
+    Column("code_version", Text, comment="Version of the code that starts runs; NULL until a daemon has run."),
     comment="Where this database's data comes from: one row. Demo and TMDB data never mix.",
 )
 

@@ -1,0 +1,50 @@
+"""The version of the code on this host, and whether it is the version that starts runs.
+
+Hosts of different versions would undo each other's work: a model fitted with other libraries is fitted anew, and a
+table may be filled by another rule. The code server notes its version in the warehouse, and workers compare theirs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+import horror_pipeline
+from horror_pipeline.errors import HorrorError
+from horror_pipeline.modeling.artifacts import library_versions
+from horror_pipeline.warehouse import data_source
+
+
+@cache
+def code_version() -> str:
+    """Return the package's version and a digest of its code and of the libraries that models depend on."""
+    package = Path(horror_pipeline.__file__).parent
+    digest = hashlib.sha256(repr(sorted(library_versions().items())).encode())
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return f"{version('horror-pipeline')} ({digest.hexdigest()[:12]})"
+
+
+def note_code_version(warehouse: Engine) -> None:
+    """Say in the warehouse that runs are started by this process's code."""
+    with warehouse.begin() as connection:
+        data_source.note_code_version(connection, code_version())
+
+
+def require_same_code(warehouse: Engine) -> None:
+    """Refuse to execute runs that code of another version starts.
+
+    Raises:
+        HorrorError: the versions differ.
+    """
+    with warehouse.connect() as connection:
+        theirs = data_source.noted_code_version(connection)
+    if theirs not in (None, code_version()):
+        raise HorrorError(
+            f"this host has horror_pipeline {code_version()}, and runs are started by {theirs}",
+            "install the same code and library versions on every host, and start the code server first",
+        )
