@@ -21,7 +21,7 @@ FORECASTER_NAME = "popularity_forecaster"
 FORECAST_HORIZONS_DAYS = (1, 3, 7, 14, 30)
 
 FORECAST_WINDOW_DAYS = 120
-"""Days of history that a forecaster learns from: how popularity moves drifts, and TMDB's memory is about a week."""
+"""Days of history that a forecaster learns from. Older days mislead it, because the way popularity moves changes."""
 
 _OUTLIER_FACTOR, _OUTLIER_RANK, _FEWEST_VALUES = 100.0, 10, 5
 

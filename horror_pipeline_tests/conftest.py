@@ -29,9 +29,10 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 _numbers = itertools.count()
 
-# A script that starts the tests in the background has SIGINT ignored; Dagster, run in this process, would then ignore
-# SIGTERM as well, which it treats alike, and every process a test starts would inherit both.
+# A script that starts the tests in the background has SIGINT ignored, and nohup SIGHUP. Every process a test starts
+# would inherit that; Dagster, run in this process, would then ignore SIGTERM as well, which it treats like SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

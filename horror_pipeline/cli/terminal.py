@@ -58,7 +58,7 @@ def print_note(line: str) -> None:
 
 
 def print_source(settings: Settings) -> None:
-    """Say so where films are made up."""
+    """Say that every film is invented, if the demo is used."""
     if settings.is_demo:
         out.print(
             "[bold yellow]DEMO DATA[/]: TMDB_API_KEY is not set, so every film below is invented. "

@@ -53,7 +53,7 @@ def each_partition(
 
 
 def record_partitions(context: dg.AssetExecutionContext, done: Mapping[Any, Figures]) -> None:
-    """Record partitions as materialized one by one, where the asset itself yields no result because others failed."""
+    """Record each finished partition as materialized. The asset yields no result, because other partitions failed."""
     for key, figures in done.items():
         context.log_event(dg.AssetMaterialization(context.asset_key, metadata=dict(figures), partition=str(key)))
 

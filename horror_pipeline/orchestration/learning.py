@@ -1,6 +1,6 @@
 """What the assets of learning share: the features as a frame, and whether a step has anything to do.
 
-Each step notes the fingerprint of the features it last dealt with in `training_state`.
+In `training_state`, each step records the fingerprint of the features that it last processed.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ def records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def pending_fingerprint(connection: Connection, step: str) -> str | None:
-    """Return the fingerprint of the features if the step has not dealt with them yet; None if it has."""
+    """Return the fingerprint of the features if the step has yet to process them; None if it has done so."""
     fingerprint = f"{CODE_VERSION}|{features.state(connection, features.FEATURES_STEP)}"
     return None if fingerprint == features.state(connection, step) else fingerprint
 
 
 def finish(connection: Connection, step: str, fingerprint: str, now: dt.datetime) -> None:
-    """Note that a step has dealt with the features of this fingerprint."""
+    """Record that a step has processed the features of this fingerprint."""
     features.set_state(connection, step, fingerprint, now)
 
 

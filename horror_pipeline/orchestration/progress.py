@@ -19,7 +19,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 @dataclass
 class Progress:
-    """Counts what is done of a total, and logs a line every few seconds and one at the end.
+    """Counts what is done of a total. Logs a line every few seconds and one at the end.
 
     Args:
         log: the run's log, `context.log`.
@@ -47,7 +47,7 @@ class Progress:
         return self.done / max(self.clock() - self._started, 1e-9)
 
     def expect(self, count: int) -> None:
-        """Add to the total, where it becomes known on the way."""
+        """Raise the total, when it turns out that there is more to do."""
         self.total += count
         self._notify_terminal()
 

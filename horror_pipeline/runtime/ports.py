@@ -21,7 +21,7 @@ def local_url(host: str, port: int) -> str:
 
 
 def connectable(host: str) -> str:
-    """Return the address to connect to for an address that is listened on."""
+    """Return the address at which a server that listens on `host` can be reached from this machine."""
     return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not listened on
 
 

@@ -68,7 +68,7 @@ class Child:
 
 
 class Supervisor:
-    """Runs children until asked to stop. If one keeps dying, all are stopped; so they are if this process is killed.
+    """Runs children until asked to stop. If one keeps dying, or if this process is killed, all of them are stopped.
 
     Args:
         variables: environment variables for the children.
@@ -110,7 +110,7 @@ class Supervisor:
         """Restart every child that dies, and return when asked to stop.
 
         Args:
-            on_tick: called several times a second, for what is kept alive in another way.
+            on_tick: called several times a second, to keep alive what is not a child, such as the embedded Postgres.
 
         Raises:
             HorrorError: a child died too often in a short time; the message ends with its last lines.

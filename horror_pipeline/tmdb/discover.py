@@ -28,19 +28,19 @@ ROWS_A_WINDOW = 12
 """Rows a narrow window should hold: well under a page, as films cluster on some dates."""
 
 FEWEST_ROWS_TO_JUDGE = 5
-"""Rows with genres from which on a page shows whether TMDB filtered by genre."""
+"""The fewest rows with genres that show whether TMDB filtered a page by genre."""
 
 FARTHEST_YEAR = 2100
-"""Later release dates are not requested in parts, so that an open slice is not cut for ever."""
+"""A slice that starts after this year is not halved, because an open slice could be halved for ever."""
 
 MOST_FILMS = 100_000
-"""Films that a listing may state. TMDB has some 60,000 horror films of all years."""
+"""The largest credible total of a listing. TMDB has some 60,000 horror films of all years."""
 
 MOST_SURPLUS = 100
-"""Films that the parts of a small listing may state beyond twice the whole's total."""
+"""By how many films the totals of a listing's parts may together exceed twice the total of the whole."""
 
 PAGES_AHEAD = 32
-"""Pages under way or waiting: as many at most are requested in vain behind the first empty page of a slice."""
+"""Pages requested ahead: at most as many requests are wasted after the first empty page of a slice."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Slice:
     end: dt.date | None
 
     def halves(self) -> list[Slice]:
-        """Return the slice in two parts, or itself where it is a single day or has nothing but far future in it."""
+        """Return both halves of the slice; a single day, or a slice of the far future, is returned whole."""
         end = self.end or self.start + dt.timedelta(days=730)
         if end <= self.start or self.start.year > FARTHEST_YEAR:
             return [self]
@@ -251,7 +251,7 @@ class Sweeper:
         yield from self._fetch(sweep, further)
 
     def _fetch(self, sweep: Sweep, wanted: Sequence[tuple[Slice, int]]) -> Iterator[Page]:
-        """Yield the pages as they arrive, without those behind an empty page of their slice."""
+        """Yield pages as they arrive. Pages that follow an empty page of their slice are not requested."""
         self.on_plan(len(wanted))
         empty: dict[Slice, int] = {}
 

@@ -215,7 +215,7 @@ def _blocks(stream: io.BufferedIOBase, day: dt.date) -> Iterator[bytes]:
             size += len(piece)
             lines, newline, rest = (rest + piece).rpartition(b"\n")
             if len(rest) > LONGEST_LINE_BYTES:
-                raise _untrusted(day, "a line of it has no end")
+                raise _untrusted(day, "one of its lines is too long")
             if size > LARGEST_FILE_BYTES:
                 raise _untrusted(day, f"it decompresses to more than {LARGEST_FILE_BYTES:,} bytes")
             yield lines + newline

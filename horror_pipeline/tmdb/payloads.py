@@ -21,10 +21,10 @@ APPENDED = ("credits", "keywords")
 
 LARGEST_ID = 2**53
 DEEPEST_LEVEL = 64
-"""Levels of nesting that are kept. TMDB's documents have five; Python's parser gives up at about a thousand."""
+"""The deepest nesting that is kept. TMDB's documents have five levels; Python's parser fails at some 1,000."""
 
 MOST_DIGITS = 300
-"""Digits of a number that still fits into a double precision column."""
+"""The most digits of a number: with more, it may not fit into a double precision column."""
 
 # What JSON may hold and jsonb may not: NUL, lone surrogates, NaN and Infinity, and numbers beyond any column. Most
 # documents hold no escape and none of the words at all, which is found out much faster than by the patterns.

@@ -1,8 +1,7 @@
-"""From a TMDB document to a typed film, or to the reason why it cannot be one.
+"""Turn a TMDB document into a typed film, or say why it cannot become one.
 
 An impossible value becomes None and adds a warning. TMDB writes unknown values as '' or 0; they become None without a
-warning.
-Only a record that cannot be identified, or that is out of the pipeline's scope, is rejected.
+warning. Only a record that cannot be identified, or that is out of the pipeline's scope, is rejected.
 """
 
 from __future__ import annotations

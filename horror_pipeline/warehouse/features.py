@@ -1,4 +1,4 @@
-"""SQL of `movie_features`, and of the fingerprints that steps of learning last ended with."""
+"""SQL of `movie_features`, and of the fingerprint of the data that each step of a training last processed."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def last_trained_fingerprint(connection: Connection) -> str | None:
 
 
 def state(connection: Connection, step: str) -> str | None:
-    """Return the fingerprint that a step last ended with; None before the first time."""
+    """Return the fingerprint of the data that a step last processed; None if it never ran."""
     return connection.execute(select(training_state.c.fingerprint).where(training_state.c.step == step)).scalar()
 
 
 def set_state(connection: Connection, step: str, fingerprint: str, now: dt.datetime) -> None:
-    """Record that a step has ended with this fingerprint."""
+    """Record that a step has processed the data of this fingerprint."""
     values = {"fingerprint": fingerprint, "completed_at": now}
     statement = insert(training_state).values(step=step, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=["step"], set_=values))

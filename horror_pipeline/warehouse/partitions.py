@@ -35,7 +35,7 @@ def months(connection: Connection, table: Table) -> list[str]:
 
 
 def ensure_months(connection: Connection, table: Table, days: Iterable[dt.date]) -> list[str]:
-    """Create the partitions that these days need and that do not exist yet; the caller commits soon.
+    """Create the partitions that these days need and that do not exist yet; others wait until the caller commits.
 
     Returns:
         Names of the partitions created.

@@ -24,7 +24,7 @@ VERSION_TABLE = "schema_version"
 
 
 def upgrade(engine: Engine) -> None:
-    """Migrate the database to this code's schema and grant `horror_reader` its rights, in one process at a time.
+    """Migrate the database to this code's schema and grant `horror_reader` its rights; processes take turns.
 
     Raises:
         SchemaError: the database is newer than this code.

@@ -17,7 +17,7 @@ from horror_pipeline.warehouse.tables import movie_snapshots, movies
 
 
 def ensure_months(connection: Connection, days: Iterable[dt.date]) -> list[str]:
-    """Create the partitions that these days need and that do not exist yet; the caller commits soon."""
+    """Create the partitions that these days need and that do not exist yet; others wait until the caller commits."""
     return partitions.ensure_months(connection, movie_snapshots, days)
 
 

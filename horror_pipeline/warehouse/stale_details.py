@@ -1,4 +1,4 @@
-"""Which films' details are to be read now, and why. It keeps requests few and the catalogue complete."""
+"""Choose the films whose details are to be read now, so that requests stay few and the catalog complete."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from horror_pipeline.domain import CHANGES_REACH_DAYS
 from horror_pipeline.warehouse.raw import collected_change_days
 
 LONGEST_GAP_DAYS = CHANGES_REACH_DAYS
-"""Closed days without collected changes after which a film is read again in any case."""
+"""A film is read again if the changes of more closed days than this are missing since it was last read."""
 
 NEAR_RELEASE_DAYS = 14
 GONE_ASKED_AGAIN_DAYS = 7

@@ -104,7 +104,7 @@ def most_popular(connection: Connection, *, limit: int) -> list[dict[str, Any]]:
 
 
 def trends(connection: Connection, ids: Sequence[int], *, newest_day: date) -> dict[int, dict[str, Any]]:
-    """Return by film: since when it is popular, its popularity a week ago, and its last month day by day."""
+    """Return for each film: since when it is popular, its popularity a week ago, and the last month day by day."""
     statement = text(
         "SELECT tmdb_id, snapshot_date, popularity, popularity_percentile FROM movie_snapshots "
         "WHERE tmdb_id = ANY(:ids) AND snapshot_date > :after AND snapshot_date <= :until ORDER BY snapshot_date DESC"

@@ -21,8 +21,7 @@ def variables(home: Path, **more: str) -> dict[str, str]:
     return kept | {"HOME": str(home), "HORROR_HOME": str(home)} | more
 
 
-@pytest.mark.parametrize("name", ["TERM", "HUP", "INT"])
-@pytest.mark.parametrize("seconds", [0.7, 1.5, 3.0])
+@pytest.mark.parametrize(("name", "seconds"), [("TERM", 0.7), ("HUP", 1.5), ("INT", 1.5), ("TERM", 3.0)])
 def test_a_signal_in_the_first_seconds_leaves_no_postgres_running(tmp_path: Path, name: str, seconds: float) -> None:
     number = signal.Signals[f"SIG{name}"]
     running = subprocess.Popen(  # noqa: S603

@@ -108,7 +108,7 @@ class Account:
             ) from None
 
     def _switch(self, reaches: Sequence[Path]) -> list[str]:
-        """Return the beginning of a command line that runs the rest of it as the account."""
+        """Return the words to put before a command so that it runs as the account."""
         if self.uid is None:
             return []
         switch = ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
