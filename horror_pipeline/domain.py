@@ -23,6 +23,15 @@ FORECAST_HORIZONS_DAYS = (1, 3, 7, 14, 30)
 FORECAST_WINDOW_DAYS = 120
 """Days of history that a forecaster learns from. Older days mislead it, because the way popularity moves changes."""
 
+POPULARITY_DECIMALS = 4
+"""TMDB's own. The history is held in single precision, whose further digits are not TMDB's."""
+
+MOVER_SPANS_DAYS = (1, 7, 30)
+"""Over how many days changes of popularity are measured."""
+
+BREAKOUT_PERCENTILE = 0.99
+"""Share of the changes of such films that a breakout is larger than: at most one usual film in a hundred is one."""
+
 _OUTLIER_FACTOR, _OUTLIER_RANK, _FEWEST_VALUES = 100.0, 10, 5
 
 CREDIBILITY_SAMPLE = 2 * _OUTLIER_RANK - 1

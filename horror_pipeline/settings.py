@@ -145,6 +145,9 @@ class Settings(BaseSettings):
     horror_alert_webhook: Annotated[SecretStr, AfterValidator(_webhook)] | None = Field(
         None, description="URL that receives one JSON message per failure."
     )
+    horror_alert_breakouts: Switch = Field(
+        False, description="`on` also posts the films that broke out, once a day, to the webhook."
+    )
     poll_interval_ms: int = Field(30_000, ge=1_000, le=3_600_000, description="Dashboard refresh, in milliseconds.")
     horror_web_host: str = Field("127.0.0.1", description="Address the dashboard and the Dagster UI listen on.")
     horror_web_port: int = Field(8000, ge=1, le=65_535, description="Port of the dashboard and JSON API.")

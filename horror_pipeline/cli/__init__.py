@@ -30,7 +30,7 @@ from horror_pipeline.cli.terminal import (
     print_note,
     print_source,
 )
-from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
+from horror_pipeline.domain import FORECAST_HORIZONS_DAYS, MOVER_SPANS_DAYS
 from horror_pipeline.errors import HorrorError
 from horror_pipeline.runtime.signals import end_in_order
 from horror_pipeline.settings import get_settings
@@ -224,6 +224,33 @@ def forecasts(
         with environment.transaction() as connection:
             rows = top_forecasts(connection, horizon, "movers" if movers else "popularity", limit)
         print_forecasts(rows, output.value, out)
+
+
+@app.command()
+def movers(
+    rising: Annotated[bool, typer.Option("--rising", help="The largest relative rises first.")] = False,
+    falling: Annotated[bool, typer.Option("--falling", help="The largest relative falls first.")] = False,
+    span: Annotated[int, typer.Option(help="Days the change took: 1, 7 or 30.")] = 7,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many films.")] = 20,
+    output: Annotated[OutputFormat, typer.Option("--format", help="How to print them.")] = OutputFormat.TABLE,
+) -> None:
+    """Print how popularity changed, the rises that are most unusual for such a film first."""
+    from horror_pipeline.cli.predictions import print_movers
+    from horror_pipeline.runtime.environment import prepared
+    from horror_pipeline.warehouse.movers import MoverOrder, top_movers
+
+    if span not in MOVER_SPANS_DAYS:
+        raise HorrorError(f"changes are not measured over {span} days", "choose 1, 7 or 30 for --span")
+    if rising and falling:
+        raise HorrorError("a list is of rises or of falls", "choose one of --rising and --falling")
+    order: MoverOrder = "rising" if rising else "falling" if falling else "breakouts"
+    settings = get_settings()
+    with prepared(settings) as environment:
+        if output is OutputFormat.TABLE:
+            print_source(settings)
+        with environment.transaction() as connection:
+            rows = top_movers(connection, span, order, limit)
+        print_movers(rows, output.value, out)
 
 
 @app.command()

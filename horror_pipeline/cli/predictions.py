@@ -1,8 +1,7 @@
-"""Predictions and forecasts as a table for a terminal, or as CSV or JSON for another program."""
+"""Predictions, forecasts and movers as a table for a terminal, or as CSV or JSON for another program."""
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
 import io
 import json
@@ -15,9 +14,8 @@ from rich.table import Table
 
 from horror_pipeline.cli.terminal import printable
 from horror_pipeline.errors import HorrorError
-
-FORMULA_SIGNS = ("=", "+", "-", "@")
-"""A spreadsheet computes a cell that begins with one of these."""
+from horror_pipeline.orchestration.breakouts import share
+from horror_pipeline.web.csv_format import write_csv
 
 Row = Mapping[str, object]
 
@@ -30,6 +28,11 @@ def print_predictions(rows: Sequence[Row], output: str, out: Console) -> None:
 def print_forecasts(rows: Sequence[Row], output: str, out: Console) -> None:
     """Print rows of `latest_forecasts`, of one horizon; see `print_rows`."""
     print_rows(rows, output, out, _forecasts_table)
+
+
+def print_movers(rows: Sequence[Row], output: str, out: Console) -> None:
+    """Print rows of `latest_movers`, of one span; see `print_rows`."""
+    print_rows(rows, output, out, _movers_table)
 
 
 def print_rows(rows: Sequence[Row], output: str, out: Console, table: Callable[[Sequence[Row]], Table]) -> None:
@@ -55,24 +58,18 @@ def print_rows(rows: Sequence[Row], output: str, out: Console, table: Callable[[
 def _print_csv(rows: Sequence[Row]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="strict")  # other programs get every letter, or an error
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    if rows:
-        writer.writerow(rows[0].keys())
+    if not rows:
+        return
     try:
-        for row in rows:
-            writer.writerow([_cell(value) for value in row.values()])
+        write_csv(sys.stdout, list(rows[0]), ({key: _printable(value) for key, value in row.items()} for row in rows))
     except UnicodeEncodeError as error:
         raise HorrorError(f"standard output takes {error.encoding} only", "set PYTHONIOENCODING=utf-8") from None
 
 
-def _cell(value: object) -> object:
-    value = _plain(value)
+def _printable(value: object) -> object:
     if isinstance(value, list):
-        value = "|".join(map(str, value))
-    if not isinstance(value, str):
-        return value
-    value = printable(value)
-    return f"'{value}" if value.startswith(FORMULA_SIGNS) else value
+        return [printable(str(item)) for item in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 def _plain(value: object) -> object:
@@ -116,6 +113,27 @@ def _forecasts_table(rows: Sequence[Row]) -> Table:
             _number(row["origin_popularity"]),
             _number(row["forecast_popularity"]),
             _interval(row["popularity_lower"], row["popularity_upper"]),
+        )
+    return table
+
+
+def _movers_table(rows: Sequence[Row]) -> Table:
+    span = "1 day before" if rows[0]["span_days"] == 1 else f"{rows[0]['span_days']} days before"
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("Film", overflow="ellipsis", no_wrap=True, min_width=16)
+    table.add_column("Release", no_wrap=True)
+    for name in (span, f"on {rows[0]['snapshot_date']}", "such films", "rank", "larger than"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("")
+    for row in rows:
+        percentile = row["change_percentile"]
+        table.add_row(
+            escape(printable(str(row["title"]))),
+            str(row["release_date"] or "unknown"),
+            *(_number(row[name]) for name in ("popularity_before", "popularity", "popularity_usual")),
+            f"{row['popularity_rank_before']}→{row['popularity_rank']}",
+            share(percentile) if isinstance(percentile, float) else "–",
+            "breakout" if row["is_breakout"] else "",
         )
     return table
 

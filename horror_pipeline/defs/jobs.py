@@ -26,8 +26,8 @@ ingest_catalogue = dg.define_asset_job(
 
 snapshot_popularity = dg.define_asset_job(
     "snapshot_popularity",
-    selection=dg.AssetSelection.assets("movie_snapshots", "prediction_outcomes"),
-    description="Store the popularity of every known film on a day, and compare earlier predictions with it.",
+    selection=dg.AssetSelection.assets("movie_snapshots", "movie_movers", "prediction_outcomes"),
+    description="Store the popularity of every known film on a day, find what moved, and compare earlier predictions.",
     tags=RETRY_TMDB_ONCE,
 )
 
@@ -35,7 +35,7 @@ train_and_predict = dg.define_asset_job(
     "train_and_predict",
     # The check of `movies` comes along: the run that wrote the films could not stop this one.
     selection=dg.AssetSelection.groups("features", "models", "predictions")
-    - dg.AssetSelection.assets("prediction_outcomes")
+    - dg.AssetSelection.assets("movie_movers", "prediction_outcomes")
     | dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("movies"), AS_DECLARED)),
     description="Build features, train the models and predict, from what the warehouse holds now.",
     tags=RETRY_ONCE,

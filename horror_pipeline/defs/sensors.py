@@ -1,4 +1,4 @@
-"""The sensors: alerts about failures, and runs whose process has died."""
+"""The sensors: alerts about failures and breakouts, and runs whose process has died."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from horror_pipeline.orchestration.alerts import Alerts, Cursor
+from horror_pipeline.orchestration.breakouts import message_of
 from horror_pipeline.orchestration.code_version import note_code_version
 from horror_pipeline.orchestration.liveness import reap_dead_runs
 from horror_pipeline.orchestration.messages import poster, secrets_of, ui_url
 from horror_pipeline.settings import get_settings
+from horror_pipeline.warehouse.movers import newest_breakouts
 
 
 @dg.sensor(
@@ -32,6 +34,31 @@ def failure_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         context.log.warning(f"messages are waiting: {why_stopped}")
     summary = f"{alerts.posted} posted" if alerts.posted or why_stopped else "nothing new has failed"
     return dg.SensorResult(skip_reason=f"{summary}; {why_stopped}" if why_stopped else summary, cursor=str(cursor))
+
+
+@dg.sensor(
+    minimum_interval_seconds=300,
+    default_status=(
+        dg.DefaultSensorStatus.RUNNING if get_settings().horror_alert_breakouts else dg.DefaultSensorStatus.STOPPED
+    ),
+)
+def breakout_alerts(context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Engine]) -> dg.SensorResult:
+    """Post the films that broke out on a new day to `HORROR_ALERT_WEBHOOK`, as one JSON message."""
+    settings = get_settings()
+    if settings.horror_alert_webhook is None:
+        return dg.SensorResult(skip_reason="HORROR_ALERT_WEBHOOK is not set")
+    with warehouse.connect() as connection:
+        day, rows = newest_breakouts(connection)
+    if day is None or str(day) == context.cursor:
+        return dg.SensorResult(skip_reason="no new day has movers")
+    if rows:
+        post = poster(settings.horror_alert_webhook, secrets_of(settings))
+        try:
+            post(message_of(day, rows, ui_url(settings)))
+        except OSError as error:
+            context.log.warning(f"a message is waiting: {error}")
+            return dg.SensorResult(skip_reason=str(error))
+    return dg.SensorResult(skip_reason=f"{len(rows)} films broke out on {day}", cursor=str(day))
 
 
 @dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)

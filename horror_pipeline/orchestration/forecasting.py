@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine
 
-from horror_pipeline.domain import FORECAST_WINDOW_DAYS, FORECASTER_NAME
+from horror_pipeline.domain import FORECAST_WINDOW_DAYS, FORECASTER_NAME, POPULARITY_DECIMALS
 from horror_pipeline.modeling import artifacts
 from horror_pipeline.warehouse import features, forecasts, models, snapshots
 
@@ -27,9 +27,6 @@ FORECASTS_STEP = "forecasts"
 
 REFIT_DAYS = 7
 """Days of history that a forecaster has not seen at which it is fitted anew."""
-
-POPULARITY_DECIMALS = 4
-"""TMDB's own. The history is held in single precision, whose further digits are not TMDB's."""
 
 FEWEST_DAYS_BEFORE = 28
 """Days of history before the first day of the track record; with less, there is little to forecast from."""

@@ -28,7 +28,7 @@ class Message:
 
     Attributes:
         id: identifies the event; the same each time it is sent.
-        kind: `run_failed`, `check_failed` or `asset_stale`.
+        kind: `run_failed`, `check_failed`, `asset_stale` or `breakouts`.
         asset: keys of the assets concerned; '' when a run failed outside the step of an asset.
         link: where to look in the Dagster UI.
         reason: what happened, as a sentence.

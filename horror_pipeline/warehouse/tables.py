@@ -381,7 +381,43 @@ forecast_scores = Table(
     comment="How one day's forecasts at one horizon compare with the outcomes; summed up in `forecast_accuracy`.",
 )
 
-BY_MONTH = {movie_snapshots: "snapshot_date", popularity_forecasts: "made_on"}
+# -- movers: how popularity changed, and what is unusual about it ------------------------------------------------------
+
+movie_movers = Table(
+    "movie_movers",
+    metadata,
+    Column("snapshot_date", Date, primary_key=True, comment="Partition: the UTC day on which the change ends."),
+    _movie_id(),
+    Column("span_days", SmallInteger, primary_key=True, autoincrement=False, comment="Days the change took: 1, 7, 30."),
+    _number("popularity", "Popularity on snapshot_date.", 0, nullable=False),
+    _number("popularity_before", "Popularity span_days earlier.", 0, nullable=False),
+    _number("popularity_usual", "Popularity had it moved like the median of such films.", 0, nullable=False),
+    Column("popularity_rank", Integer, nullable=False, info={"range": (1, None)}, comment="Rank that day; 1: highest."),
+    Column(
+        "popularity_rank_before", Integer, nullable=False, info={"range": (1, None)}, comment="Rank span_days earlier."
+    ),
+    _number(
+        "change_percentile",
+        "Share of the earlier changes of films of its level and age that were smaller, both less what was common on "
+        "their day; NULL: too few to say.",
+        0,
+        1,
+    ),
+    _flag("is_own_record", "Larger than each of its own that ended before this one began; NULL: too few to say."),
+    _number(
+        "breakout_score",
+        "change_percentile, less where more such films than usual rose; NULL unless a rise into the day's top tenth "
+        "that no earlier one of its own reached.",
+        0,
+        1,
+    ),
+    _flag("is_breakout", "Whether breakout_score is 0.99 or more.", nullable=False),
+    Index("ix_movie_movers_breakouts", "tmdb_id", "snapshot_date", postgresql_where="is_breakout"),
+    comment="Changes of popularity over 1, 7 and 30 days; range-partitioned by month of snapshot_date.",
+    postgresql_partition_by="RANGE (snapshot_date)",
+)
+
+BY_MONTH = {movie_snapshots: "snapshot_date", popularity_forecasts: "made_on", movie_movers: "snapshot_date"}
 """The tables that are partitioned by month, and the date column that decides the month."""
 
 TABLES: dict[str, Table] = dict(metadata.tables)

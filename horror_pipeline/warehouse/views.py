@@ -70,6 +70,25 @@ VIEWS: dict[str, str] = {
         JOIN movies USING (tmdb_id)
         WHERE forecast.made_on = (SELECT max(made_on) FROM popularity_forecasts) AND movies.gone_at IS NULL
     """,
+    "latest_movers": """
+        SELECT mover.*, popularity / nullif(popularity_before, 0) AS change_factor,
+            popularity_rank_before - popularity_rank AS rank_change, title, release_date, original_language, vote_count
+        FROM movie_movers AS mover
+        JOIN (SELECT tmdb_id, title, release_date, original_language, vote_count FROM movies WHERE gone_at IS NULL)
+            AS movie USING (tmdb_id)
+        WHERE snapshot_date = (SELECT max(snapshot_date) FROM movie_movers)
+    """,
+    # A film that broke out within the week before is still the same news.
+    "breakouts": """
+        SELECT DISTINCT ON (snapshot_date, tmdb_id) mover.*, title, release_date
+        FROM movie_movers AS mover JOIN movies USING (tmdb_id)
+        WHERE is_breakout AND gone_at IS NULL AND NOT EXISTS (
+            SELECT FROM movie_movers AS earlier
+            WHERE earlier.tmdb_id = mover.tmdb_id AND earlier.is_breakout
+              AND earlier.snapshot_date BETWEEN mover.snapshot_date - 7 AND mover.snapshot_date - 1
+        )
+        ORDER BY snapshot_date, tmdb_id, breakout_score DESC, span_days
+    """,
     "forecast_accuracy": f"""
         SELECT horizon_days, date_trunc('month', target_date::timestamp)::date AS month, is_backtest, {ACCURACY_COLUMNS}
         FROM forecast_scores GROUP BY 1, 2, 3
@@ -89,6 +108,10 @@ _COMMENTS: dict[str, str] = {
     "VIEW latest_forecasts": "The forecasts of the newest day, of every film that still exists.",
     "COLUMN latest_forecasts.days_to_release": "Days from made_on to the release; negative once it is past.",
     "COLUMN latest_forecasts.change_factor": "forecast_popularity over origin_popularity; NULL: that was 0.",
+    "VIEW latest_movers": "How popularity changed up to the newest day, of every film that still exists.",
+    "COLUMN latest_movers.change_factor": "popularity over popularity_before; NULL: that was 0.",
+    "COLUMN latest_movers.rank_change": "Ranks gained; negative where ranks were lost.",
+    "VIEW breakouts": "The first day of every breakout, with the span that shows it best.",
     "VIEW forecast_accuracy": "Errors of forecasts of films at popularity 1 or more, beside those of no change.",
     "COLUMN forecast_accuracy.month": "First day of the month that the target dates are in.",
     "COLUMN forecast_accuracy.films": "Forecasts compared: each film once for each day.",

@@ -11,7 +11,8 @@ from fastapi import APIRouter, HTTPException, Path, Query, Response
 from sqlalchemy import Connection
 
 from horror_pipeline.domain import Target
-from horror_pipeline.web import forecast_queries, health, outcome_scores, queries, schemas
+from horror_pipeline.web import forecast_queries, health, mover_queries, outcome_scores, queries, schemas
+from horror_pipeline.web.csv_lists import listed
 from horror_pipeline.web.database import Database, DatabaseUnavailableError
 from horror_pipeline.web.prediction_index import NewestBatch
 
@@ -44,6 +45,7 @@ def router(sources: Sources) -> APIRouter:
     _add_health(routes, sources)
     _add_predictions(routes, sources)
     _add_forecasts(routes, sources)
+    _add_movers(routes, sources)
     _add_films(routes, sources)
     _add_models(routes, sources)
     return routes
@@ -71,8 +73,10 @@ def _add_health(routes: APIRouter, sources: Sources) -> None:
 
 
 def _add_predictions(routes: APIRouter, sources: Sources) -> None:
-    @routes.get(
+    @listed(
+        routes,
         "/api/predictions",
+        ("predictions", schemas.Prediction),
         tags=["predictions"],
         response_model=schemas.PredictionPage,
     )
@@ -122,7 +126,7 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
 
 
 def _add_forecasts(routes: APIRouter, sources: Sources) -> None:
-    @routes.get("/api/forecasts", tags=["forecasts"])
+    @listed(routes, "/api/forecasts", ("forecasts", schemas.MovieForecast), tags=["forecasts"])
     async def forecasts(parameters: Annotated[schemas.ForecastParameters, Query()]) -> schemas.ForecastPage:
         """The newest forecasts of popularity from each film's own history, 20 at a time, with 80 % intervals.
 
@@ -139,13 +143,32 @@ def _add_forecasts(routes: APIRouter, sources: Sources) -> None:
         )
 
 
+def _add_movers(routes: APIRouter, sources: Sources) -> None:
+    @listed(routes, "/api/movers", ("movers", schemas.MovieMover), tags=["movers"])
+    async def movers(parameters: Annotated[schemas.MoverParameters, Query()]) -> schemas.MoverPage:
+        """How popularity changed over 1, 7 or 30 days, 20 films at a time, the most unusual rises first.
+
+        A change is unusual beside the earlier changes of films that stood at the same level and were as far from their
+        release, once what all of them did that day is taken out.
+        """
+        rows = await sources.database.run(lambda connection: mover_queries.latest_movers(connection, parameters))
+        return schemas.MoverPage(
+            snapshot_date=rows[0]["snapshot_date"] if rows else None,
+            span_days=parameters.span,
+            total=rows[0]["total"] if rows else 0,
+            limit=parameters.limit,
+            offset=parameters.offset,
+            movers=[schemas.MovieMover(**row) for row in rows],
+        )
+
+
 def _add_films(routes: APIRouter, sources: Sources) -> None:
-    @routes.get("/api/summary", tags=["films"])
+    @listed(routes, "/api/summary", ("movies", schemas.PopularMovie), tags=["films"])
     async def summary(_: Annotated[schemas.NoParameters, Query()]) -> schemas.Summary:
         """The ten most popular films, since when, and how fresh everything is."""
         return await sources.database.run(_summary)
 
-    @routes.get("/api/movies", tags=["films"])
+    @listed(routes, "/api/movies", ("movies", schemas.MovieSummary), tags=["films"])
     async def search(parameters: Annotated[schemas.SearchParameters, Query()]) -> schemas.SearchResult:
         """Films by title: every word must begin a word of the title or original title."""
         words, limit = parameters.query.split(), parameters.limit
@@ -226,6 +249,7 @@ def _movie(connection: Connection, tmdb_id: int, today: date, days: int) -> sche
             for row in queries.movie_predictions(connection, tmdb_id, since=since, until=today)
         ],
         forecasts=[schemas.Forecast(**row) for row in forecast_queries.movie_forecasts(connection, tmdb_id)],
+        movers=[schemas.Mover(**row) for row in mover_queries.movie_movers(connection, tmdb_id)],
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from horror_pipeline.domain import FORECAST_HORIZONS_DAYS, Stage, Target
+from horror_pipeline.domain import FORECAST_HORIZONS_DAYS, MOVER_SPANS_DAYS, Stage, Target
 
 MAX_TMDB_ID = 2**53 - 1
 """Ids larger than this would lose digits in a browser; TMDB's are below ten million."""
@@ -86,6 +86,24 @@ class ForecastParameters(_Parameters):
         if horizon not in FORECAST_HORIZONS_DAYS:
             raise ValueError(f"must be one of {', '.join(map(str, FORECAST_HORIZONS_DAYS))}")
         return horizon
+
+
+class MoverParameters(_Parameters):
+    """Over which days, in which order, and which page of them."""
+
+    span: int = Field(7, description="Days the change took.", json_schema_extra={"enum": list(MOVER_SPANS_DAYS)})
+    order: Literal["breakout", "rise", "fall"] = Field(
+        "breakout", description="Most unusual rise for such a film; or largest relative rise or fall."
+    )
+    limit: int = Field(20, ge=1, le=200, description="Rows on this page.")
+    offset: int = Field(0, ge=0, le=1_000_000, description="Rows skipped before this page.")
+
+    @field_validator("span")
+    @classmethod
+    def _is_a_span(cls, span: int) -> int:
+        if span not in MOVER_SPANS_DAYS:
+            raise ValueError(f"must be one of {', '.join(map(str, MOVER_SPANS_DAYS))}")
+        return span
 
 
 class Problem(BaseModel):
@@ -262,6 +280,48 @@ class ForecastPage(BaseModel):
     forecasts: list[MovieForecast]
 
 
+class Mover(BaseModel):
+    """How a film's popularity changed over some days, beside the changes of such films."""
+
+    snapshot_date: date = Field(description="The day on which the change ends.")
+    span_days: int
+    popularity: float
+    popularity_before: float
+    popularity_usual: float = Field(description="Popularity had it moved like the median of such films.")
+    popularity_rank: int = Field(description="1: the most popular film of the day.")
+    popularity_rank_before: int
+    change_percentile: float | None = Field(
+        description="Share of the earlier changes of films of its level and age that were smaller; null: too few."
+    )
+    is_own_record: bool | None = Field(
+        description="Larger than each of its own that ended before this one began; null: too few."
+    )
+    breakout_score: float | None = Field(
+        description="`change_percentile` of a rise into the top tenth, less where many such films rose; null: no rise "
+        "into the top tenth, or one that the film has made before."
+    )
+    is_breakout: bool = Field(description="`breakout_score` is 0.99 or more.")
+
+
+class MovieMover(Mover):
+    """A mover in a list of films."""
+
+    tmdb_id: int = Field(examples=[1091])
+    title: str = Field(examples=["The Thing"])
+    release_date: date | None
+
+
+class MoverPage(BaseModel):
+    """One page of the newest movers over one span."""
+
+    snapshot_date: date | None = Field(description="The day on which the changes end; null: no film matches.")
+    span_days: int
+    total: int = Field(description="Films that match, over all pages.")
+    limit: int
+    offset: int
+    movers: list[MovieMover]
+
+
 class ForecastScore(BaseModel):
     """How the forecasts for one month's days held at one horizon, beside saying that nothing changes."""
 
@@ -284,6 +344,7 @@ class MovieHistory(BaseModel):
         description="Expectations for such a film, not forecasts: oldest first, the last one of each day."
     )
     forecasts: list[Forecast] = Field(description="From its own history, by horizon; empty: no forecast was made.")
+    movers: list[Mover] = Field(description="How its popularity changed up to the newest day, by span.")
 
 
 class ModelVersion(BaseModel):

@@ -7,7 +7,7 @@ import json
 import pytest
 from rich.console import Console
 
-from horror_pipeline.cli.predictions import print_predictions
+from horror_pipeline.cli.predictions import print_movers, print_predictions
 
 ROW = {
     "tmdb_id": 1,
@@ -68,3 +68,18 @@ def test_no_title_controls_the_terminal(output: str, capsys: pytest.CaptureFixtu
     printed = text.getvalue() + capsys.readouterr().out
     assert not set("\x1b\x9b\x07\u202e") & set(printed)
     assert "Two\nlines" not in printed
+
+
+def test_movers_are_printed_beside_what_such_films_did(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {
+        "title": "Saw",
+        "release_date": None,
+        "snapshot_date": "2026-11-22",
+        "span_days": 7,
+        "popularity_before": 3.0,
+    }
+    row |= {"popularity": 9.0, "popularity_usual": 3.2, "popularity_rank_before": 20, "popularity_rank": 4}
+    print_movers([row | {"change_percentile": 0.99999, "is_breakout": True}], "table", Console(width=120))
+    printed = capsys.readouterr().out.splitlines()
+    assert "7 days before" in printed[0]
+    assert printed[1].split() == ["Saw", "unknown", "3.0", "9.0", "3.2", "20→4", "99.99", "%", "breakout"]

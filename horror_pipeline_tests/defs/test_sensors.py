@@ -1,3 +1,4 @@
+import datetime as dt
 import http.server
 import json
 import threading
@@ -7,12 +8,14 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import Engine
 
-from horror_pipeline.defs.sensors import failure_alerts
+from horror_pipeline.defs.sensors import breakout_alerts, failure_alerts
 from horror_pipeline.orchestration import alerts
 from horror_pipeline.orchestration.alerts import Alerts, Cursor
 from horror_pipeline.orchestration.messages import Message, poster, redacted
 from horror_pipeline.settings import get_settings
+from horror_pipeline_tests.web import rows
 
 SECRET = "0123456789abcdef0123456789abcdef"  # the form of a v3 key
 
@@ -276,3 +279,36 @@ def test_a_stale_asset_is_told_and_one_that_is_late_only_is_not() -> None:
         message = look._message(record("FAIL"), ())[0]  # type: ignore[arg-type]
     assert message is not None
     assert (message.kind, message.asset, message.link) == ("asset_stale", "movies", "http://ui/assets/movies")
+
+
+def test_a_days_breakouts_are_told_once_and_not_lost(
+    instance: dg.DagsterInstance, webhook: Webhook, engine: Engine
+) -> None:
+    cursor: str | None = None
+
+    def look() -> str:
+        nonlocal cursor
+        with dg.build_sensor_context(instance, cursor=cursor, resources={"warehouse": engine}) as context:
+            result = breakout_alerts(context)
+        assert isinstance(result, dg.SensorResult) and result.skip_reason is not None
+        cursor = result.cursor or cursor
+        return str(result.skip_reason.skip_message)
+
+    assert look() == "no new day has movers"
+    rows.add_film(engine, 1, "Saw")
+    rows.add_film(engine, 2, "Not a breakout")
+    rows.add_mover(engine, 1)
+    rows.add_mover(engine, 1, 1, breakout_score=0.991)
+    rows.add_mover(engine, 2, is_breakout=False)
+    webhook.status = 503
+    assert look().endswith("answered 503")
+    webhook.status = 200
+    assert (look(), look()) == ("1 films broke out on 2026-11-22", "no new day has movers")
+    (told,) = webhook.received
+    assert told["reason"] == (
+        "on 2026-11-22 1 film rose as such films rarely do: "
+        "Saw (3.0 to 9.0 in 7 days, more than 99.72 % of changes of such films)"
+    )
+    rows.add_mover(engine, 1, snapshot_date=rows.TODAY + dt.timedelta(days=1))  # the same rise, a day later
+    assert look() == "0 films broke out on 2026-11-23"
+    assert len(webhook.received) == 1

@@ -143,6 +143,25 @@ def add_forecast(engine: Engine, tmdb_id: int, horizon_days: int = 7, **values: 
     _insert(engine, "popularity_forecasts", row)
 
 
+def add_mover(engine: Engine, tmdb_id: int, span_days: int = 7, **values: Any) -> None:
+    row: dict[str, Any] = {
+        "snapshot_date": TODAY,
+        "tmdb_id": tmdb_id,
+        "span_days": span_days,
+        "popularity": 9.0,
+        "popularity_before": 3.0,
+        "popularity_usual": 3.2,
+        "popularity_rank": 4,
+        "popularity_rank_before": 20,
+        "change_percentile": 0.9972,
+        "is_own_record": True,
+        "breakout_score": 0.995,
+        "is_breakout": True,
+    } | values
+    _add_partition(engine, "movie_movers", row["snapshot_date"])
+    _insert(engine, "movie_movers", row)
+
+
 def add_forecast_score(
     engine: Engine, horizon_days: int, target_date: date, *, mae: float = 0.7, is_backtest: bool = False
 ) -> None:

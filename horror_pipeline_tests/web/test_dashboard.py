@@ -74,6 +74,9 @@ def filled(engine: Engine) -> None:
             rows.add_forecast(
                 engine, tmdb_id, horizon, made_on=today, forecast_popularity=forecast, popularity_lower=forecast - 0.9
             )
+    rows.add_mover(engine, 1, snapshot_date=today)
+    rows.add_mover(engine, 2, snapshot_date=today, breakout_score=0.9, change_percentile=0.91, is_breakout=False)
+    rows.add_mover(engine, 3, 30, snapshot_date=today, popularity_rank_before=1_234)
     for day, is_backtest in ((date(2026, 10, 1), True), (date(2026, 11, 1), True), (date(2026, 11, 2), False)):
         rows.add_forecast_score(engine, 7, day, is_backtest=is_backtest)
     rows.add_forecast_score(engine, 14, date(2026, 11, 1), mae=1.5)
@@ -139,6 +142,24 @@ def test_the_front_page_has_the_films_forecast_to_rise_and_fall_and_how_sure(ope
     expect(record).to_contain_text("30 % better")
     expect(record).to_contain_text("50 % worse")
     expect(record).to_contain_text("2,000 forecasts")  # two months of the backtest
+    assert watched.complaints == []
+
+
+@pytest.mark.usefixtures("filled")
+def test_the_front_page_says_which_rises_are_unusual_and_by_how_much(open_page: Open) -> None:
+    watched = open_page()
+    body = watched.page.locator("#breakouts-body")
+
+    expect(body.locator("li")).to_have_count(2)
+    expect(body.locator("li").first).to_contain_text("Film 1 2024breakout")
+    expect(body.locator("li").first).to_contain_text(
+        "From 3.00 to 9.00 in 7 days; such films went to 3.20. Rank 20 → 4. More than 99.72 % of changes of such films."
+    )
+    expect(body.locator("li").last).not_to_contain_text("breakout")
+    watched.page.click("#breakouts-span button[data-value='30']")
+    expect(body.locator("li")).to_have_count(1)
+    expect(body).to_contain_text("in 30 days")
+    expect(body).to_contain_text("Rank 1,234 → 4.")
     assert watched.complaints == []
 
 
@@ -277,22 +298,22 @@ def test_a_phone_never_scrolls_sideways(open_page: Open, engine: Engine) -> None
     endless = "x" * 5_000
     rows.add_film(engine, 60, endless, popularity=99.0, observed_at=STARTED, directors=[endless], tagline=endless)
     rows.add_prediction(engine, 60, STARTED, actual_vote_average=1.0)
-    page = open_page("/?film=60", width=360).page
+    page = open_page("/?film=60", width=320).page
     expect(page.locator("#film-title")).to_have_text(endless)
-    assert page.evaluate("document.querySelector('#film').scrollWidth") <= 360
+    assert page.evaluate("document.querySelector('#film').scrollWidth") <= 320
     page.keyboard.press("Escape")
     page.fill("#query", "x")
     expect(page.locator("#results [role=option]")).to_have_count(1)
-    assert page.evaluate("document.querySelector('#results').scrollWidth") <= 360
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate("document.querySelector('#results').scrollWidth") <= 320
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
     page.goto(page.url.split("?")[0] + "?film=1")
     page.wait_for_selector("#film .main-svg")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    assert page.evaluate("document.querySelector('#film').scrollWidth") <= 360
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert page.evaluate("document.querySelector('#film').scrollWidth") <= 320
 
     page.goto(page.url.split("?")[0] + "docs")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
 def test_pictures_that_cannot_be_loaded_leave_no_trace(open_page: Open, engine: Engine) -> None:

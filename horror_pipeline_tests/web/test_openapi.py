@@ -24,6 +24,7 @@ def filled(engine: Engine) -> None:
         rows.add_snapshots(engine, tmdb_id, {rows.TODAY: 1.0})
         rows.add_outcome(engine, tmdb_id)
         rows.add_forecast(engine, tmdb_id)
+        rows.add_mover(engine, tmdb_id)
     rows.add_forecast_score(engine, 7, rows.TODAY)
     rows.add_model(engine)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 from datetime import date, timedelta
 
 import pytest
@@ -289,6 +291,59 @@ def test_a_film_has_its_newest_forecasts_by_horizon(client: TestClient, engine: 
     assert found[1] == []
 
 
+def test_movers_are_the_newest_and_most_unusual_rises_within_seven_days(client: TestClient, engine: Engine) -> None:
+    assert client.get("/api/movers").json()["movers"] == []
+    rows.add_film(engine, 3, gone_at=rows.NOW)
+    for tmdb_id, score, popularity in ((1, 0.97, 9.0), (2, 0.992, 4.0), (3, 0.999, 9.0), (4, None, 1.5)):
+        if tmdb_id != 3:
+            rows.add_film(engine, tmdb_id)
+        rows.add_mover(engine, tmdb_id, breakout_score=score, popularity=popularity)
+        rows.add_mover(engine, tmdb_id, snapshot_date=rows.TODAY - timedelta(days=1))
+    rows.add_mover(engine, 1, 30, popularity_before=0.0)
+
+    def ids(**parameters: str | int) -> list[int]:
+        return [row["tmdb_id"] for row in client.get("/api/movers", params=parameters).json()["movers"]]
+
+    assert (ids(), ids(order="rise"), ids(order="fall"), ids(span=30)) == ([2, 1], [1, 2], [4], [1])
+    page = client.get("/api/movers", params={"limit": 1, "offset": 1}).json()
+    assert (page["total"], page["snapshot_date"], page["movers"][0]["change_percentile"]) == (2, "2026-11-22", 0.9972)
+    found = client.get("/api/movies/1").json()["movers"]
+    assert [row["span_days"] for row in found] == [7, 30]
+
+
+def test_every_list_is_a_csv_as_well(client: TestClient, engine: Engine) -> None:
+    rows.add_film(engine, 1, '=2+2, "quoted"')
+    rows.add_mover(engine, 1, is_own_record=None)
+    rows.add_forecast(engine, 1)
+    rows.add_prediction(engine, 1)
+    answer = client.get("/api/movers.csv", params={"order": "rise"})
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert list(csv.DictReader(io.StringIO(answer.text))) == [
+        {
+            "snapshot_date": "2026-11-22",
+            "span_days": "7",
+            "popularity": "9.0",
+            "popularity_before": "3.0",
+            "popularity_usual": "3.2",
+            "popularity_rank": "4",
+            "popularity_rank_before": "20",
+            "change_percentile": "0.9972",
+            "is_own_record": "",
+            "breakout_score": "0.995",
+            "is_breakout": "True",
+            "tmdb_id": "1",
+            "title": '\'=2+2, "quoted"',
+            "release_date": "2024-10-31",
+        }
+    ]
+    for path in ("predictions", "forecasts", "summary", "movies"):
+        parameters = {"query": "quoted"} if path == "movies" else {}
+        (row,) = csv.DictReader(io.StringIO(client.get(f"/api/{path}.csv", params=parameters).text))
+        assert row["tmdb_id"] == "1"
+    assert client.get("/api/movers.csv?span=3").status_code == 422
+    assert client.get("/api/movers.csv?span=1").text.count("\n") == 1  # the header alone
+
+
 def test_accuracy_has_forecasts_beside_no_change_by_month_and_horizon(client: TestClient, engine: Engine) -> None:
     rows.add_forecast_score(engine, 30, date(2026, 11, 1))
     rows.add_forecast_score(engine, 7, date(2026, 11, 1), mae=1.2)
@@ -377,6 +432,7 @@ def test_accuracy_adds_days_up_by_their_outcomes(client: TestClient, engine: Eng
         ("/api/movies/1?days=999", "days"),
         ("/api/comparison?target=rating", "target"),
         ("/api/accuracy?days=0", "days"),
+        ("/api/movers?span=2", "span"),
         ("/api/forecasts?horizon=2", "horizon"),
         ("/api/forecasts?horizon=week", "horizon"),
         ("/api/forecasts?order=title", "order"),

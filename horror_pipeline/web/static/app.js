@@ -7,13 +7,14 @@ import { listenForFilms, refreshFilm } from "./film.js";
 import { showComing, showMisjudged, showPopular } from "./films.js";
 import { showForecastRecord, showMovers } from "./forecasts.js";
 import { showModels, showOutcomes } from "./models.js";
+import { showBreakouts } from "./movers.js";
 import { listenForSearch } from "./search.js";
 
 const POLL_MS = Number(document.body.dataset.pollMs);
 const RETRY_MS = Math.min(POLL_MS, 5_000);
 const LISTED = 6;
 
-const chosen = { coming: "release_date", misjudged: "vote_average", votes: "0", comparison: "vote_average" };
+const chosen = { span: "7", coming: "release_date", misjudged: "vote_average", votes: "0", comparison: "vote_average" };
 
 const gaps = (direction) => get("/api/predictions", {
   order: chosen.misjudged === "popularity" ? "popularity_gap" : "rating_gap", direction, min_votes: chosen.votes, limit: LISTED,
@@ -22,6 +23,7 @@ const gaps = (direction) => get("/api/predictions", {
 // Each section: how to read its data and how to show it. Shown again only when the data is different.
 const SECTIONS = {
   summary: { read: () => get("/api/summary"), show: (data) => { showState(data); showPopular(data); } },
+  breakouts: { read: () => get("/api/movers", { span: chosen.span, limit: 10 }), show: showBreakouts },
   movers: {
     read: () => Promise.all(["rise", "fall"].map((order) => get("/api/forecasts", { horizon: 7, order, limit: LISTED }))),
     show: ([rise, fall]) => showMovers(rise, fall),
@@ -110,6 +112,7 @@ function choose(name, sections) {
   };
 }
 
+choices(byId("breakouts-span"), choose("span", ["breakouts"]));
 choices(byId("coming-order"), choose("coming", ["coming"]));
 choices(byId("misjudged-target"), choose("misjudged", ["misjudged"]));
 choices(byId("misjudged-votes"), choose("votes", ["misjudged"]));

@@ -27,6 +27,17 @@ export function interval({ lower, upper, predicted, real = null, scale }) {
     real === null ? null : svg("circle", { class: "real", cx: place(real), cy: "50%", r: 6 }));
 }
 
+// Where a film stood, where such films went, and where it went.
+export function steps({ before, usual, now, scale }) {
+  const place = (value) => `${(Math.min(1, Math.max(0, scale(value))) * 100).toFixed(2)}%`;
+  return svg("svg", { class: "interval", "aria-hidden": "true" },
+    svg("rect", { class: "axis", x: 0, y: "45%", width: "100%", height: "10%", rx: 1 }),
+    svg("line", { class: "way", x1: place(before), x2: place(now), y1: "50%", y2: "50%" }),
+    svg("circle", { class: "from", cx: place(before), cy: "50%", r: 4 }),
+    svg("circle", { class: "predicted", cx: place(usual), cy: "50%", r: 4 }),
+    svg("circle", { class: "real", cx: place(now), cy: "50%", r: 6 }));
+}
+
 export const ratingScale = (value) => value / 10;
 
 // Popularity spans orders of magnitude: a logarithmic scale from `low` to `high`.

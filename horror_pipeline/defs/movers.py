@@ -1,0 +1,52 @@
+"""The asset `movie_movers`."""
+
+import datetime as dt
+
+import dagster as dg
+from sqlalchemy import Engine
+
+from horror_pipeline.defs.partitions import days, days_of
+from horror_pipeline.domain import FORECAST_WINDOW_DAYS
+from horror_pipeline.orchestration.each_partition import record_partitions
+from horror_pipeline.orchestration.forecasting import read_history
+from horror_pipeline.orchestration.metadata import Figures
+from horror_pipeline.warehouse import movers as table
+
+CATCH_UP_DAYS = 7
+"""How many days before the days of a run missing movers are made up for."""
+
+
+@dg.asset(
+    key="movie_movers",
+    partitions_def=days,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=["movie_snapshots", dg.AssetDep("movies", partition_mapping=dg.AllPartitionMapping())],
+    group_name="predictions",
+    kinds={"pandas", "postgres"},
+    code_version="1",
+)
+def movie_movers(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine]) -> dg.MaterializeResult:
+    """How popularity and rank changed over 1, 7 and 30 days, and which rises are unusual for such a film.
+
+    A change is held against the earlier changes of films that stood at the same level and were as far from their
+    release. `change_percentile` says how many of them were smaller. What all such films did that day is taken out
+    first, so a burst of many small films is no news. A breakout is a rise into the day's top tenth that is larger than
+    99 % of these changes and than any earlier one of the film itself.
+    """
+    from horror_pipeline.modeling.movers import movers
+
+    requested = days_of(context)
+    with warehouse.connect() as connection:
+        caught_up = table.days_left_out(connection, requested[0], CATCH_UP_DAYS)
+    wanted = [*caught_up, *requested]
+    first = wanted[0] - dt.timedelta(days=FORECAST_WINDOW_DAYS)
+    history, movies = read_history(warehouse, first, wanted[-1])
+    done: dict[dt.date, Figures] = {}
+    for day, found in movers(history, movies["release_date"], wanted):
+        with warehouse.begin() as connection:
+            rows = table.replace_movers(connection, day, {str(name): found[name].tolist() for name in found})
+        done[day] = {"dagster/partition_row_count": rows, "breakouts": int(found["is_breakout"].sum())}
+    record_partitions(context, {day: done[day] for day in caught_up})
+    for day in requested:
+        context.add_asset_metadata(dict(done[day]), partition_key=day.isoformat())
+    return dg.MaterializeResult()

@@ -1,0 +1,42 @@
+"""The message about the films that broke out on a day."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from horror_pipeline.orchestration.messages import Message
+
+MOST_NAMED = 10
+
+
+def message_of(day: dt.date, rows: Sequence[Mapping[str, Any]], link_base: str) -> Message:
+    """Describe the breakouts of a day in one message.
+
+    Args:
+        day: the day.
+        rows: its rows of the view `breakouts`, the most unusual first.
+        link_base: address of the Dagster UI.
+    """
+    named = ", ".join(map(_sentence, rows[:MOST_NAMED]))
+    count = "1 film" if len(rows) == 1 else f"{len(rows)} films"
+    return Message(
+        id=f"breakouts:{day}",
+        kind="breakouts",
+        asset="movie_movers",
+        link=f"{link_base}/assets/movie_movers",
+        reason=f"on {day} {count} rose as such films rarely do: {named}",
+        at=dt.datetime.combine(day, dt.time(), dt.UTC).isoformat(),
+    )
+
+
+def _sentence(row: Mapping[str, Any]) -> str:
+    days = "1 day" if row["span_days"] == 1 else f"{row['span_days']} days"
+    change = f"{row['popularity_before']:.1f} to {row['popularity']:.1f} in {days}"
+    return f"{row['title']} ({change}, more than {share(row['change_percentile'])} of changes of such films)"
+
+
+def share(percentile: float) -> str:
+    """Write a percentile so that it never claims all: 0.99996 is 99.99 %."""
+    return f"{int(percentile * 10_000) / 100:g} %"

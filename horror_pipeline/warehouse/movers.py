@@ -1,0 +1,61 @@
+"""SQL of `movie_movers`: a day's changes of popularity, and the newest of them in an order."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from sqlalchemy import Connection, delete, text
+
+from horror_pipeline.warehouse.bulk import copy_columns
+from horror_pipeline.warehouse.days import days_missing
+from horror_pipeline.warehouse.partitions import ensure_months
+from horror_pipeline.warehouse.tables import movie_movers
+
+MoverOrder = Literal["breakouts", "rising", "falling"]
+
+ORDERS: dict[MoverOrder, tuple[str, str]] = {
+    "breakouts": ("breakout_score IS NOT NULL", "breakout_score DESC"),
+    "rising": ("popularity > popularity_before", "popularity / nullif(popularity_before, 0) DESC NULLS LAST"),
+    "falling": ("popularity < popularity_before", "popularity / nullif(popularity_before, 0) ASC"),
+}
+"""Which films belong in an order, and how they are sorted."""
+
+
+def days_left_out(connection: Connection, before: dt.date, reach_days: int) -> list[dt.date]:
+    """Return the days within `reach_days` before a day that have a snapshot and no movers, oldest first."""
+    first, last = before - dt.timedelta(days=reach_days), before - dt.timedelta(days=1)
+    return days_missing(connection, movie_movers.c.snapshot_date, first, last)
+
+
+def replace_movers(connection: Connection, day: dt.date, columns: Mapping[str, Sequence[Any]]) -> int:
+    """Replace the movers of a day, given column by column without the day; return how many rows were written."""
+    ensure_months(connection, movie_movers, [day])
+    connection.execute(delete(movie_movers).where(movie_movers.c.snapshot_date == day))
+    rows = len(columns["tmdb_id"])
+    return copy_columns(connection, movie_movers, {**columns, "snapshot_date": [day] * rows}) if rows else 0
+
+
+def top_movers(connection: Connection, span_days: int, order: MoverOrder, limit: int) -> list[dict[str, Any]]:
+    """Return the first rows of `latest_movers` of one span in an order.
+
+    Args:
+        connection: to read with.
+        span_days: the span.
+        order: `breakouts` by how unusual a rise is for such a film, `rising` and `falling` by the relative change.
+        limit: the most rows to return.
+    """
+    is_included, sorting = ORDERS[order]
+    statement = text(
+        f"SELECT * FROM latest_movers WHERE span_days = :span AND {is_included} "  # noqa: S608  # constants
+        f"ORDER BY {sorting}, tmdb_id LIMIT :limit"
+    )
+    return [dict(row) for row in connection.execute(statement, {"span": span_days, "limit": limit}).mappings()]
+
+
+def newest_breakouts(connection: Connection) -> tuple[dt.date | None, list[dict[str, Any]]]:
+    """Return the newest day with movers, and the rows of `breakouts` of that day, the most unusual first."""
+    day = connection.execute(text("SELECT max(snapshot_date) FROM movie_movers")).scalar()
+    statement = text("SELECT * FROM breakouts WHERE snapshot_date = :day ORDER BY breakout_score DESC, tmdb_id")
+    return day, [dict(row) for row in connection.execute(statement, {"day": day}).mappings()]

@@ -1,0 +1,32 @@
+// Movers: how popularity changed, and which rises are unusual for such a film.
+
+import { byId, count, day, filmButton, h, popularity, show, year } from "./dom.js";
+import { popularityScale, steps } from "./marks.js";
+
+// Never claims all: 0.99996 is 99.99 %.
+export const shareOf = (percentile) => `${Math.floor(percentile * 10_000) / 100} %`;
+const days = (span) => (span === 1 ? "1 day" : `${span} days`);
+
+export function showBreakouts(page) {
+  byId("breakouts-when").textContent = page.snapshot_date ? `Up to ${day(page.snapshot_date)}.` : "";
+  const scale = popularityScale(page.movers.flatMap((film) => [film.popularity_before, film.popularity, film.popularity_usual]));
+  const items = page.movers.map((film) =>
+    h("li", {},
+      h("div", { class: "top" },
+        h("div", {}, filmButton(film, "breakouts"), " ", h("span", { class: "muted small" }, year(film.release_date) ?? "no date"), film.is_breakout && h("span", { class: "badge" }, "breakout")),
+        h("span", { class: "number up" }, h("span", { class: "hidden" }, "up"), `▲ × ${popularity(film.popularity / film.popularity_before)}`)),
+      steps({ before: film.popularity_before, usual: film.popularity_usual, now: film.popularity, scale }),
+      h("p", { class: "small muted" }, howUnusual(film))));
+  show(byId("breakouts-body"), items.length ? h("ul", { class: "gaps" }, items)
+    : h("p", { class: "none-yet" }, "No film has risen into the top tenth as it never did before, or history is too young to say."));
+}
+
+export function howUnusual(film) {
+  const percentile = film.change_percentile;
+  return [
+    "From ", h("strong", { class: "number" }, popularity(film.popularity_before)), " to ", h("strong", { class: "number" }, popularity(film.popularity)), ` in ${days(film.span_days)}; `,
+    `such films went to ${popularity(film.popularity_usual)}. Rank ${count(film.popularity_rank_before)} → ${count(film.popularity_rank)}. `,
+    percentile === null ? "There is too little history to say how usual that is."
+      : percentile >= 0.5 ? `More than ${shareOf(percentile)} of changes of such films.` : `Less than ${shareOf(1 - percentile)} of changes of such films.`,
+  ];
+}
