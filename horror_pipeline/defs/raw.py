@@ -22,7 +22,8 @@ from horror_pipeline.settings import Settings
 from horror_pipeline.tmdb.changes import changes_of
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.details import Details, details_of
-from horror_pipeline.tmdb.discover import Sweep, Sweeper, listings_of
+from horror_pipeline.tmdb.discover import Sweep, Sweeper
+from horror_pipeline.tmdb.listings import listings_of
 from horror_pipeline.tmdb.payloads import APPENDED, as_text
 from horror_pipeline.warehouse import locks, raw, tables
 from horror_pipeline.warehouse.copy_format import JsonText

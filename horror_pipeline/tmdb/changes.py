@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from horror_pipeline.domain import LAST_PAGE
 from horror_pipeline.tmdb.client import TmdbClient
+from horror_pipeline.tmdb.parallel import run_parallel
 from horror_pipeline.tmdb.payloads import Json, count_of, ids_of, rows_of
 
 
@@ -38,7 +39,7 @@ def changes_of(client: TmdbClient, day: dt.date) -> Iterator[ChangesPage]:
 
     first = fetch(1)
     yield first
-    yield from client.run_parallel(fetch, range(2, min(first.total_pages, LAST_PAGE) + 1))
+    yield from run_parallel(client.connections, fetch, range(2, min(first.total_pages, LAST_PAGE) + 1))
 
 
 def _check_page(body: Json) -> None:

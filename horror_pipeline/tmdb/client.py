@@ -9,12 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import random
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
-from itertools import count, islice
-from queue import SimpleQueue
+from itertools import count
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
@@ -22,7 +20,7 @@ from urllib.parse import quote, quote_plus, urlencode, urlsplit
 from horror_pipeline.domain import credential_form
 from horror_pipeline.errors import CredentialError, TmdbError, UnavailableError
 from horror_pipeline.tmdb.payloads import Document, Json, MalformedError, parse
-from horror_pipeline.tmdb.rate_limiter import CancelledError, RateLimiter
+from horror_pipeline.tmdb.rate_limiter import RateLimiter
 from horror_pipeline.tmdb.retry_policy import Retry, classify_response, server_date
 from horror_pipeline.tmdb.transport import ConnectionFailedError, Request, RequestsTransport, Response, Transport
 
@@ -36,10 +34,8 @@ FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 30.0
 EXPORT_SECONDS = 900.0
 LARGEST_EXPORT_BYTES = 1 << 29
-JOBS_AHEAD = 256
 USER_AGENT = "horror-pipeline"
 
-J = TypeVar("J")
 T = TypeVar("T")
 
 
@@ -220,53 +216,6 @@ class TmdbClient:
             yield response
         finally:
             _close(response)
-
-    def run_parallel(
-        self, work: Callable[[J, threading.Event], T], jobs: Iterable[J], *, ahead: int = JOBS_AHEAD
-    ) -> Generator[T, None, None]:
-        """Do every job, as many at once as there are connections, and yield what they return as they finish.
-
-        Closing the generator ends the waiting of the jobs under way and starts no others.
-
-        Args:
-            work: does one job; the event is set when its result is no longer wanted.
-            jobs: drawn in the caller's thread, as results are taken.
-            ahead: jobs drawn whose results are not taken yet, so that memory stays flat.
-
-        Raises:
-            Exception: the first that `work` or `jobs` raised.
-        """
-        source, cancel = iter(jobs), threading.Event()
-        finished: SimpleQueue[Future[T]] = SimpleQueue()
-        failures: list[BaseException] = []
-        waiting = 0
-
-        def do(job: J) -> T:
-            if cancel.is_set():
-                raise CancelledError("the request was cancelled")
-            try:
-                return work(job, cancel)
-            except BaseException as error:
-                failures.append(error)  # before the others are cancelled: it is the reason, and is raised
-                cancel.set()
-                raise
-
-        pool = ThreadPoolExecutor(self.connections, thread_name_prefix="tmdb")
-        try:
-            while True:
-                for job in islice(source, ahead - waiting):
-                    pool.submit(do, job).add_done_callback(finished.put)
-                    waiting += 1
-                if not waiting:
-                    return
-                future = finished.get()
-                if future.exception() is not None:
-                    raise failures[0]
-                waiting -= 1
-                yield future.result()
-        finally:
-            cancel.set()
-            pool.shutdown(wait=False, cancel_futures=True)
 
     # -- one request and its retries -----------------------------------------------------------------------------------
 

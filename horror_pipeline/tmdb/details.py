@@ -11,6 +11,7 @@ from typing import Any
 
 from horror_pipeline.errors import BadRequestError, NotFoundError, UnavailableError
 from horror_pipeline.tmdb.client import TmdbClient
+from horror_pipeline.tmdb.parallel import run_parallel
 from horror_pipeline.tmdb.payloads import APPENDED, Json, MalformedError, as_text, missing_parts, movie_id, payload_hash
 
 MOST_FAILURES_IN_A_ROW = 25
@@ -76,7 +77,7 @@ def details_of(
             return Details(tmdb_id, clock(), failure=str(error))
 
     failed = 0
-    with closing(client.run_parallel(fetch, tmdb_ids)) as arriving:
+    with closing(run_parallel(client.connections, fetch, tmdb_ids)) as arriving:
         for details in arriving:
             failed = failed + 1 if details.failure else 0
             if failed >= MOST_FAILURES_IN_A_ROW:

@@ -8,7 +8,6 @@ fit on one page, where there is no border to fall through. The union of all pass
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 import statistics
 import threading
@@ -19,6 +18,8 @@ from typing import Any
 from horror_pipeline.domain import HORROR_GENRE_ID, LAST_PAGE
 from horror_pipeline.errors import BadRequestError, UnavailableError
 from horror_pipeline.tmdb.client import TmdbClient
+from horror_pipeline.tmdb.listings import Listing, Slice
+from horror_pipeline.tmdb.parallel import run_parallel
 from horror_pipeline.tmdb.payloads import Json, MalformedError, count_of, ids_of, movie_id, rows_of
 
 MOST_PASSES = 7
@@ -30,9 +31,6 @@ ROWS_A_WINDOW = 12
 FEWEST_ROWS_TO_JUDGE = 5
 """The fewest rows with genres that show whether TMDB filtered a page by genre."""
 
-FARTHEST_YEAR = 2100
-"""A slice that starts after this year is not halved, because an open slice could be halved for ever."""
-
 MOST_FILMS = 100_000
 """The largest credible total of a listing. TMDB has some 60,000 horror films of all years."""
 
@@ -41,50 +39,6 @@ MOST_SURPLUS = 100
 
 PAGES_AHEAD = 32
 """Pages requested ahead: at most as many requests are wasted after the first empty page of a slice."""
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Release dates from `start` to `end`, both included; open where `end` is None."""
-
-    start: dt.date
-    end: dt.date | None
-
-    def halves(self) -> list[Slice]:
-        """Return both halves of the slice; a single day, or a slice of the far future, is returned whole."""
-        end = self.end or self.start + dt.timedelta(days=730)
-        if end <= self.start or self.start.year > FARTHEST_YEAR:
-            return [self]
-        middle = self.start + (end - self.start) // 2
-        return [Slice(self.start, middle), Slice(middle + dt.timedelta(days=1), self.end)]
-
-    def windows(self, count: int) -> list[Slice]:
-        """Return the slice in about `count` parts of equal length; the last is open where the slice is."""
-        end = self.end or dt.date(self.start.year, 12, 31)
-        days = (end - self.start).days + 1
-        count = max(1, min(count, days))
-        starts = [self.start + dt.timedelta(days=days * number // count) for number in range(count)]
-        ends: list[dt.date | None] = [start - dt.timedelta(days=1) for start in starts[1:]]
-        return [Slice(start, last) for start, last in zip(starts, [*ends, self.end], strict=True)]
-
-
-@dataclass(frozen=True)
-class Listing:
-    """One listing of a release year: its released films with enough votes, or its upcoming ones.
-
-    It includes the first day of the next year: a film whose date moves over New Year between two sweeps, or whose date
-    is impossible, like a 45th of December, would fall between two years otherwise.
-    """
-
-    name: str
-    release_year: int
-    dates: Slice
-    min_votes: int = 0
-
-    @property
-    def new_year(self) -> dt.date | None:
-        """The day that belongs to the next year; None where later films belong to this year."""
-        return None if self.dates.end is None else dt.date(self.release_year + 1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -150,26 +104,6 @@ class Sweep:
     def looks_whole(self) -> bool:
         """Whether as many films were found as the largest total states."""
         return not self.short_at_most
-
-
-def listings_of(release_year: int, *, today: dt.date, last_year: int, min_votes: int) -> list[Listing]:
-    """Return the listings that together hold every film of a release year that is collected.
-
-    Args:
-        release_year: the year.
-        today: films up to this date are released, later ones upcoming.
-        last_year: the last partition, which includes later years.
-        min_votes: votes a released film needs; upcoming films need none.
-    """
-    first, new_year = dt.date(release_year, 1, 1), dt.date(release_year + 1, 1, 1)
-    last = None if release_year >= last_year else new_year
-    tomorrow = today + dt.timedelta(days=1)
-    listings = []
-    if first <= today:
-        listings.append(Listing("released", release_year, Slice(first, min(last or today, today)), min_votes))
-    if last is None or new_year > tomorrow:
-        listings.append(Listing("upcoming", release_year, Slice(max(first, tomorrow), last)))
-    return listings
 
 
 class Sweeper:
@@ -267,7 +201,7 @@ class Sweeper:
             document = self.client.fetch("/discover/movie", params, check=_check_page, cancel=cancel)
             return _page(sweep, job, document.text, document.body)
 
-        for page in self.client.run_parallel(fetch, jobs(), ahead=PAGES_AHEAD):
+        for page in run_parallel(self.client.connections, fetch, jobs(), ahead=PAGES_AHEAD):
             self.on_page()
             if page.is_empty:
                 empty[page.dates] = min(page.number, empty.get(page.dates, page.number))

@@ -10,7 +10,8 @@ import pytest
 
 from horror_pipeline.errors import BadRequestError, UnavailableError
 from horror_pipeline.tmdb import discover
-from horror_pipeline.tmdb.discover import Listing, Slice, Sweeper, listings_of, query
+from horror_pipeline.tmdb.discover import Sweeper, query
+from horror_pipeline.tmdb.listings import Listing, Slice, listings_of
 from horror_pipeline.tmdb.transport import Request, Response
 from horror_pipeline_tests.tmdb.fake import FakeTmdb, answer, film, make_client
 

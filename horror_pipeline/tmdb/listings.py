@@ -1,0 +1,73 @@
+"""Listings of a release year, and the ranges of release dates in which they are requested."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+FARTHEST_YEAR = 2100
+"""A slice that starts after this year is not halved, because an open slice could be halved for ever."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Release dates from `start` to `end`, both included; open where `end` is None."""
+
+    start: dt.date
+    end: dt.date | None
+
+    def halves(self) -> list[Slice]:
+        """Return both halves of the slice; a single day, or a slice of the far future, is returned whole."""
+        end = self.end or self.start + dt.timedelta(days=730)
+        if end <= self.start or self.start.year > FARTHEST_YEAR:
+            return [self]
+        middle = self.start + (end - self.start) // 2
+        return [Slice(self.start, middle), Slice(middle + dt.timedelta(days=1), self.end)]
+
+    def windows(self, count: int) -> list[Slice]:
+        """Return the slice in about `count` parts of equal length; the last is open where the slice is."""
+        end = self.end or dt.date(self.start.year, 12, 31)
+        days = (end - self.start).days + 1
+        count = max(1, min(count, days))
+        starts = [self.start + dt.timedelta(days=days * number // count) for number in range(count)]
+        ends: list[dt.date | None] = [start - dt.timedelta(days=1) for start in starts[1:]]
+        return [Slice(start, last) for start, last in zip(starts, [*ends, self.end], strict=True)]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One listing of a release year: its released films with enough votes, or its upcoming ones.
+
+    It includes the first day of the next year: a film whose date moves over New Year between two sweeps, or whose date
+    is impossible, like a 45th of December, would fall between two years otherwise.
+    """
+
+    name: str
+    release_year: int
+    dates: Slice
+    min_votes: int = 0
+
+    @property
+    def new_year(self) -> dt.date | None:
+        """The day that belongs to the next year; None where later films belong to this year."""
+        return None if self.dates.end is None else dt.date(self.release_year + 1, 1, 1)
+
+
+def listings_of(release_year: int, *, today: dt.date, last_year: int, min_votes: int) -> list[Listing]:
+    """Return the listings that together hold every film of a release year that is collected.
+
+    Args:
+        release_year: the year.
+        today: films up to this date are released, later ones upcoming.
+        last_year: the last partition, which includes later years.
+        min_votes: votes a released film needs; upcoming films need none.
+    """
+    first, new_year = dt.date(release_year, 1, 1), dt.date(release_year + 1, 1, 1)
+    last = None if release_year >= last_year else new_year
+    tomorrow = today + dt.timedelta(days=1)
+    listings = []
+    if first <= today:
+        listings.append(Listing("released", release_year, Slice(first, min(last or today, today)), min_votes))
+    if last is None or new_year > tomorrow:
+        listings.append(Listing("upcoming", release_year, Slice(max(first, tomorrow), last)))
+    return listings
