@@ -29,6 +29,10 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 _numbers = itertools.count()
 
+# Some modules of the graph read settings when they are imported, which may be before the first test.
+for _name in [name for name in os.environ if name.startswith(OURS)]:
+    del os.environ[_name]
+
 # A script that starts the tests in the background has SIGINT ignored, and nohup SIGHUP. Every process a test starts
 # would inherit that; Dagster, run in this process, would then ignore SIGTERM as well, which it treats like SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)
