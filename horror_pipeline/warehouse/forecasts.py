@@ -14,11 +14,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import Connection, delete, select, text
 
 from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
+from horror_pipeline.warehouse import track_record
 from horror_pipeline.warehouse.bulk import copy_columns
 from horror_pipeline.warehouse.days import credible_popularity, days_missing, stored_days
 from horror_pipeline.warehouse.locks import FORECAST_DAY_LOCK, hold
 from horror_pipeline.warehouse.partitions import ensure_months
-from horror_pipeline.warehouse.tables import forecast_scores, movie_snapshots, movies, popularity_forecasts
+from horror_pipeline.warehouse.tables import (
+    forecast_calls,
+    forecast_group_scores,
+    forecast_scores,
+    movie_snapshots,
+    movies,
+    popularity_forecasts,
+)
 from horror_pipeline.warehouse.views import ACCURACY_COLUMNS
 
 if TYPE_CHECKING:
@@ -116,7 +124,7 @@ def replace_forecasts(
     hold(connection, FORECAST_DAY_LOCK, made_on.toordinal())
     if is_backtest and forecast_days(connection).get(made_on) is False:
         return 0
-    for table in (popularity_forecasts, forecast_scores):
+    for table in (popularity_forecasts, forecast_scores, forecast_calls, forecast_group_scores):
         connection.execute(delete(table).where(table.c.made_on == made_on))
     horizons = [int(days) for days in columns["horizon_days"]]
     if not horizons:
@@ -133,24 +141,13 @@ def replace_forecasts(
     return written
 
 
-_DELETE_SCORES = text("""
-    DELETE FROM forecast_scores AS score WHERE made_on = ANY(:origins) AND target_date = ANY(:targets)
-       AND EXISTS (SELECT FROM popularity_forecasts AS forecast WHERE forecast.made_on = score.made_on)
-""")
-"""Scores whose forecasts have been purged are kept."""
-
-_SCORE = text("""
+_SCORE = text(f"""
     INSERT INTO forecast_scores (made_on, horizon_days, target_date, is_backtest, films, total_error,
                                  total_error_no_change, films_in_interval)
-    SELECT made_on, horizon_days, target_date, is_backtest, count(*),
-           sum(abs(snapshot.popularity - forecast_popularity)), sum(abs(snapshot.popularity - origin_popularity)),
-           count(*) FILTER (WHERE snapshot.popularity BETWEEN popularity_lower AND popularity_upper)
-    FROM popularity_forecasts AS forecast JOIN movie_snapshots AS snapshot USING (tmdb_id)
-    WHERE made_on = ANY(:origins) AND target_date = ANY(:targets)
-      AND snapshot_date = ANY(:targets) AND snapshot_date = target_date AND origin_popularity >= :lowest
-      AND snapshot.popularity <= (CAST(:highest AS float8[]))[array_position(CAST(:targets AS date[]), snapshot_date)]
+    SELECT made_on, horizon_days, target_date, is_backtest, {track_record.SUMS}
+    FROM (SELECT forecast.*, snapshot.popularity AS outcome {track_record.COMPARED}) AS compared
     GROUP BY made_on, horizon_days, target_date, is_backtest
-""")
+""")  # noqa: S608  # constants
 
 
 def score_target(connection: Connection, target: dt.date) -> int:
@@ -159,10 +156,13 @@ def score_target(connection: Connection, target: dt.date) -> int:
 
 
 def _score(connection: Connection, origins: Sequence[dt.date], targets: Sequence[dt.date]) -> int:
-    values = {"origins": list(origins), "targets": list(targets)}
-    connection.execute(_DELETE_SCORES, values)
+    values: dict[str, Any] = {"origins": list(origins), "targets": list(targets)}
+    for statement in track_record.DELETE:
+        connection.execute(statement, values)
     highest = [credible_popularity(connection, day) for day in targets]
-    return int(connection.execute(_SCORE, {**values, "lowest": LOWEST_SCORED_POPULARITY, "highest": highest}).rowcount)
+    values |= {"lowest": LOWEST_SCORED_POPULARITY, "highest": highest}
+    track_record.note_outcomes(connection, values)
+    return int(connection.execute(_SCORE, values).rowcount)
 
 
 # -- reading forecasts and their scores --------------------------------------------------------------------------------

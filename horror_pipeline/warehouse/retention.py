@@ -22,7 +22,7 @@ from horror_pipeline.warehouse.tables import BY_MONTH, movies
 
 LOCK_SECONDS = 10
 
-KEPT = {"data_source", "model_versions", "training_state", "forecast_scores"}
+KEPT = {"data_source", "model_versions", "training_state", "forecast_scores", "forecast_group_scores"}
 """Tables without data of TMDB: they state where it came from, how good models were and what they were fitted on."""
 
 _RAW_AGES = (
@@ -67,6 +67,7 @@ def _old_rows(older_than: dt.date) -> Iterator[tuple[Table, Any]]:
     for age in _MOVIE_AGES:
         yield age.table, or_(age < start, ~exists().where(movies.c.tmdb_id == age.table.c.tmdb_id))
     yield tables.model_predictions, tables.model_predictions.c.predicted_at < start
+    yield tables.forecast_calls, tables.forecast_calls.c.made_on < older_than
     yield tables.prediction_outcomes, tables.prediction_outcomes.c.outcome_date < older_than
 
 

@@ -381,6 +381,40 @@ forecast_scores = Table(
     comment="How one day's forecasts at one horizon compare with the outcomes; summed up in `forecast_accuracy`.",
 )
 
+forecast_group_scores = Table(
+    "forecast_group_scores",
+    metadata,
+    Column("made_on", Date, primary_key=True, comment="The day the forecasts were made on."),
+    Column("horizon_days", SmallInteger, primary_key=True, autoincrement=False, comment="Days from made_on to target."),
+    Column("dimension", Text, primary_key=True, comment="`votes` as last observed, `language` or `stage`."),
+    Column("category", Text, primary_key=True, comment="The group, like `10 to 99`, `en` or `before release`."),
+    Column("target_date", Date, nullable=False, comment="The day of the snapshot they are compared with."),
+    _flag("is_backtest", "Whether the forecasts were made afterward.", nullable=False),
+    Column("films", Integer, nullable=False, info={"range": (1, None)}, comment="Films at popularity 1 or more."),
+    _number("total_error", "Sum of the absolute errors of the forecasts.", 0, nullable=False),
+    _number("total_error_no_change", "Sum of the absolute errors of no change.", 0, nullable=False),
+    Column("films_in_interval", Integer, nullable=False, comment="Films whose outcome is within the interval."),
+    comment="How one day's forecasts of a group of films at one horizon compare with the outcomes.",
+)
+
+forecast_calls = Table(
+    "forecast_calls",
+    metadata,
+    Column("made_on", Date, primary_key=True, comment="The day the forecast was made on."),
+    _movie_id(),
+    Column("horizon_days", SmallInteger, primary_key=True, autoincrement=False, comment="Days from made_on to target."),
+    Column("target_date", Date, nullable=False, comment="The day that was forecast."),
+    _flag("is_backtest", "Whether the forecast was made afterward.", nullable=False),
+    _number("origin_popularity", "Popularity on made_on.", 0, nullable=False),
+    _number("forecast_popularity", "The forecast.", 0, nullable=False),
+    _number("popularity_lower", "Lower end of its 80 % interval.", 0, nullable=False),
+    _number("popularity_upper", "Upper end of its 80 % interval.", 0, nullable=False),
+    _number("outcome_popularity", "Popularity on target_date.", 0, nullable=False),
+    _number("gain", "Absolute error of no change less that of the forecast.", nullable=False),
+    Index(None, "horizon_days", "gain"),
+    comment="The ten best and the ten worst forecasts of each day and horizon, beside no change.",
+)
+
 # -- movers: how popularity changed, and what is unusual about it ------------------------------------------------------
 
 movie_movers = Table(

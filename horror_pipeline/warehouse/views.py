@@ -93,6 +93,10 @@ VIEWS: dict[str, str] = {
         SELECT horizon_days, date_trunc('month', target_date::timestamp)::date AS month, is_backtest, {ACCURACY_COLUMNS}
         FROM forecast_scores GROUP BY 1, 2, 3
     """,  # noqa: S608  # a constant
+    "forecast_group_accuracy": f"""
+        SELECT horizon_days, dimension, category, is_backtest, {ACCURACY_COLUMNS}
+        FROM forecast_group_scores GROUP BY 1, 2, 3, 4
+    """,  # noqa: S608  # a constant
 }
 """The query of every view by its qualified name, in the order in which they can be created."""
 
@@ -113,6 +117,7 @@ _COMMENTS: dict[str, str] = {
     "COLUMN latest_movers.rank_change": "Ranks gained; negative where ranks were lost.",
     "VIEW breakouts": "The first day of every breakout, with the span that shows it best.",
     "VIEW forecast_accuracy": "Errors of forecasts of films at popularity 1 or more, beside those of no change.",
+    "VIEW forecast_group_accuracy": "The same by votes, language and stage of the films.",
     "COLUMN forecast_accuracy.month": "First day of the month that the target dates are in.",
     "COLUMN forecast_accuracy.films": "Forecasts compared: each film once for each day.",
     "COLUMN forecast_accuracy.mae": "Mean absolute error of the forecasts.",

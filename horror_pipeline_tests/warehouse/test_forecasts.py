@@ -244,3 +244,41 @@ def test_the_database_refuses_a_film_twice(engine: Engine) -> None:
         again = "INSERT INTO popularity_forecasts SELECT * FROM popularity_forecasts"
         with pytest.raises(Exception, match="duplicate key"), connection.begin_nested():
             connection.execute(text(again))
+
+
+# -- the track record --------------------------------------------------------------------------------------------------
+
+
+def test_the_best_and_the_worst_calls_of_a_day_are_kept_beside_what_came(engine: Engine) -> None:
+    forecast = {film: (10.0, 20.0) for film in range(1, 31)} | {40: (10.0, 10.0)}
+    with engine.begin() as connection:
+        assert write(connection, DAY, forecast) == 31
+        put(connection, DAY + days(1), {film: 10.0 + film / 2 for film in range(1, 31)} | {40: 19.0})
+    calls = all_of(engine, "SELECT tmdb_id, origin_popularity, outcome_popularity, gain FROM forecast_calls ORDER BY 1")
+    assert [row[0] for row in calls] == [*range(1, 10), *range(20, 30)]
+    assert (calls[0], calls[-1]) == ((1, 10.0, 10.5, 0.5 - 9.5), (29, 10.0, 24.5, 14.5 - 4.5))
+    with engine.begin() as connection:
+        put(connection, DAY + days(1), dict.fromkeys(forecast, 10.0))  # the day is taken again
+    assert {row[0] for row in all_of(engine, "SELECT gain FROM forecast_calls")} == {-10.0}
+    with engine.begin() as connection:
+        assert retention.purge(connection, DAY + days(1))["forecast_calls"] == 10
+
+
+def test_forecasts_are_scored_by_votes_language_and_stage_of_their_films(engine: Engine) -> None:
+    with engine.begin() as connection:
+        add_films(connection, [1], vote_count=5, original_language="fr", release_date=DAY + days(1))
+        add_films(connection, [2], vote_count=99, original_language="en", release_date=DAY)
+        add_films(connection, [3], vote_count=1_000)
+        write(connection, DAY, {1: (10.0, 12.0), 2: (10.0, 20.0), 3: (10.0, 10.0)})
+        put(connection, DAY + days(1), {1: 12.5, 2: 18.0, 3: 9.5})
+    columns = "dimension, category, films, mae, mae_no_change, coverage"
+    assert all_of(engine, f"SELECT {columns} FROM forecast_group_accuracy ORDER BY 1, 2") == [
+        ("language", "en", 1, 2.0, 8.0, 0.0),
+        ("language", "fr", 1, 0.5, 2.5, 1.0),
+        ("language", "unknown", 1, 0.5, 0.5, 1.0),
+        ("stage", "after release", 1, 2.0, 8.0, 0.0),
+        ("stage", "before release", 2, 0.5, 1.5, 1.0),
+        ("votes", "1,000 or more", 1, 0.5, 0.5, 1.0),
+        ("votes", "10 to 99", 1, 2.0, 8.0, 0.0),
+        ("votes", "below 10", 1, 0.5, 2.5, 1.0),
+    ]

@@ -21,7 +21,8 @@ def fill(connection: Connection) -> None:
     for number, at in ((1, OLD), (2, NEW)):
         add_films(connection, [number], at=at)
         put(connection, at.date(), {number: 1.0})
-        partitions.ensure_months(connection, tables.popularity_forecasts, [at.date()])
+        for table in (tables.popularity_forecasts, tables.movie_movers):
+            partitions.ensure_months(connection, table, [at.date()])
         for table in tables.TABLES.values():
             if table.name not in ("movies", "movie_snapshots", "data_source"):
                 connection.execute(insert(table).values(row_for(table, number, at)))
