@@ -85,7 +85,7 @@ def pipeline(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeli
             requests_per_second=100_000,
             connections=4,
         ) as client,
-        dg.instance_for_test() as instance,
+        dg.DagsterInstance.ephemeral() as instance,
     ):
         with engine.begin() as connection:
             data_source.claim_source(connection, True, demo.api_url, NOW)
