@@ -28,6 +28,7 @@ def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     """How good forecasts are is not asked here."""
     monkeypatch.setattr(change_model, "TREES", 10)
     monkeypatch.setattr(change_model, "LEARNING_RATE", 0.3)
+    monkeypatch.setattr(change_model, "LEAVES", 5)
     monkeypatch.setattr(forecaster, "DRAWS", 1)
 
 
