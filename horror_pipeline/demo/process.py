@@ -6,47 +6,37 @@ The child reads a pipe from its parent: when the parent ends, for whatever reaso
 from __future__ import annotations
 
 import argparse
-import contextlib
 import datetime as dt
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from horror_pipeline.errors import HorrorError
 
 
+@dataclass(frozen=True)
 class DemoProcess:
-    """A running demo TMDB in a child process; a context manager that stops the child on exit.
+    """A running demo TMDB in a child process.
 
     Attributes:
-        port: the port it listens on.
         pid: the process id of the child.
+        port: the port it listens on.
         api_url: the value for `TMDB_API_URL`.
         exports_url: the value for `TMDB_EXPORTS_URL`.
     """
 
-    def __init__(self, process: subprocess.Popen[str], ready: dict[str, str]) -> None:
-        self._process = process
-        self.pid = process.pid
-        self.port = int(ready["port"])
-        self.api_url = ready["api_url"]
-        self.exports_url = ready["exports_url"]
-
-    def stop(self) -> None:
-        """Stop the child and wait for it; a second call does nothing."""
-        _end(self._process)
-
-    def __enter__(self) -> DemoProcess:
-        """Return the process, which already accepts requests."""
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Stop the child."""
-        self.stop()
+    pid: int
+    port: int
+    api_url: str
+    exports_url: str
 
 
-def spawn(port: int = 0, *, today: dt.date | None = None, scale: float = 1.0) -> DemoProcess:
-    """Start the made-up TMDB as a child process that ends with this one; it accepts requests when this returns.
+@contextmanager
+def spawn(port: int = 0, *, today: dt.date | None = None, scale: float = 1.0) -> Iterator[DemoProcess]:
+    """Start the made-up TMDB as a child process, and stop it at the end of the block; it accepts requests at once.
 
     Args:
         port: the port to listen on; 0 picks a free one.
@@ -60,33 +50,23 @@ def spawn(port: int = 0, *, today: dt.date | None = None, scale: float = 1.0) ->
     if today is not None:
         command += ["--today", today.isoformat()]
     # In a session of its own the child does not receive Ctrl-C; the parent stops it when it no longer needs it.
-    process = subprocess.Popen(  # noqa: S603  # fixed arguments, no shell
+    child = subprocess.Popen(  # noqa: S603  # fixed arguments, no shell
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", start_new_session=True
     )
-    try:
-        assert process.stdout is not None  # noqa: S101  # a pipe, as asked for
-        ready = json.loads(process.stdout.readline() or "{}")
-    except BaseException:
-        _end(process)
-        raise
-    if "port" not in ready:
-        _end(process)
-        raise HorrorError(
-            ready.get("problem", "the demo TMDB did not start"), ready.get("remedy", "run `horror demo` to see why")
-        )
-    return DemoProcess(process, ready)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
-    try:
-        process.wait(timeout=5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    with child:
+        assert child.stdin is not None and child.stdout is not None  # noqa: S101  # pipes, as asked for
+        try:
+            ready = json.loads(child.stdout.readline() or "{}")
+            if "port" not in ready:
+                default = "the demo TMDB did not start", "run `horror demo` to see why"
+                raise HorrorError(ready.get("problem", default[0]), ready.get("remedy", default[1]))
+            yield DemoProcess(child.pid, **ready)
+        finally:
+            child.stdin.close()
+            try:
+                child.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                child.kill()
 
 
 def main() -> int:
@@ -106,7 +86,7 @@ def main() -> int:
         return 1
     with server:
         _write({"port": server.port, "api_url": server.api_url, "exports_url": server.exports_url})
-        with contextlib.suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt):
             sys.stdin.read()
     return 0
 

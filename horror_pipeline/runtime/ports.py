@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
-import urllib.error
-import urllib.request
 from typing import Any
+
+import requests
 
 from horror_pipeline.errors import HorrorError
 
+ANSWER_SECONDS = 2.0
 DAEMON_HEALTH = "{instance{daemonHealth{allDaemonStatuses{daemonType required healthy}}}}"
 
 
@@ -64,21 +64,22 @@ def answers(address: str) -> bool:
 
 def daemon_is_healthy(graphql: str) -> bool:
     """Whether every daemon that the Dagster instance requires is healthy, by the UI's GraphQL endpoint."""
-    body = _body(graphql, json.dumps({"query": DAEMON_HEALTH}).encode())
+    body = _body(graphql, {"query": DAEMON_HEALTH})
     if body is None:
         return False
     statuses: list[dict[str, Any]] = json.loads(body)["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
     return all(status["healthy"] for status in statuses if status["required"])
 
 
-def _body(address: str, data: bytes | None = None) -> bytes | None:
-    """Return what an http URL of ours answers with status 200; None otherwise."""
-    request = urllib.request.Request(address, data=data, headers={"Content-Type": "application/json"})  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=2) as response:  # noqa: S310
-            return bytes(response.read()) if response.status == 200 else None
-    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError):
-        return None
+def _body(address: str, question: dict[str, str] | None = None) -> bytes | None:
+    """Return what a server of ours answers with status 200, asked by GET or with a question as JSON; else None."""
+    with requests.Session() as session:
+        session.trust_env = False  # this machine is not behind a proxy
+        try:
+            answer = session.request("POST" if question else "GET", address, json=question, timeout=ANSWER_SECONDS)
+        except requests.RequestException:
+            return None
+        return answer.content if answer.status_code == 200 else None
 
 
 def _socket(host: str) -> socket.socket:

@@ -23,14 +23,17 @@ def test_a_child_answers_when_spawn_returns_and_ends_with_stop() -> None:
         assert response.headers["Date"].startswith("Sun, 22 Nov 2026")
         assert response.read(2) == b"\x1f\x8b"
         client.close()
-    child.stop()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", child.port), timeout=1)
 
 
 def test_a_port_in_use_is_the_parents_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(HorrorError, match="choose another port"):
-        spawn(taken.getsockname()[1], scale=0.01)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(HorrorError, match="choose another port"),
+        spawn(taken.getsockname()[1], scale=0.01),
+    ):
+        pass
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks into /proc")
@@ -38,8 +41,9 @@ def test_a_child_ends_when_its_parent_is_killed() -> None:
     script = """
 import sys, time
 from horror_pipeline.demo.process import spawn
-print(spawn(scale=0.01).pid, flush=True)
-time.sleep(60)
+with spawn(scale=0.01) as child:
+    print(child.pid, flush=True)
+    time.sleep(60)
 """
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)  # noqa: S603
     assert parent.stdout is not None

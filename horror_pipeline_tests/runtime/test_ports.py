@@ -72,6 +72,13 @@ def test_a_page_answers_with_200(answering: Answering, status: int, answers: boo
     assert ports.answers(answering.url) is answers
 
 
+def test_a_proxy_for_the_internet_is_not_asked_for_this_machine(
+    answering: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{ports.free_port()}")
+    assert ports.answers(answering.url)
+
+
 def test_nobody_there_is_no_answer() -> None:
     assert ports.answers(f"http://127.0.0.1:{ports.free_port()}") is False
 
