@@ -79,18 +79,20 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
     """
     from horror_pipeline.orchestration.liveness import reap_dead_runs
     from horror_pipeline.warehouse.engine import opened
+    from horror_pipeline.warehouse.locks import kept_data
 
     with opened(environment.database_url) as engine:
         reap_dead_runs(instance, engine)
-    failures: list[HorrorError] = []
-    for job_name, partitions in _due_steps(environment, dt.datetime.now(dt.UTC).date()):
-        try:
-            run_step(job_name, instance, out, partitions)
-        except HorrorError as failure:
-            if job_name == "ingest_catalogue" and not _has_films(environment):
-                raise
-            failures.append(failure)
-            out.print(f"[red]✗[/] {job_name} failed; going on with what does not depend on it")
+        failures: list[HorrorError] = []
+        with kept_data(engine):  # from one step to the next as well
+            for job_name, partitions in _due_steps(environment, dt.datetime.now(dt.UTC).date()):
+                try:
+                    run_step(job_name, instance, out, partitions)
+                except HorrorError as failure:
+                    if job_name == "ingest_catalogue" and not _has_films(environment):
+                        raise
+                    failures.append(failure)
+                    out.print(f"[red]✗[/] {job_name} failed; going on with what does not depend on it")
     return failures
 
 

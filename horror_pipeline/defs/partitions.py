@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 import dagster as dg
 
+from horror_pipeline.orchestration.missing import PARTITION, RANGE_END, RANGE_START
 from horror_pipeline.settings import get_settings
 
 FIRST_DAY = "2026-01-01"
@@ -30,12 +32,33 @@ closed_days = dg.DailyPartitionsDefinition(start_date=FIRST_DAY)
 
 def years_of(context: dg.AssetExecutionContext) -> list[int]:
     """Return the release years of this run, in order."""
-    return sorted(int(key) for key in context.partition_keys)
+    return [int(key) for key in _keys_of(context)]
 
 
 def days_of(context: dg.AssetExecutionContext) -> list[dt.date]:
     """Return the days of this run, in order."""
-    return sorted(dt.date.fromisoformat(key) for key in context.partition_keys)
+    return [dt.date.fromisoformat(key) for key in _keys_of(context)]
+
+
+def _keys_of(context: dg.AssetExecutionContext) -> Sequence[str]:
+    """Return the partition keys that the run's tags name, which Dagster itself does not hold against the definition.
+
+    Raises:
+        Failure: they name none, some that do not exist, or a range that ends before it begins.
+    """
+    definition, tags, name = context.assets_def.partitions_def, context.run.tags, context.asset_key.to_user_string()
+    assert definition is not None  # noqa: S101  # only partitioned assets ask
+    keys: Sequence[str] = definition.get_partition_keys()
+    one = tags.get(PARTITION)
+    first, last = tags.get(RANGE_START, one), tags.get(RANGE_END, one)
+    remedy = f"launch it for one or a range of {keys[0]} to {keys[-1]}"
+    if first is None or last is None:
+        raise dg.Failure(f"{name} was launched without a partition; {remedy}")
+    if unknown := [key for key in (first, last) if key not in keys]:
+        raise dg.Failure(f"{' and '.join(dict.fromkeys(unknown))} is no partition of {name}; {remedy}")
+    if first > last:
+        raise dg.Failure(f"the range of partitions ends at {last}, before it begins at {first}; {remedy}")
+    return keys[keys.index(first) : keys.index(last) + 1]
 
 
 def last_release_year(today: dt.date) -> int:

@@ -25,6 +25,7 @@ from horror_pipeline.settings import TMDB_API_URL, TMDB_EXPORTS_URL, Settings, g
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.warehouse import data_source, schema
 from horror_pipeline.warehouse.engine import connect
+from horror_pipeline.warehouse.locks import kept_data
 
 DEMO_KEY = "demo"
 
@@ -49,7 +50,7 @@ class WarehouseResource(dg.ConfigurableResource[Engine]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Engine]:
-        """Hand out an engine for one run, and close its connections afterwards."""
+        """Hand out an engine for one run, whose data nobody may purge, and close its connections afterwards."""
         engine, settings = connect(self._url()), get_settings()
         with ExitStack() as stack:
             stack.callback(engine.dispose)
@@ -58,6 +59,7 @@ class WarehouseResource(dg.ConfigurableResource[Engine]):
                 if settings.horror_run_launcher != "default":
                     require_same_code(engine)
                 stack.enter_context(executing(engine, context.instance, context.run.run_id))
+                stack.enter_context(kept_data(engine))
             with engine.begin() as connection:
                 data_source.claim_source(
                     connection,

@@ -45,7 +45,8 @@ def run_job(
         instance: where the run is recorded.
         partitions: first and last partition key, both included, as one run; None for a job without partitions.
     """
-    tags = range_tags(*partitions) if partitions else {}
+    # Whoever runs this is told of a failure; a daemon that starts days later should not try again.
+    tags = {"dagster/max_retries": "0"} | (range_tags(*partitions) if partitions else {})
     job = definitions.resolve_job_def(name)
     result = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False, run_config=QUIET)
     return JobResult(

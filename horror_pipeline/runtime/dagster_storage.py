@@ -7,6 +7,7 @@ can do neither: it takes its address from a variable, and connects when it is cr
 
 from __future__ import annotations
 
+import json
 import os
 import weakref
 from threading import RLock
@@ -21,6 +22,7 @@ from dagster_postgres import (
 )
 
 from horror_pipeline.domain import TMDB_POOL
+from horror_pipeline.runtime.environment import MODULE
 
 _lock = RLock()
 
@@ -72,7 +74,27 @@ class _OpensOnUse:
 
 
 class _RunStorage(_OpensOnUse, PostgresRunStorage):
-    pass
+    def add_run(self, dagster_run: dg.DagsterRun) -> dg.DagsterRun:
+        """Store a run, with where its job is defined.
+
+        Of a run that is executed in the process that launched it, as by `horror run`, Dagster does not note that. The
+        UI could then not execute it again.
+        """
+        if dagster_run.remote_job_origin is None and not dagster_run.job_name.startswith("__ephemeral"):
+            dagster_run = dagster_run._replace(remote_job_origin=_origin(dagster_run.job_name))
+        return super().add_run(dagster_run)
+
+
+def _origin(job_name: str) -> Any:
+    """Name a job of our code location, in the form in which Dagster stores such a name."""
+    location = {"__class__": "RegisteredRepositoryLocationOrigin", "location_name": MODULE}
+    repository = {
+        "__class__": "ExternalRepositoryOrigin",
+        "repository_location_origin": location,
+        "repository_name": "__repository__",
+    }
+    origin = {"__class__": "ExternalPipelineOrigin", "external_repository_origin": repository}
+    return dg.deserialize_value(json.dumps({**origin, "pipeline_name": job_name}))
 
 
 class _EventLogStorage(_OpensOnUse, PostgresEventLogStorage):

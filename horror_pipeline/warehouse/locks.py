@@ -1,4 +1,4 @@
-"""Advisory locks of the database: every key, and the one lock that is held for longer than a transaction."""
+"""Advisory locks of the database: every key, and the locks that are held for longer than a transaction."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ MONTHS_LOCK = 0x686F7204
 SNAPSHOT_DAY_LOCK = 0x686F7205
 FORECAST_DAY_LOCK = 0x686F7206
 RUN_LOCK = 0x686F7207
+DATA_LOCK = 0x686F7208
 
 
 def hold(connection: Connection, key: int, number: int | None = None) -> None:
@@ -31,6 +32,25 @@ def hold(connection: Connection, key: int, number: int | None = None) -> None:
     arguments = ":key" if number is None else ":key, :number"
     statement = text(f"SELECT pg_advisory_xact_lock({arguments})")
     connection.execute(statement, {"key": key} if number is None else {"key": key, "number": number})
+
+
+@contextmanager
+def kept_data(engine: Engine) -> Iterator[None]:
+    """Keep the data from being purged, beside any number of others that do; wait while it is being purged."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SELECT pg_advisory_lock_shared(:key)"), {"key": DATA_LOCK})
+        try:
+            yield
+        finally:
+            try:
+                connection.execute(text("SELECT pg_advisory_unlock_shared(:key)"), {"key": DATA_LOCK})
+            except DBAPIError:
+                LOG.warning("the connection that kept the data broke; the server has freed its lock")
+
+
+def hold_alone(connection: Connection, key: int) -> bool:
+    """Hold a lock until the transaction ends, unless somebody has it; return whether it is held."""
+    return bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": key}))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from horror_pipeline.errors import WarehouseError
 from horror_pipeline.warehouse import tables
 from horror_pipeline.warehouse.days import start_of
+from horror_pipeline.warehouse.locks import DATA_LOCK, hold_alone
 from horror_pipeline.warehouse.partitions import month_name, months
 from horror_pipeline.warehouse.tables import BY_MONTH, movies
 
@@ -92,8 +93,13 @@ def purge_all(connection: Connection) -> dict[str, int]:
         Rows deleted by table.
 
     Raises:
-        WarehouseError: a table stays in use.
+        WarehouseError: a run is under way, or a table stays in use.
     """
+    if not hold_alone(connection, DATA_LOCK):
+        raise WarehouseError(
+            "a run is under way and would fill the tables again, so nothing was deleted",
+            "let it end, or stop it (Ctrl-C, or in Dagster's UI), and purge again",
+        )
     every = list(tables.TABLES.values())
     with _short_lock_wait(connection):
         deleted = {

@@ -26,12 +26,17 @@ class Ingest:
         self.instance = instance
 
     def run(
-        self, *assets: dg.AssetsDefinition, first: str = "2020", last: str = "2021", succeeds: bool = True
+        self,
+        *assets: dg.AssetsDefinition,
+        first: str = "2020",
+        last: str = "2021",
+        tags: dict[str, str] | None = None,
+        succeeds: bool = True,
     ) -> dg.ExecuteInProcessResult:
         result = dg.materialize(
             assets or CATALOGUE,
             instance=self.instance,
-            tags=range_tags(first, last),
+            tags=range_tags(first, last) if tags is None else tags,
             resources={
                 "warehouse": self.engine,
                 "tmdb": self.client,

@@ -2,13 +2,21 @@ from __future__ import annotations
 
 import datetime as dt
 
+import dagster as dg
+import pytest
+from sqlalchemy import Engine
+
+from horror_pipeline.definitions import loaded_defs
 from horror_pipeline.defs.partitions import closed_days, days, last_release_year, release_years
 from horror_pipeline.orchestration.missing import (
     change_days_wanted,
     missing_days,
     missing_ranges,
+    range_tags,
     snapshot_days_wanted,
 )
+from horror_pipeline_tests.defs.runs import Ingest
+from horror_pipeline_tests.tmdb.fake import FakeTmdb
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 TODAY = NOON.date()
@@ -29,6 +37,39 @@ def test_a_new_year_adds_one_release_year() -> None:
 def test_days_include_today_and_closed_days_do_not() -> None:
     assert days.get_partition_keys(current_time=NOON)[-1] == "2026-11-22"
     assert closed_days.get_partition_keys(current_time=NOON)[-1] == "2026-11-21"
+
+
+PARTITIONED = [asset for asset in loaded_defs().assets or () if isinstance(asset, dg.AssetsDefinition)]
+PARTITIONED = [asset for asset in PARTITIONED if asset.partitions_def is not None]
+WRONG = {
+    "none": ({}, "launched without a partition; launch it for one or a range of"),
+    "in the future": ({"dagster/partition": "FUTURE"}, "FUTURE is no partition of"),
+    "a range into the future": (range_tags("LATE", "FUTURE"), "FUTURE is no partition of"),
+    "reversed": (range_tags("LATE", "EARLY"), "ends at EARLY, before it begins at LATE"),
+}
+NOW = dt.datetime.now(dt.UTC).date()
+DAYS = {"EARLY": "2026-01-01", "LATE": str(NOW - dt.timedelta(days=1)), "FUTURE": str(NOW + dt.timedelta(days=3))}
+YEARS = {"EARLY": "2020", "LATE": "2026", "FUTURE": "2099"}
+
+
+@pytest.mark.parametrize(("tags", "problem"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("asset", PARTITIONED, ids=lambda asset: asset.key.to_user_string())
+def test_a_run_without_partitions_or_for_some_that_do_not_exist_fails_and_says_why(
+    engine: Engine, asset: dg.AssetsDefinition, tags: dict[str, str], problem: str
+) -> None:
+    if not tags and asset.key.to_user_string() == "popularity_forecasts":
+        pytest.skip("a run without a partition makes the forecasts that are missing")
+    keys = DAYS if isinstance(asset.partitions_def, dg.DailyPartitionsDefinition) else YEARS
+    for name, key in keys.items():
+        problem = problem.replace(name, key)
+    with dg.DagsterInstance.ephemeral() as instance:
+        ingest = Ingest(engine, FakeTmdb([]), instance)
+        given = {name: keys[key] for name, key in tags.items()}
+        result = ingest.run(asset, tags=given, succeeds=False)
+    (error,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert error.user_failure_data is not None
+    assert problem in (error.user_failure_data.description or "")
+    assert ingest.client.stats.requests == 0
 
 
 def test_nothing_is_wanted_of_changes_before_a_film_was_ever_read() -> None:

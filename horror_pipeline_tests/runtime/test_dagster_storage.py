@@ -1,8 +1,11 @@
 """The storage that `dagster.yaml` names: nothing is opened before it is used, and then it is Postgres."""
 
+import json
 import shutil
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +13,12 @@ import dagster as dg
 import pytest
 from sqlalchemy import URL
 
+from horror_pipeline.definitions import loaded_defs
+from horror_pipeline.orchestration.launch import run_job
 from horror_pipeline.runtime import dagster_storage
 from horror_pipeline.runtime.dagster_storage import storage_url
-from horror_pipeline.runtime.environment import PROJECT_ROOT
+from horror_pipeline.runtime.environment import MODULE, PROJECT_ROOT
+from horror_pipeline.runtime.ports import answers, free_port
 
 
 @pytest.fixture
@@ -96,3 +102,36 @@ def test_without_any_variable_the_embedded_postgres_is_used_and_stopped_at_the_e
     done = subprocess.run([sys.executable, "-c", USE], capture_output=True, text=True, timeout=120)  # noqa: S603
     assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
     assert not (tmp_path / "horror" / "postgres" / "postmaster.pid").exists()
+
+
+REEXECUTE = """mutation($id: String!) {
+    launchRunReexecution(reexecutionParams: {parentRunId: $id, strategy: FROM_FAILURE}) {
+        __typename ... on LaunchRunSuccess { run { jobName status } } ... on PythonError { message }
+    }
+}"""
+
+
+def test_a_run_that_failed_in_the_terminal_s_process_is_executed_again_from_the_ui(
+    home: Path, monkeypatch: pytest.MonkeyPatch, database_url: URL
+) -> None:
+    address, port = database_url.render_as_string(hide_password=False), free_port()
+    monkeypatch.setenv("DATABASE_URL", address)
+    monkeypatch.setenv("DAGSTER_PG_URL", address)
+    with dg.DagsterInstance.get() as instance:
+        failed = run_job(loaded_defs(), "collect_changes", instance)
+    assert not failed.success
+    programs = Path(sys.executable).parent
+    command = [str(programs / "dagster-webserver"), "-p", str(port), "-m", MODULE]
+    with subprocess.Popen([*command, "-d", str(PROJECT_ROOT)], start_new_session=True) as webserver:  # noqa: S603
+        try:
+            while not answers(f"http://127.0.0.1:{port}/server_info"):
+                assert webserver.poll() is None
+                time.sleep(0.1)
+            question = json.dumps({"query": REEXECUTE, "variables": {"id": failed.run_id}}).encode()
+            url, headers = f"http://127.0.0.1:{port}/graphql", {"Content-Type": "application/json"}
+            with urllib.request.urlopen(urllib.request.Request(url, question, headers)) as answer:
+                launched = json.load(answer)["data"]["launchRunReexecution"]
+        finally:
+            webserver.terminate()
+    assert launched["__typename"] == "LaunchRunSuccess", launched["message"]
+    assert launched["run"] == {"jobName": "collect_changes", "status": "QUEUED"}

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, Engine, func, insert, select, text
 
 from horror_pipeline.errors import WarehouseError
-from horror_pipeline.warehouse import data_source, partitions, retention, snapshots, tables
+from horror_pipeline.warehouse import data_source, locks, partitions, retention, snapshots, tables
 from horror_pipeline.warehouse.tables import movie_snapshots
 from horror_pipeline_tests.warehouse.history import DAY, add_films, put
 
@@ -87,6 +87,20 @@ def test_purging_all_leaves_nothing_and_lets_the_source_change(engine: Engine) -
             assert connection.execute(select(func.count()).select_from(table)).scalar() == 0
         data_source.claim_source(connection, True, "http://127.0.0.1:1/3", NEW)
         put(connection, DAY, {1: 1.0})
+
+
+def test_while_a_run_is_under_way_not_everything_is_purged(engine: Engine) -> None:
+    with engine.begin() as connection:
+        add_films(connection, [1])
+    with (
+        locks.kept_data(engine),
+        locks.kept_data(engine),
+        engine.begin() as connection,
+        pytest.raises(WarehouseError, match=r"a run is under way .* let it end, or"),
+    ):
+        retention.purge_all(connection)
+    with engine.begin() as connection:
+        assert retention.purge_all(connection)["movies"] == 1
 
 
 def test_purging_gives_up_when_a_table_is_in_use(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
