@@ -14,14 +14,9 @@ from sqlalchemy import Engine
 from horror_pipeline.defs.jobs import collect_changes, ingest_catalogue, snapshot_popularity, train_and_predict
 from horror_pipeline.defs.partitions import last_release_year
 from horror_pipeline.orchestration import forecasting
-from horror_pipeline.orchestration.missing import (
-    missing_change_days,
-    missing_ranges,
-    range_tags,
-    snapshot_days_wanted,
-)
+from horror_pipeline.orchestration.missing import days_to_take, missing_change_days, range_tags
 from horror_pipeline.settings import get_settings
-from horror_pipeline.warehouse import features, snapshots
+from horror_pipeline.warehouse import features
 
 ACTIVE = [
     dg.DagsterRunStatus.QUEUED,
@@ -74,13 +69,15 @@ def daily_changes(
 def daily_snapshot(
     context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Engine]
 ) -> list[dg.RunRequest] | dg.SkipReason:
-    """Take the days missing from history, today included, at most 90 days back."""
+    """Take the days missing from history, today included, at most 90 days back.
+
+    On Mondays all of them are taken again if films were found within the week, so that these gain their past.
+    """
     if skip := _skip_if_active(context, snapshot_popularity.name):
         return skip
     with warehouse.connect() as connection:
-        stored = snapshots.snapshot_days(connection)
-    # Each stretch gets a run of its own, so that a day whose export has expired does not fail the others.
-    ranges = missing_ranges(snapshot_days_wanted(stored, _tick(context).date()), stored)
+        # Each stretch gets a run of its own, so that a day whose export has expired does not fail the others.
+        ranges = days_to_take(connection, _tick(context).date())
     if not ranges:
         return dg.SkipReason("history has a snapshot of every day it should")
     return [

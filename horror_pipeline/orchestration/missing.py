@@ -5,14 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from horror_pipeline.domain import CHANGES_REACH_DAYS, EXPORTS_REACH_DAYS
-from horror_pipeline.warehouse import raw
+from horror_pipeline.warehouse import raw, snapshots
 
 HOLE_DAYS = 7
 """How long a day missing between others is requested again: after that its export has most likely expired, and every
 run would fail because of it. All days since the newest one are requested, however many they are."""
+
+MONDAY = 0
 
 PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -71,3 +73,14 @@ def missing_ranges(wanted: Sequence[dt.date], stored: set[dt.date]) -> list[tupl
         else:
             ranges.append((day, day))
     return ranges[::-1]
+
+
+def days_to_take(connection: Connection, today: dt.date) -> list[tuple[dt.date, dt.date]]:
+    """Find the stretches of days to take: the missing ones, and on Mondays all of them if films were found in the week.
+
+    An export holds every film of its day, so a film that was found later gains its past when the days are taken again.
+    """
+    stored, week_ago = snapshots.snapshot_days(connection), today - dt.timedelta(days=7)
+    if today.weekday() == MONDAY and snapshots.has_films_without_past(connection, week_ago):
+        return [(max(min(stored), today - dt.timedelta(days=EXPORTS_REACH_DAYS - 1)), today)]
+    return missing_ranges(snapshot_days_wanted(stored, today), stored)

@@ -42,6 +42,20 @@ def snapshot_days(connection: Connection) -> set[dt.date]:
     return set(stored_days(connection, movie_snapshots.c.snapshot_date))
 
 
+def has_films_without_past(connection: Connection, since: dt.date) -> bool:
+    """Whether films were found since a day of which no day before that is known, though history holds such days."""
+    query = text("""
+        SELECT EXISTS (
+            SELECT FROM movies WHERE first_seen_at >= :since AND NOT EXISTS (
+                SELECT FROM movie_snapshots AS snapshot
+                WHERE snapshot.tmdb_id = movies.tmdb_id
+                  AND snapshot_date < CAST(first_seen_at AT TIME ZONE 'UTC' AS date)
+            )
+        ) AND EXISTS (SELECT FROM movie_snapshots WHERE snapshot_date < :since)
+    """)
+    return bool(connection.scalar(query, {"since": start_of(since)}))
+
+
 def listed_on(connection: Connection, day: dt.date) -> list[Mapping[str, Any]]:
     """Return what the listings read on that UTC day state about known films, the latest page last.
 

@@ -193,3 +193,18 @@ def test_schedules_start_as_the_setting_says(monkeypatch: pytest.MonkeyPatch, gi
         monkeypatch.delenv("HORROR_SCHEDULES")
         get_settings.cache_clear()
         importlib.reload(schedules)
+
+
+def test_all_days_are_taken_again_on_mondays_if_films_were_found_that_have_no_past(clockwork: Clockwork) -> None:
+    engine, monday = clockwork.warehouse, TICK + dt.timedelta(days=1)
+    missing = [("2026-11-23", "2026-11-23"), ("2026-11-16", "2026-11-20")]
+    store_days(engine, 10, 21, 22)
+    store_film(engine, TICK)
+    assert clockwork.ranges(daily_snapshot, monday) == missing  # the film has a past
+    with engine.begin() as connection:
+        connection.execute(tables.movies.update().values(tmdb_id=2))
+    assert clockwork.ranges(daily_snapshot, monday) == [("2026-11-10", "2026-11-23")]
+    assert clockwork.ranges(daily_snapshot, monday + dt.timedelta(days=1)) != [("2026-11-10", "2026-11-24")]
+    with engine.begin() as connection:
+        connection.execute(tables.movies.update().values(first_seen_at=TICK - dt.timedelta(days=8)))
+    assert clockwork.ranges(daily_snapshot, monday) == missing  # it was tried a week ago
