@@ -76,9 +76,9 @@ def _stored(url: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read the snapshots and the films of a warehouse."""
     from horror_pipeline.settings import postgres_url
     from horror_pipeline.warehouse import forecasts
-    from horror_pipeline.warehouse.engine import connect
+    from horror_pipeline.warehouse.engine import opened
 
-    with connect(postgres_url(url)) as engine, engine.connect() as connection:
+    with opened(postgres_url(url)) as engine, engine.connect() as connection:
         columns = forecasts.read_history(connection, dt.date.min, dt.date.max)
         names, rows = forecasts.films_to_forecast(connection)
     return pd.DataFrame(columns), pd.DataFrame(rows, columns=names).set_index("tmdb_id")
@@ -114,14 +114,11 @@ def _scores(frame: pd.DataFrame, movies: pd.DataFrame, origins: int) -> Iterator
         known = History(history.days[start : place + 1], history.tmdb_ids, history.popularity[:, start : place + 1])
         made = forecast(fit_forecaster(known, movies, day), known, movies, day).rows
         origin = known.popularity[:, -1].astype("float64")
-        for horizon, rows in made.groupby("horizon_days"):
-            ours = rows.set_index("tmdb_id").reindex(history.tmdb_ids)
-            actual = history.popularity[:, place + int(horizon)].astype("float64")  # type: ignore[call-overload]
+        for horizon in FORECAST_HORIZONS_DAYS:
+            ours = made[made["horizon_days"] == horizon].set_index("tmdb_id").reindex(history.tmdb_ids)
+            actual = history.popularity[:, place + horizon].astype("float64")
             counted = (origin >= LOWEST_POPULARITY) & ~np.isnan(actual) & ours["forecast_popularity"].notna().to_numpy()
-            rivals = {
-                "forecast": ours["forecast_popularity"].to_numpy(),
-                **_rivals(known, movies, int(horizon)),  # type: ignore[call-overload]
-            }
+            rivals = {"forecast": ours["forecast_popularity"].to_numpy(), **_rivals(known, movies, horizon)}
             unchanged = np.abs(actual - origin)[counted].mean()
             inside = (ours["popularity_lower"] <= actual) & (actual <= ours["popularity_upper"])
             yield {
