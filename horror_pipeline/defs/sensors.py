@@ -61,7 +61,7 @@ def breakout_alerts(context: dg.SensorEvaluationContext, warehouse: dg.ResourceP
     return dg.SensorResult(skip_reason=f"{len(rows)} films broke out on {day}", cursor=str(day))
 
 
-@dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
 def dead_runs(context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Engine]) -> dg.SkipReason:
     """Mark runs as failed whose process has died, on whatever host; otherwise they would hold up the queue for ever."""
     note_code_version(warehouse)

@@ -15,10 +15,10 @@ from sqlalchemy import Engine
 
 from horror_pipeline.warehouse.run_locks import held_run, nobody_executes
 
-SETTLE_SECONDS = 30.0
+SETTLE_SECONDS = 15.0
 """A run takes its lock shortly after it has started."""
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 6.0
 """A process takes its lock again within seconds after Postgres was away, so a second look decides."""
 
 

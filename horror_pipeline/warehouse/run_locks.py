@@ -21,7 +21,7 @@ from horror_pipeline.warehouse.locks import RUN_LOCK
 
 LOG = logging.getLogger(__name__)
 
-CONFIRM_SECONDS = 5.0
+CONFIRM_SECONDS = 2.0
 LOST_SECONDS = 60.0
 """A process that could not confirm its lock for so long ends: by then, another may have been given its run."""
 
