@@ -23,7 +23,7 @@ from horror_pipeline.orchestration.learning import (
 )
 from horror_pipeline.orchestration.metadata import rounded, skip
 from horror_pipeline.settings import Settings
-from horror_pipeline.warehouse import features, predictions
+from horror_pipeline.warehouse import features, predictions, tables
 
 UNCHANGED = "the features have not changed since the last time"
 
@@ -102,7 +102,7 @@ def rating_class(
         finish(connection, "rating_class", fingerprint, now)
         if isinstance(result, Classification):
             rows = ({**row, "model_version": result.version} for row in records(result.films))
-            predictions.replace_classes(connection, rows, now)
+            predictions.replace_films(connection, tables.rating_class.c.predicted_at, rows, now)
     if not isinstance(result, Classification):
         return skip(context, result)
     figures = {"dagster/row_count": len(result.films), "rows_written": len(result.films)}
@@ -145,7 +145,7 @@ def movie_clusters(
     with warehouse.begin() as connection:
         finish(connection, "movie_clusters", fingerprint, now)
         if isinstance(result, Clustering):
-            predictions.replace_clusters(connection, records(result.films), now)
+            predictions.replace_films(connection, tables.movie_clusters.c.clustered_at, records(result.films), now)
     if not isinstance(result, Clustering):
         return skip(context, result)
     profiles = [f"| {row['cluster']} | {row['name']} | {row['films']} |" for row in records(result.profiles)]

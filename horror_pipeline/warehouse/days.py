@@ -1,13 +1,16 @@
-"""UTC days: their first moment, and which of them a table holds."""
+"""UTC days and moments: the first moment of a day, and which days or moments a table holds."""
 
 from __future__ import annotations
 
 import datetime as dt
+from typing import TypeVar
 
 from sqlalchemy import Column, Connection, select, text
 
 from horror_pipeline.domain import CREDIBILITY_SAMPLE, highest_credible
 from horror_pipeline.warehouse.tables import movie_snapshots
+
+V = TypeVar("V")
 
 
 def start_of(day: dt.date) -> dt.datetime:
@@ -15,20 +18,20 @@ def start_of(day: dt.date) -> dt.datetime:
     return dt.datetime.combine(day, dt.time(), dt.UTC)
 
 
-def stored_days(connection: Connection, column: Column[dt.date]) -> list[dt.date]:
-    """Return a date column's distinct values, oldest first.
+def distinct_values(connection: Connection, column: Column[V]) -> list[V]:
+    """Return a column's distinct values in ascending order.
 
-    The query steps from one day to the next in the column's index, whatever the number of rows.
+    The query steps from one value to the next in the column's index, whatever the number of rows.
     """
     name, table = column.name, column.table
     query = text(
         f"""
-        WITH RECURSIVE day (date) AS (
+        WITH RECURSIVE step (value) AS (
             SELECT min({name}) FROM {table}
             UNION ALL
-            SELECT (SELECT min({name}) FROM {table} WHERE {name} > day.date) FROM day WHERE day.date IS NOT NULL
+            SELECT (SELECT min({name}) FROM {table} WHERE {name} > step.value) FROM step WHERE step.value IS NOT NULL
         )
-        SELECT date FROM day WHERE date IS NOT NULL ORDER BY date
+        SELECT value FROM step WHERE value IS NOT NULL ORDER BY value
         """  # noqa: S608  # names of a declaration
     )
     return list(connection.execute(query).scalars())
@@ -36,8 +39,8 @@ def stored_days(connection: Connection, column: Column[dt.date]) -> list[dt.date
 
 def days_missing(connection: Connection, column: Column[dt.date], first: dt.date, last: dt.date) -> list[dt.date]:
     """Return the days from `first` to `last` that have a snapshot and do not occur in a column, oldest first."""
-    done = set(stored_days(connection, column))
-    days = stored_days(connection, movie_snapshots.c.snapshot_date)
+    done = set(distinct_values(connection, column))
+    days = distinct_values(connection, movie_snapshots.c.snapshot_date)
     return [day for day in days if first <= day <= last and day not in done]
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, select, text
 from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
 from horror_pipeline.warehouse import track_record
 from horror_pipeline.warehouse.bulk import copy_columns
-from horror_pipeline.warehouse.days import credible_popularity, days_missing, stored_days
+from horror_pipeline.warehouse.days import credible_popularity, distinct_values
 from horror_pipeline.warehouse.locks import FORECAST_DAY_LOCK, hold
 from horror_pipeline.warehouse.partitions import ensure_months
 from horror_pipeline.warehouse.tables import (
@@ -58,7 +58,7 @@ def read_history(connection: Connection, first: dt.date, last: dt.date) -> dict[
     """
     import numpy as np
 
-    days = [day for day in stored_days(connection, movie_snapshots.c.snapshot_date) if first <= day <= last]
+    days = [day for day in distinct_values(connection, movie_snapshots.c.snapshot_date) if first <= day <= last]
     rows = [_read_day(connection, day) for day in days]
     dates = np.array(days, dtype="datetime64[D]")
     none = np.empty(0, dtype=_COPY_ROW)
@@ -176,13 +176,8 @@ def forecast_days(connection: Connection) -> dict[dt.date, bool]:
                      WHERE made_on = day ORDER BY tmdb_id, horizon_days LIMIT 1)
         FROM unnest(CAST(:days AS date[])) AS day
     """)
-    days = stored_days(connection, popularity_forecasts.c.made_on)
+    days = distinct_values(connection, popularity_forecasts.c.made_on)
     return {day: bool(is_backtest) for day, is_backtest in connection.execute(query, {"days": days})}
-
-
-def forecast_days_missing(connection: Connection, first: dt.date, last: dt.date) -> list[dt.date]:
-    """Return the days from `first` to `last` that have a snapshot and no forecasts, oldest first."""
-    return days_missing(connection, popularity_forecasts.c.made_on, first, last)
 
 
 def live_skill(connection: Connection, since: dt.date) -> dict[int, dict[str, Any]]:

@@ -6,11 +6,11 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import Column, Connection, delete, text
 
 from horror_pipeline.warehouse.bulk import WriteCounts, copy_rows, copy_upsert
-from horror_pipeline.warehouse.days import start_of
-from horror_pipeline.warehouse.tables import model_predictions, movie_clusters, rating_class
+from horror_pipeline.warehouse.days import distinct_values, start_of
+from horror_pipeline.warehouse.tables import model_predictions
 
 KEEP_ALL_BATCHES_DAYS = 7
 """Days for which every batch of predictions is kept; of older days the last batch is kept."""
@@ -45,24 +45,9 @@ def thin_batches(connection: Connection, now: dt.datetime, retention_days: int) 
 
 
 def batches(connection: Connection, before: dt.datetime, since: dt.datetime | None = None) -> list[dt.datetime]:
-    """Return when batches were predicted, newest first.
-
-    The query steps from one batch to the next in the index, whatever their size.
-    """
-    statement = text("""
-        WITH RECURSIVE batch (predicted_at) AS (
-            SELECT max(predicted_at) FROM model_predictions WHERE predicted_at < :before
-            UNION ALL
-            SELECT (SELECT max(earlier.predicted_at) FROM model_predictions AS earlier
-                    WHERE earlier.predicted_at < batch.predicted_at)
-            FROM batch WHERE batch.predicted_at IS NOT NULL AND (CAST(:since AS timestamptz) IS NULL
-                                                                 OR batch.predicted_at >= :since)
-        )
-        SELECT predicted_at FROM batch WHERE predicted_at IS NOT NULL
-           AND (CAST(:since AS timestamptz) IS NULL OR predicted_at >= :since)
-        ORDER BY predicted_at DESC
-    """)
-    return list(connection.execute(statement, {"before": before, "since": since}).scalars())
+    """Return when batches were predicted, newest first."""
+    predicted = distinct_values(connection, model_predictions.c.predicted_at)
+    return [batch for batch in reversed(predicted) if batch < before and (since is None or since <= batch)]
 
 
 _ORDERS: dict[str, str] = {
@@ -93,19 +78,17 @@ def top_predictions(
     return [dict(row) for row in connection.execute(statement, {"stage": stage, "limit": limit}).mappings()]
 
 
-def replace_classes(
-    connection: Connection, rows: Iterable[Mapping[str, Any]], predicted_at: dt.datetime
+def replace_films(
+    connection: Connection, moment: Column[dt.datetime], rows: Iterable[Mapping[str, Any]], now: dt.datetime
 ) -> WriteCounts:
-    """Write every film's rating class; films that are not among the rows lose theirs."""
-    written = copy_upsert(connection, rating_class, ({**row, "predicted_at": predicted_at} for row in rows))
-    connection.execute(delete(rating_class).where(rating_class.c.predicted_at != predicted_at))
-    return written
+    """Write one row for each film into `rating_class` or `movie_clusters`; films that are not among them lose theirs.
 
-
-def replace_clusters(
-    connection: Connection, rows: Iterable[Mapping[str, Any]], clustered_at: dt.datetime
-) -> WriteCounts:
-    """Write every film's group; films that are not among the rows lose theirs."""
-    written = copy_upsert(connection, movie_clusters, ({**row, "clustered_at": clustered_at} for row in rows))
-    connection.execute(delete(movie_clusters).where(movie_clusters.c.clustered_at != clustered_at))
+    Args:
+        connection: in a transaction; the caller commits.
+        moment: the table's column that says when a row was computed.
+        rows: every film's row, without that column.
+        now: when they were computed.
+    """
+    written = copy_upsert(connection, moment.table, ({**row, moment.name: now} for row in rows))
+    connection.execute(delete(moment.table).where(moment != now))
     return written

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, exists, func, select, text
 
 from horror_pipeline.warehouse import forecasts, partitions
 from horror_pipeline.warehouse.bulk import copy_columns, copy_upsert
-from horror_pipeline.warehouse.days import start_of, stored_days
+from horror_pipeline.warehouse.days import distinct_values, start_of
 from horror_pipeline.warehouse.locks import SNAPSHOT_DAY_LOCK, hold
 from horror_pipeline.warehouse.tables import movie_snapshots, movies
 
@@ -39,7 +39,7 @@ def known_ids(connection: Connection) -> set[int]:
 
 def snapshot_days(connection: Connection) -> set[dt.date]:
     """Return the days that have rows."""
-    return set(stored_days(connection, movie_snapshots.c.snapshot_date))
+    return set(distinct_values(connection, movie_snapshots.c.snapshot_date))
 
 
 def has_films_without_past(connection: Connection, since: dt.date) -> bool:
