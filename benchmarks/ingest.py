@@ -107,6 +107,7 @@ def _pipeline(options: argparse.Namespace) -> Figures:
     import dagster as dg
     from sqlalchemy import make_url
 
+    from horror_pipeline.cli.run import tmdb_client
     from horror_pipeline.defs import movies as core
     from horror_pipeline.defs import raw
     from horror_pipeline.defs.partitions import last_release_year
@@ -134,7 +135,7 @@ def _pipeline(options: argparse.Namespace) -> Figures:
             result = dg.materialize(assets, instance=instance, tags=years, resources=resources, run_config=quiet)
             return _steps(result)
 
-    with TmdbClient.from_settings(settings) as client:
+    with tmdb_client(settings) as client:
         first = ingest(client)
         asked = client.stats
         again = ingest(client)

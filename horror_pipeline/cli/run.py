@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from horror_pipeline.runtime.environment import Environment
     from horror_pipeline.settings import Settings
+    from horror_pipeline.tmdb.client import TmdbClient
 
 Partitions = tuple[str, str] | None
 """First and last partition of a run, both included; None for a job without partitions."""
@@ -54,10 +55,21 @@ def check_credential(settings: Settings) -> None:
         TmdbError: it does not, or cannot be reached.
     """
     if settings.tmdb_source == "tmdb":
-        from horror_pipeline.tmdb.client import TmdbClient
-
-        with TmdbClient.from_settings(settings) as client:
+        with tmdb_client(settings) as client:
             client.check_credential()
+
+
+def tmdb_client(settings: Settings) -> TmdbClient:
+    """Make a client of TMDB as the settings say."""
+    from horror_pipeline.tmdb.client import TmdbClient
+
+    return TmdbClient(
+        api_url=settings.tmdb_api_url,
+        exports_url=settings.tmdb_exports_url,
+        api_key=settings.tmdb_api_key.get_secret_value() if settings.tmdb_api_key else None,
+        requests_per_second=settings.tmdb_requests_per_second,
+        connections=settings.tmdb_connections,
+    )
 
 
 def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out: Console) -> list[HorrorError]:

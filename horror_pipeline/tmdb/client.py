@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from itertools import count
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 from horror_pipeline.domain import credential_form
@@ -37,25 +37,6 @@ LARGEST_EXPORT_BYTES = 1 << 29
 USER_AGENT = "horror-pipeline"
 
 T = TypeVar("T")
-
-
-class ClientSettings(Protocol):
-    """The settings a client is made from."""
-
-    @property
-    def tmdb_api_key(self) -> Any: ...  # noqa: D102
-
-    @property
-    def tmdb_api_url(self) -> str: ...  # noqa: D102
-
-    @property
-    def tmdb_exports_url(self) -> str: ...  # noqa: D102
-
-    @property
-    def tmdb_requests_per_second(self) -> float: ...  # noqa: D102
-
-    @property
-    def tmdb_connections(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -113,18 +94,6 @@ class TmdbClient:
         self._first = self._latest = float("nan")
         self._date: dt.datetime | None = None
         self._was_reached = False
-
-    @classmethod
-    def from_settings(cls, settings: ClientSettings) -> TmdbClient:
-        """Make a client of the settings."""
-        key = settings.tmdb_api_key
-        return cls(
-            api_url=settings.tmdb_api_url,
-            exports_url=settings.tmdb_exports_url,
-            api_key=key.get_secret_value() if key else None,
-            requests_per_second=settings.tmdb_requests_per_second,
-            connections=settings.tmdb_connections,
-        )
 
     def __enter__(self) -> TmdbClient:
         """Use as a context manager, which closes the connections at its end."""

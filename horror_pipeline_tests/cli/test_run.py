@@ -11,11 +11,11 @@ import pytest
 from rich.console import Console
 from sqlalchemy import URL, Engine, make_url, text
 
-from horror_pipeline.cli.run import bring_up_to_date, print_next_steps
+from horror_pipeline.cli.run import bring_up_to_date, print_next_steps, tmdb_client
 from horror_pipeline.errors import HorrorError
 from horror_pipeline.orchestration.launch import JobResult
 from horror_pipeline.runtime.environment import Environment
-from horror_pipeline.settings import get_settings
+from horror_pipeline.settings import Settings, get_settings
 
 
 @pytest.mark.parametrize(("is_on_path", "command"), [(True, "horror doctor"), (False, ".venv/bin/horror doctor")])
@@ -81,3 +81,11 @@ def test_films_of_earlier_runs_are_worked_on_although_the_ingest_failed(
         )
     jobs, failures = run_with(environment, monkeypatch, "ingest_catalogue", "snapshot_popularity")
     assert (jobs[-1], failures) == ("train_and_predict", 2)
+
+
+def test_a_client_is_made_from_the_settings() -> None:
+    key = "0123456789abcdef" * 2
+    settings = Settings(_env_file=None, tmdb_api_key=key, tmdb_connections=3, tmdb_requests_per_second=7)
+    with tmdb_client(settings) as client:
+        assert (client.connections, client.limiter.per_second) == (3, 7)
+        assert client.api_url == "https://api.themoviedb.org/3"

@@ -16,8 +16,7 @@ from horror_pipeline.errors import (
     TmdbError,
     UnavailableError,
 )
-from horror_pipeline.settings import Settings
-from horror_pipeline.tmdb.client import ATTEMPTS, ATTEMPTS_BEFORE_FIRST_ANSWER, TmdbClient
+from horror_pipeline.tmdb.client import ATTEMPTS, ATTEMPTS_BEFORE_FIRST_ANSWER
 from horror_pipeline.tmdb.payloads import MalformedError
 from horror_pipeline.tmdb.transport import ConnectionFailedError, Request, Response
 from horror_pipeline_tests.tmdb.fake import API, V3, V4, FakeClock, answer, cut_off, make_client, refusal
@@ -206,13 +205,6 @@ def test_an_export_that_is_not_there_is_told_from_an_outage(status: int) -> None
     client = make_client(Script(Response(503, {}, stream=io.BytesIO())))
     with pytest.raises(UnavailableError), client.open_export("http://files.test/x.gz"):
         pass
-
-
-def test_a_client_is_made_from_the_settings() -> None:
-    settings = Settings(_env_file=None, tmdb_api_key=V3, tmdb_connections=3, tmdb_requests_per_second=7)
-    with TmdbClient.from_settings(settings) as client:
-        assert (client.connections, client.limiter.per_second) == (3, 7)
-        assert client.api_url == "https://api.themoviedb.org/3"
 
 
 @pytest.mark.parametrize("key", ["eyJ.new\nline", "eyJ.ümlaut", "key\r"])

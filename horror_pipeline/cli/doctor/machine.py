@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from horror_pipeline.cli.doctor.diagnosis import Diagnosis, Severity
+from horror_pipeline.cli.run import tmdb_client
 from horror_pipeline.domain import credential_form
 from horror_pipeline.errors import CredentialError, HorrorError, TmdbError
 from horror_pipeline.runtime.environment import existing_folder, free_disk_bytes
@@ -98,11 +99,9 @@ def check_tmdb(settings: Settings, now: Callable[[], dt.datetime]) -> Iterator[D
         remedy = "for real films set TMDB_API_KEY: https://www.themoviedb.org/settings/api"
         yield Diagnosis("TMDB", Severity.NOTE, "TMDB_API_KEY is not set: the made-up TMDB is used", remedy)
         return
-    from horror_pipeline.tmdb.client import TmdbClient
-
     form = CREDENTIAL_FORMS[credential_form(settings.tmdb_api_key.get_secret_value())]
     host = urlsplit(settings.tmdb_api_url).netloc
-    with TmdbClient.from_settings(settings) as client:
+    with tmdb_client(settings) as client:
         try:
             client.check_credential()
         except CredentialError as error:
