@@ -11,15 +11,17 @@ RUN pip install --no-compile -r requirements-image.lock && python -m compileall 
 # Dagster reads pyproject.toml beside the package at run time, so the package is installed editable.
 COPY pyproject.toml README.md LICENSE dagster.yaml workspace.yaml workspace.docker.yaml ./
 COPY horror_pipeline ./horror_pipeline
+COPY deploy/entrypoint.sh /usr/local/bin/
 RUN pip install --no-deps --editable . \
  && python -m compileall -q horror_pipeline \
  && useradd --create-home --uid 10001 horror \
- && mkdir -p /var/lib/horror && chown horror:horror /var/lib/horror
+ && mkdir -p /var/lib/horror /opt/dagster/dagster_home \
+ && chown horror:horror /var/lib/horror /opt/dagster/dagster_home
 
 USER horror
 ENV HORROR_HOME=/var/lib/horror
 VOLUME /var/lib/horror
 
-# `exec -- COMMAND` exports what Dagster's commands need and becomes COMMAND.
-ENTRYPOINT ["horror"]
+# `exec -- COMMAND` exports what Dagster's commands need and becomes COMMAND; `dagster …` alone does so too.
+ENTRYPOINT ["entrypoint.sh"]
 CMD ["doctor"]

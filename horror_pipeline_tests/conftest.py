@@ -21,7 +21,7 @@ from horror_pipeline.warehouse.engine import connect
 OURS = ("HORROR_", "TMDB_", "DATABASE_URL", "DAGSTER_", "POLL_INTERVAL_MS", "PG")
 TEMPLATE = "template_horror"
 SLOW = {
-    "e2e": ("cli/", "runtime/", "demo/test_process.py", "web/test_dashboard.py", "test_pipeline.py"),
+    "e2e": ("cli/", "runtime/", "demo/test_process.py", "web/test_dashboard.py", "test_pipeline.py", "test_helm.py"),
     "integration": ("defs/test_retention.py", "defs/test_schedules.py", "defs/test_sensors.py", "modeling/"),
 }
 """Files and folders that run other processes or a browser, and those that run Dagster or fit models."""

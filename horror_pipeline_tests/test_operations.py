@@ -22,7 +22,7 @@ DOCUMENT = ROOT / "docs" / "operations.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
-OURS = {name: service for name, service in SERVICES.items() if name != "postgres"}
+OURS = {name: service for name, service in SERVICES.items() if name not in ("postgres", "redis")}
 
 NOT_OURS = {"HORROR_HOME", "HORROR_WEB_HOST", "HORROR_WEB_PORT"}
 """Settings the image or the compose file itself decides."""
@@ -104,13 +104,14 @@ def test_ports_are_published_on_this_machine_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert len(ports) == 2
     assert all(port.startswith("127.0.0.1:") for port in ports)
-    assert "ports" not in SERVICES["postgres"]
+    assert not {"ports", "network_mode"} & {*SERVICES["postgres"], *SERVICES["redis"], *SERVICES["worker"]}
 
 
 def test_services_that_serve_are_checked_and_none_depends_on_a_database_that_may_be_elsewhere() -> None:
-    assert {name for name in SERVICES if "healthcheck" in SERVICES[name]} == set(SERVICES) - {"migrate"}
+    assert {name for name in SERVICES if "healthcheck" in SERVICES[name]} == set(SERVICES) - {"migrate", "worker"}
     assert not [name for name in SERVICES if "depends_on" in SERVICES[name]]
     assert SERVICES["postgres"]["profiles"] == ["local"]
+    assert SERVICES["redis"]["profiles"] == SERVICES["worker"]["profiles"] == ["celery"]
 
 
 def test_every_setting_reaches_the_containers() -> None:
@@ -125,7 +126,9 @@ def test_containers_have_no_more_rights_than_they_need() -> None:
     assert re.search(r"^USER horror$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("profile", [(), ("--profile", "local")], ids=["hosted", "local"])
+@pytest.mark.parametrize(
+    "profile", [(), ("--profile", "local"), ("--profile", "celery")], ids=["hosted", "local", "celery"]
+)
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
 def test_docker_compose_takes_the_file(profile: tuple[str, ...]) -> None:
     command = [shutil.which("docker-compose"), *profile, "config"]
