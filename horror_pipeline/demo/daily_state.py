@@ -49,11 +49,11 @@ def _level(film: Film, number: int) -> float:
     if film.release_date is None:
         return usual - 0.5
     age = number - film.release_date.toordinal()
-    peak = min(5.5, max(1.0, 2.5 + 0.7 * film.reach))
+    peak = min(5.8, max(1.3, 2.8 + 0.7 * film.reach))
     if age < 0:
         return usual + peak * math.exp(age / 50)
     # A film that gathers its votes fast is past its peak fast.
-    return usual + (peak - 0.6) * math.exp(-4 * age / film.days_to_audience) + 0.6 * math.exp(-age / 700)
+    return usual + (peak - 0.6) * math.exp(-1.5 * age / film.days_to_audience) + 0.6 * math.exp(-age / 700)
 
 
 @lru_cache(maxsize=1 << 17)

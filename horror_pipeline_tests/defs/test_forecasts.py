@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from horror_pipeline.defs import forecasts
-from horror_pipeline.modeling.forecasting import change_model, forecaster
+from horror_pipeline.modeling.forecasting import change_model
 from horror_pipeline.warehouse import bulk, partitions, tables
 from horror_pipeline_tests.defs.trainings import Learning
 from horror_pipeline_tests.modeling.series import reverting
@@ -29,7 +29,6 @@ def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(change_model, "TREES", 10)
     monkeypatch.setattr(change_model, "LEARNING_RATE", 0.3)
     monkeypatch.setattr(change_model, "LEAVES", 5)
-    monkeypatch.setattr(forecaster, "DRAWS", 1)
 
 
 @pytest.fixture

@@ -20,12 +20,17 @@ MONTH, WEEK = 28, 7
 LAGS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 14, 21, 28)
 """Days back to which the level is compared. A burst makes a plateau of seven to eight days: hence each day to eight."""
 
+STEPS = 14
+"""Days whose steps are features of their own: what rose at once a week ago is about to fall at once. The newest step is
+among the changes."""
+
 LONGEST_WAIT, OLDEST = -400, 4_000
 """Days from release are clipped to these: further from it, a day more or less says nothing."""
 
 FEATURES = (
     "level",
     *(f"change_{lag}" for lag in LAGS),
+    *(f"step_{back}" for back in range(1, STEPS)),
     "from_month_mean",
     "from_month_median",
     "from_month_high",
@@ -65,6 +70,7 @@ def features(history: History, released: NDArray[np.datetime64], film: NDArray[A
     columns = [
         now,
         *(now - window[:, -1 - lag] for lag in LAGS),
+        *(window[:, -1 - back] - window[:, -2 - back] for back in range(1, STEPS)),
         now - _mean(month),
         now - _median(month),
         now - np.fmax.reduce(month, axis=1),

@@ -17,9 +17,6 @@ from horror_pipeline.modeling.forecasting.features import release_dates
 from horror_pipeline.modeling.forecasting.history import NOTABLE, History
 from horror_pipeline.modeling.forecasting.residuals import Reach
 
-DRAWS = 2
-"""Draws of rows whose models are averaged. Past days do with one: their record is a little worse than what serves."""
-
 
 @dataclass(frozen=True)
 class HorizonForecaster:
@@ -95,27 +92,19 @@ class Models:
         history: observations; a model of a day does not look at later ones.
         movies: indexed by `tmdb_id`, with `release_date`.
         seed: of everything random.
-        draws: draws of rows that serving models are averaged over.
     """
 
-    def __init__(self, history: History, movies: pd.DataFrame, seed: int, draws: int) -> None:
-        self.history, self.movies, self.seed, self._draws = history, movies, seed, draws
-        self._fitted: dict[tuple[np.datetime64, int, int], ChangeModel | None] = {}
+    def __init__(self, history: History, movies: pd.DataFrame, seed: int) -> None:
+        self.history, self.movies, self.seed = history, movies, seed
+        self._fitted: dict[tuple[np.datetime64, int], ChangeModel | None] = {}
 
-    def tested(self, day: np.datetime64, horizon_days: int) -> ChangeModel | None:
-        """The model of a horizon as the backtest fits it on a day, from one draw of rows."""
-        return self._at(day, horizon_days, 1)
-
-    def serving(self, day: np.datetime64, horizon_days: int) -> ChangeModel | None:
-        """The model of a horizon that serves from a day on."""
-        return self._at(day, horizon_days, self._draws)
-
-    def _at(self, day: np.datetime64, horizon_days: int, draws: int) -> ChangeModel | None:
-        key = (day, horizon_days, draws)
+    def fitted_on(self, day: np.datetime64, horizon_days: int) -> ChangeModel | None:
+        """The model of a horizon as fitted on a day; None if too little was known then."""
+        key = (day, horizon_days)
         if key not in self._fitted:
             known = self.history.until(day.astype(dt.date)).trusted()
             released = release_dates(known, self.movies)
-            self._fitted[key] = fit_change_model(known, released, horizon_days, self.seed, draws)
+            self._fitted[key] = fit_change_model(known, released, horizon_days, self.seed)
         return self._fitted[key]
 
 
@@ -128,7 +117,7 @@ def fit_forecaster(history: History, movies: pd.DataFrame, made_on: dt.date, see
         made_on: the day.
         seed: of everything random.
     """
-    return fit_with(Models(history, movies, seed, DRAWS), made_on)
+    return fit_with(Models(history, movies, seed), made_on)
 
 
 def fit_with(models: Models, made_on: dt.date) -> FittedForecaster:
@@ -161,10 +150,10 @@ def _fit_horizon(
     models: Models,
     shorter: dict[int, HorizonForecaster],
 ) -> HorizonForecaster:
-    walked = backtest.walk(known, released, horizon_days, models.tested)
+    walked = backtest.walk(known, released, horizon_days, models.fitted_on)
     share = backtest.shrinkage(walked, horizon_days)
     verdict = backtest.judge(walked, share, horizon_days)
-    model = models.serving(known.days[-1], horizon_days) if verdict.serves else None
+    model = models.fitted_on(known.days[-1], horizon_days) if verdict.serves else None
     share = share if model else 0.0
     change = changes(known, horizon_days)[known.popularity >= NOTABLE]
     change = change[~np.isnan(change)]

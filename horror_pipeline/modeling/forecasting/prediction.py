@@ -119,7 +119,7 @@ def track_record(
     Yields:
         Each day, the forecaster that served, and its forecasts.
     """
-    models = Models(history, movies, seed, 1)
+    models = Models(history, movies, seed)
     fitted: FittedForecaster | None = None
     for day in days:
         monday = day - dt.timedelta(days=day.weekday())
