@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import URL, Engine, create_engine, text
 
 from horror_pipeline.runtime import postgres as embedded
@@ -37,6 +38,12 @@ for _name in [name for name in os.environ if name.startswith(OURS)]:
 # would inherit that; Dagster, run in this process, would then ignore SIGTERM as well, which it treats like SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# The same examples each time, and no failure because the machine is busy.
+settings.register_profile(
+    "tests", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -50,8 +50,24 @@ def listed(
         description = f"The rows of `{field}` as CSV, with the same parameters as `{path}`."
         routes.get(path, **options)(endpoint)
         routes.get(
-            f"{path}.csv", tags=options["tags"], response_class=CsvResponse, summary=summary, description=description
+            f"{path}.csv",
+            tags=options["tags"],
+            response_class=CsvResponse,
+            responses=_as_json(routes.responses),
+            summary=summary,
+            description=description,
         )(as_csv)
         return endpoint
 
     return register
+
+
+def _as_json(errors: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    """Describe errors as the JSON that they are; FastAPI would describe them as of the endpoint's own media type."""
+    return {
+        status: {
+            "description": error["description"],
+            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{error['model'].__name__}"}}},
+        }
+        for status, error in errors.items()
+    }
