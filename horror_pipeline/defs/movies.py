@@ -1,6 +1,7 @@
 """The asset `movies`: clean, typed films made from the documents in `raw`."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -9,6 +10,7 @@ from sqlalchemy import Engine
 from horror_pipeline.defs.partitions import release_years, years_of
 from horror_pipeline.defs.resources import Clock
 from horror_pipeline.orchestration.metadata import row_count
+from horror_pipeline.orchestration.partition_checks import record_results
 from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.settings import Settings
 from horror_pipeline.transform.movies import Cleaning
@@ -22,7 +24,8 @@ MOST_REJECTED_SHARE = 0.02
 FEW_ARE_REJECTED = dg.AssetCheckSpec(
     "few_are_rejected",
     asset="movies",
-    description=f"At most {MOST_REJECTED_SHARE:.0%} of the documents could not become films.",
+    partitions_def=release_years,
+    description=f"At most {MOST_REJECTED_SHARE:.0%} of the release year's documents could not become films.",
 )
 VALUES_ARE_CREDIBLE = dg.AssetCheckSpec(
     "values_are_credible",
@@ -47,7 +50,7 @@ def movies(
     warehouse: dg.ResourceParam[Engine],
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-) -> dg.MaterializeResult:
+) -> Iterator[dg.MaterializeResult]:
     """Every known horror film, clean and typed, one row each.
 
     Impossible values are NULL. Documents that cannot be films at all are in `raw.rejected_records`, with the reason. A
@@ -56,27 +59,29 @@ def movies(
     """
     years = years_of(context)
     progress = Progress(context.log, "release years cleaned", len(years))
-    total, rejected, warnings = 0, 0, Counter[str]()
+    judged: dict[str, list[dg.AssetCheckResult]] = {}
+    warnings = Counter[str]()
     for year in years:
         cleaning = Cleaning(settings.horror_first_year, clock())
         written = _clean_year(warehouse, year, cleaning)
         context.add_asset_metadata(_figures(cleaning, written), partition_key=str(year))
-        total += written.total
-        rejected += len(cleaning.rejected)
+        judged[str(year)] = [_rejections(written.total, len(cleaning.rejected))]
         warnings += cleaning.warnings
         progress.advance()
     progress.finish()
     dropped = ", ".join(f"{name} {count}" for name, count in warnings.most_common())
     context.log.info(f"values that were impossible and are NULL: {dropped or 'none'}")
-    share = rejected / max(1, total + rejected)
-    check = dg.AssetCheckResult(
+    results = [*record_results(context, judged), _credibility(warehouse)]
+    yield dg.MaterializeResult(metadata=dict(row_count(warehouse, tables.movies)), check_results=results)
+
+
+def _rejections(accepted: int, rejected: int) -> dg.AssetCheckResult:
+    share = rejected / max(1, accepted + rejected)
+    return dg.AssetCheckResult(
         check_name=FEW_ARE_REJECTED.name,
         passed=share <= MOST_REJECTED_SHARE,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"rejected": rejected, "share": share},
-    )
-    return dg.MaterializeResult(
-        metadata=dict(row_count(warehouse, tables.movies)), check_results=[check, _credibility(warehouse)]
     )
 
 

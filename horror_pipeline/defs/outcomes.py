@@ -1,7 +1,7 @@
 """The asset `prediction_outcomes`, and its checks of how well predictions held."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -11,6 +11,7 @@ from horror_pipeline.defs.partitions import days, days_of
 from horror_pipeline.modeling import live_error
 from horror_pipeline.orchestration.each_partition import record_partitions
 from horror_pipeline.orchestration.learning import read_champions
+from horror_pipeline.orchestration.partition_checks import record_results
 from horror_pipeline.warehouse import forecasts, outcomes
 
 MIN_VOTES_JUDGED = 10
@@ -27,11 +28,13 @@ CATCH_UP_DAYS = 7
 LIVE_ERROR_IS_AS_PROMISED = dg.AssetCheckSpec(
     "live_error_is_as_promised",
     asset="prediction_outcomes",
+    partitions_def=days,
     description=f"No model's error on what happened is above {live_error.MOST_LIVE_ERROR} times the one it promised.",
 )
 POPULARITY_SCALE_HOLDS = dg.AssetCheckSpec(
     "popularity_scale_holds",
     asset="prediction_outcomes",
+    partitions_def=days,
     description=f"The typical film's popularity is within a factor of {MOST_SCALE_SHIFT} of that when predicted.",
 )
 
@@ -52,13 +55,19 @@ FORECASTS_BEAT_NO_CHANGE = dg.AssetCheckSpec(
     code_version="1",
     check_specs=[LIVE_ERROR_IS_AS_PROMISED, POPULARITY_SCALE_HOLDS, FORECASTS_BEAT_NO_CHANGE],
 )
-def prediction_outcomes(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine]) -> dg.MaterializeResult:
+def prediction_outcomes(
+    context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine]
+) -> Iterator[dg.MaterializeResult]:
     """What was predicted 1, 7 and 30 days before a day, and before release, beside what the day's snapshot says.
 
     Predictions made before release are judged once the film is out. Ratings are judged on days whose listing holds
     votes.
     """
     _catch_up(context, warehouse)
+    with warehouse.connect() as connection:
+        champions = read_champions(connection)
+    promised = {name: row["metrics"]["mean"]["mae"] for name, row in champions.items() if row}
+    judged: dict[str, list[dg.AssetCheckResult]] = {}
     for day in days_of(context):
         with warehouse.begin() as connection:
             written = outcomes.replace_outcomes(connection, day)
@@ -66,13 +75,10 @@ def prediction_outcomes(context: dg.AssetExecutionContext, warehouse: dg.Resourc
             shift = outcomes.popularity_shift(connection, day)
         figures = {"dagster/partition_row_count": written, **live_error.live_figures(accuracy)}
         context.add_asset_metadata(figures, partition_key=day.isoformat())
+        judged[day.isoformat()] = [_error_check(accuracy, promised), _scale_check(*shift)]
     with warehouse.connect() as connection:
-        champions = read_champions(connection)
         skill = forecasts.live_skill(connection, max(days_of(context)) - dt.timedelta(days=SKILL_DAYS - 1))
-    promised = {name: row["metrics"]["mean"]["mae"] for name, row in champions.items() if row}
-    return dg.MaterializeResult(
-        check_results=[_error_check(accuracy, promised), _scale_check(*shift), _skill_check(skill)]
-    )
+    yield dg.MaterializeResult(check_results=[*record_results(context, judged), _skill_check(skill)])
 
 
 def _catch_up(context: dg.AssetExecutionContext, warehouse: Engine) -> None:

@@ -17,6 +17,7 @@ from horror_pipeline.defs.resources import Clock
 from horror_pipeline.domain import TMDB_POOL
 from horror_pipeline.orchestration.each_partition import each_partition
 from horror_pipeline.orchestration.metadata import Figures, request_figures, row_count
+from horror_pipeline.orchestration.partition_checks import record_results
 from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.settings import Settings
 from horror_pipeline.tmdb.changes import changes_of
@@ -76,7 +77,8 @@ def movie_changes(
 SWEEP_IS_COMPLETE = dg.AssetCheckSpec(
     "sweep_is_complete",
     asset=["raw", "discover_pages"],
-    description="Every film that TMDB counts in a release year's listings was on one of the pages read.",
+    partitions_def=release_years,
+    description="Every film that TMDB counts in the release year's listings was on one of the pages read.",
 )
 
 
@@ -96,7 +98,7 @@ def discover_pages(
     tmdb: dg.ResourceParam[TmdbClient],
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-) -> dg.MaterializeResult:
+) -> Iterator[dg.MaterializeResult]:
     """TMDB's horror listing of a release year: released films with enough votes, and all upcoming films.
 
     The number of distinct films is compared with the total that TMDB states. A listing that falls short is swept again;
@@ -128,23 +130,27 @@ def discover_pages(
             each_partition(context, {str(year): year for year in sorted(settled)}, sweep)
     progress.finish()
     figures = {**row_count(warehouse, tables.discover_pages), **request_figures(tmdb.stats - before)}
-    return dg.MaterializeResult(metadata=figures, check_results=[_completeness(short)])
+    yield dg.MaterializeResult(metadata=figures, check_results=record_results(context, _completeness(short)))
 
 
-def _completeness(short: dict[int, int]) -> dg.AssetCheckResult:
-    """Return the check of a sweep.
+def _completeness(short: dict[int, int]) -> dict[str, list[dg.AssetCheckResult]]:
+    """Return the check of each sweep.
 
     Args:
         short: how many films each release year fell short of TMDB's total.
     """
-    missed = {str(year): count for year, count in short.items() if count}
-    return dg.AssetCheckResult(
-        check_name=SWEEP_IS_COMPLETE.name,
-        passed=not missed,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"short by {sum(missed.values())} films" if missed else None,
-        metadata={"short": sum(missed.values()), "short_by_year": missed},
-    )
+    return {
+        str(year): [
+            dg.AssetCheckResult(
+                check_name=SWEEP_IS_COMPLETE.name,
+                passed=count == 0,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=f"{year} is short by {count} films" if count else None,
+                metadata={"short": count},
+            )
+        ]
+        for year, count in short.items()
+    }
 
 
 def _store_sweep(warehouse: Engine, year: int, sweeps: list[Sweep], now: dt.datetime) -> Figures:

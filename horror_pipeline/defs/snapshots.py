@@ -15,6 +15,7 @@ from horror_pipeline.domain import TMDB_POOL
 from horror_pipeline.errors import ExportUnavailableError, TmdbError, WarehouseError
 from horror_pipeline.orchestration.each_partition import record_partitions
 from horror_pipeline.orchestration.metadata import Figures
+from horror_pipeline.orchestration.partition_checks import record_results
 from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.exports import Export, is_awaited, read_export
@@ -32,7 +33,8 @@ LOWEST_COVERAGE = 0.9
 ROWS_HOLD = dg.AssetCheckSpec(
     "row_count_holds",
     asset="movie_snapshots",
-    description=f"No day has less than {LOWEST_ROW_RATIO:.0%} of the rows of the day before it.",
+    partitions_def=days,
+    description=f"The day has at least {LOWEST_ROW_RATIO:.0%} of the rows of the day before it.",
 )
 CATALOGUE_IS_COVERED = dg.AssetCheckSpec(
     "catalogue_is_covered",
@@ -42,6 +44,7 @@ CATALOGUE_IS_COVERED = dg.AssetCheckSpec(
 SCALE_HOLDS = dg.AssetCheckSpec(
     "scale_holds",
     asset="movie_snapshots",
+    partitions_def=days,
     blocking=True,
     description="Popularity is on the scale of the day before: the median of the films' ratios is between "
     f"{1 / snapshot_stats.HIGHEST_SCALE_RATIO} and {snapshot_stats.HIGHEST_SCALE_RATIO}. TMDB changed the scale in "
@@ -95,7 +98,7 @@ def movie_snapshots(
     for day, reason in taken.awaited.items():
         context.log.warning(f"{reason}; skipped, the next scheduled run takes it")
         context.log_event(dg.AssetObservation(context.asset_key, partition=str(day), metadata={"skipped": reason}))
-    judged = _judge(warehouse, sorted(taken.done), clock().date())
+    judged = _judge(context, warehouse, sorted(taken.done), clock().date())
     if taken.failed:
         yield from judged if taken.done else ()
         raise ExportUnavailableError(_why_failed(taken, len(context.partition_keys)))
@@ -205,7 +208,9 @@ def _store(warehouse: Engine, day: dt.date, export: Export, films: int) -> Figur
 # -- checks ------------------------------------------------------------------------------------------------------------
 
 
-def _judge(warehouse: Engine, taken: Sequence[dt.date], today: dt.date) -> list[dg.AssetCheckResult]:
+def _judge(
+    context: dg.AssetExecutionContext, warehouse: Engine, taken: Sequence[dt.date], today: dt.date
+) -> list[dg.AssetCheckResult]:
     if not taken:  # Dagster requires a result of every check, also from a run that took no day
         specs = (ROWS_HOLD, CATALOGUE_IS_COVERED, SCALE_HOLDS, NO_FUTURE_DATES)
         return [
@@ -214,26 +219,21 @@ def _judge(warehouse: Engine, taken: Sequence[dt.date], today: dt.date) -> list[
     with warehouse.connect() as connection:
         figures = [snapshot_stats.day_figures(connection, day) for day in taken]
         future = snapshot_stats.future_rows(connection, today)
+    by_day = {str(day.day): [_rows_hold(day), _scale_holds(day)] for day in figures}
     return [
-        _rows_hold(figures),
+        *record_results(context, by_day),
         _catalogue_is_covered(figures[-1]),
-        _scale_holds(figures),
         dg.AssetCheckResult(check_name=NO_FUTURE_DATES.name, passed=future == 0, metadata={"rows": future}),
     ]
 
 
-def _rows_hold(figures: Sequence[DayFigures]) -> dg.AssetCheckResult:
-    fallen = [
-        f"{day.day} has {day.rows:,} rows, {day.previous_day} had {day.previous_rows:,}"
-        for day in figures
-        if day.rows < LOWEST_ROW_RATIO * day.previous_rows
-    ]
+def _rows_hold(day: DayFigures) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=ROWS_HOLD.name,
-        passed=not fallen,
+        passed=day.rows >= LOWEST_ROW_RATIO * day.previous_rows,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(fallen) or None,
-        metadata={"rows": figures[-1].rows, "previous_rows": figures[-1].previous_rows},
+        description=f"{day.day} has {day.rows:,} rows, {day.previous_day or 'no day before'} had {day.previous_rows:,}",
+        metadata={"rows": day.rows, "previous_rows": day.previous_rows},
     )
 
 
@@ -247,18 +247,14 @@ def _catalogue_is_covered(newest: DayFigures) -> dg.AssetCheckResult:
     )
 
 
-def _scale_holds(figures: Sequence[DayFigures]) -> dg.AssetCheckResult:
-    broken = [
-        f"popularity of {day.day} is on another scale than that of {day.previous_day}: the median of the films' ratios "
-        f"is {day.scale_ratio:.3g}"
-        for day in figures
-        if day.is_scale_broken
-    ]
-    ratios = [day.scale_ratio for day in figures if day.scale_ratio is not None]
+def _scale_holds(day: DayFigures) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=SCALE_HOLDS.name,
-        passed=not broken,
+        passed=not day.is_scale_broken,
         severity=dg.AssetCheckSeverity.ERROR,
-        description="; ".join(broken) or None,
-        metadata={"lowest_ratio": min(ratios), "highest_ratio": max(ratios)} if ratios else {},
+        description=f"popularity of {day.day} is on another scale than that of {day.previous_day}: the median of the "
+        f"films' ratios is {day.scale_ratio:.3g}"
+        if day.is_scale_broken
+        else None,
+        metadata={} if day.scale_ratio is None else {"ratio": day.scale_ratio},
     )

@@ -140,7 +140,7 @@ class Alerts:
             return self._failed_run(record), failing
         if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
-            name = f"{evaluation.asset_key.to_user_string()}:{evaluation.check_name}"
+            name = ":".join([evaluation.asset_key.to_user_string(), evaluation.check_name, evaluation.partition or ""])
             others = tuple(other for other in failing if other != name)
             if evaluation.passed:
                 return None, others
@@ -185,6 +185,7 @@ class Alerts:
     def _failed_check(self, record: dg.EventLogRecord, evaluation: dg.AssetCheckEvaluation) -> Message:
         run = self.instance.get_run_by_id(record.event_log_entry.run_id)
         key = evaluation.asset_key.to_user_string()
+        partition = f" for {evaluation.partition}" if evaluation.partition else ""
         return Message(
             id=f"check_failed:{record.storage_id}",
             kind="check_failed",
@@ -192,7 +193,7 @@ class Alerts:
             run=record.event_log_entry.run_id,
             job=run.job_name if run else "",
             link=f"{self.link_base}/assets/{key}?view=checks",
-            reason=f"check {evaluation.check_name} failed ({evaluation.severity.value.lower()})",
+            reason=f"check {evaluation.check_name} failed{partition} ({evaluation.severity.value.lower()})",
             error=evaluation.description or "",
             at=_instant(record.event_log_entry.timestamp),
         )

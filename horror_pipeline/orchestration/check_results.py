@@ -19,13 +19,14 @@ _DELETE = text(
     """
     DELETE FROM asset_check_executions
     WHERE create_timestamp < :before AND run_id NOT IN :kept
-      AND id NOT IN (SELECT max(id) FROM asset_check_executions GROUP BY asset_key, check_name)
+      AND id NOT IN (SELECT max(id) FROM asset_check_executions WHERE execution_status <> 'PLANNED'
+                     GROUP BY asset_key, check_name, partition)
     """
 ).bindparams(bindparam("kept", type_=String, expanding=True))
 
 
 def delete_check_results(instance: dg.DagsterInstance, before: dt.datetime, kept_runs: Set[str]) -> int | None:
-    """Delete results of asset checks, except the newest of each check.
+    """Delete results of asset checks, except the newest of each check and partition.
 
     Args:
         instance: where they are recorded.

@@ -22,7 +22,7 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 
 def range_tags(first: str, last: str) -> dict[str, str]:
     """Return the tags that make one run of the partitions from first to last, both included."""
-    return {RANGE_START: first, RANGE_END: last}
+    return {PARTITION: first} if first == last else {RANGE_START: first, RANGE_END: last}
 
 
 def change_days_wanted(first_read: dt.date | None, today: dt.date) -> list[dt.date]:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, text
 
 from horror_pipeline.warehouse.days import credible_popularity, days_missing, start_of
+from horror_pipeline.warehouse.partitions import ensure_months
 from horror_pipeline.warehouse.predictions import batches
 from horror_pipeline.warehouse.tables import prediction_outcomes
 
@@ -70,6 +71,7 @@ def replace_outcomes(connection: Connection, day: dt.date) -> int:
     Returns:
         Rows written; those of an earlier run of the day are replaced.
     """
+    ensure_months(connection, prediction_outcomes, [day])
     connection.execute(delete(prediction_outcomes).where(prediction_outcomes.c.outcome_date == day))
     given = {"day": day, "highest": credible_popularity(connection, day)}
     rows = 0

@@ -69,7 +69,6 @@ def _old_rows(older_than: dt.date) -> Iterator[tuple[Table, Any]]:
         yield age.table, or_(age < start, ~exists().where(movies.c.tmdb_id == age.table.c.tmdb_id))
     yield tables.model_predictions, tables.model_predictions.c.predicted_at < start
     yield tables.forecast_calls, tables.forecast_calls.c.made_on < older_than
-    yield tables.prediction_outcomes, tables.prediction_outcomes.c.outcome_date < older_than
 
 
 def _drop_months(connection: Connection, table: Table, older_than: dt.date) -> int:

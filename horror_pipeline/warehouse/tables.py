@@ -322,7 +322,8 @@ prediction_outcomes = Table(
     Column("popularity_model_version", Text, comment="Version that predicted popularity."),
     Column("vote_average_model_version", Text, comment="Version that predicted the mean vote."),
     Index(None, "outcome_date"),
-    comment="Earlier predictions compared with a later day's snapshot.",
+    comment="Earlier predictions compared with a later day's snapshot; range-partitioned by month of outcome_date.",
+    postgresql_partition_by="RANGE (outcome_date)",
 )
 
 rating_class = Table(
@@ -451,7 +452,12 @@ movie_movers = Table(
     postgresql_partition_by="RANGE (snapshot_date)",
 )
 
-BY_MONTH = {movie_snapshots: "snapshot_date", popularity_forecasts: "made_on", movie_movers: "snapshot_date"}
+BY_MONTH = {
+    movie_snapshots: "snapshot_date",
+    popularity_forecasts: "made_on",
+    movie_movers: "snapshot_date",
+    prediction_outcomes: "outcome_date",
+}
 """The tables that are partitioned by month, and the date column that decides the month."""
 
 TABLES: dict[str, Table] = dict(metadata.tables)

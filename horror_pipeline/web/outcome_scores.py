@@ -23,7 +23,9 @@ DATES = text(
     SELECT CAST(day AS date)
     FROM (SELECT max(outcome_date) AS newest FROM prediction_outcomes) AS o
     CROSS JOIN LATERAL generate_series(o.newest - (:days - 1), o.newest, interval '1 day') AS day
-    WHERE EXISTS (SELECT FROM prediction_outcomes WHERE outcome_date = CAST(day AS date))
+    WHERE CAST(day AS date) = (
+        SELECT min(outcome_date) FROM prediction_outcomes WHERE outcome_date >= CAST(day AS date)
+    )
     ORDER BY day"""
 )
 """One index probe per day."""

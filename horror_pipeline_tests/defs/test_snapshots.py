@@ -289,6 +289,25 @@ def test_a_break_of_the_popularity_scale_fails_the_check_and_stops_what_follows(
     assert runs.materialised == {str(day_before(days)) for days in range(3)}
 
 
+def test_a_bad_day_stays_red_after_good_ones_until_it_is_mended(runs: Runs) -> None:
+    whole = {tmdb_id: 1.0 + tmdb_id / 10 for tmdb_id in range(1, 101)}
+    runs.exports.put(day_before(2), {tmdb_id: whole[tmdb_id] for tmdb_id in range(10, 101)})
+
+    def red() -> set[str | None]:
+        key = dg.AssetCheckKey(KEY, "row_count_holds")
+        history = runs.instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
+        newest = {record.partition: record.status.value for record in reversed(history)}
+        return {partition for partition, status in newest.items() if partition and status == "FAILED"}
+
+    runs.run(day_before(4), day_before(1))
+    assert red() == {str(day_before(2))}
+    runs.run(TODAY)
+    assert red() == {str(day_before(2))}
+    runs.exports.put(day_before(2), whole)
+    runs.run(day_before(2))
+    assert red() == set()
+
+
 def test_a_day_with_far_fewer_rows_is_told(runs: Runs) -> None:
     runs.exports.put(TODAY, {tmdb_id: 1.0 + tmdb_id / 10 for tmdb_id in range(10, 101)})
     found = checks(runs.run(day_before(1), TODAY))

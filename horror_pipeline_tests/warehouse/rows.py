@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Engine, insert, text
 
 from horror_pipeline.warehouse import tables
+from horror_pipeline.warehouse.partitions import ensure_months
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 
@@ -70,15 +71,8 @@ def snapshot(day: dt.date, tmdb_id: int = 1, **columns: Any) -> dict[str, Any]:
 
 def fill(engine: Engine, table: str, *rows: dict[str, Any]) -> None:
     with engine.begin() as connection:
-        if table == "movie_snapshots":
-            for month in {row["snapshot_date"].replace(day=1) for row in rows}:
-                name, end = f"movie_snapshots_{month:%Y_%m}", (month + 31 * DAY).replace(day=1)
-                connection.execute(
-                    text(
-                        f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF movie_snapshots "
-                        f"FOR VALUES FROM ('{month}') TO ('{end}')"
-                    )
-                )
+        if column := tables.BY_MONTH.get(tables.TABLES[table]):
+            ensure_months(connection, tables.TABLES[table], [row[column] for row in rows])
         connection.execute(insert(tables.TABLES[table]), list(rows))
 
 

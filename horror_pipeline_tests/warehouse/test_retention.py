@@ -21,7 +21,7 @@ def fill(connection: Connection) -> None:
     for number, at in ((1, OLD), (2, NEW)):
         add_films(connection, [number], at=at)
         put(connection, at.date(), {number: 1.0})
-        for table in (tables.popularity_forecasts, tables.movie_movers):
+        for table in tables.BY_MONTH:
             partitions.ensure_months(connection, table, [at.date()])
         for table in tables.TABLES.values():
             if table.name not in ("movies", "movie_snapshots", "data_source"):

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, insert, text
 
 from horror_pipeline.warehouse import tables
+from horror_pipeline.warehouse.partitions import ensure_months
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 TODAY = NOW.date()
@@ -210,4 +211,5 @@ def add_outcome(engine: Engine, tmdb_id: int, outcome_date: date = TODAY, **valu
         "is_vote_average_in_interval": None,
     } | values
     with engine.begin() as connection:
+        ensure_months(connection, tables.prediction_outcomes, [outcome_date])
         connection.execute(insert(tables.prediction_outcomes), row)

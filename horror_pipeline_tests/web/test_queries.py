@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
+from horror_pipeline.warehouse import tables
+from horror_pipeline.warehouse.partitions import ensure_months
 from horror_pipeline.web import outcome_scores, queries
 from horror_pipeline_tests.web import rows
 from horror_pipeline_tests.web.rows import NOW, TODAY
@@ -22,6 +24,7 @@ def full(module_engine: Engine) -> Iterator[Connection]:
     rows.add_source(engine)
     rows.add_snapshots(engine, 10_000_000, {TODAY - timedelta(days=back): 1.0 for back in range(30)})
     with engine.begin() as connection:
+        ensure_months(connection, tables.prediction_outcomes, (TODAY - timedelta(days=back) for back in range(10)))
         for statement in (
             "INSERT INTO movies (tmdb_id, title, genres, popularity, is_adult, first_seen_at, observed_at, "
             f"details_fetched_at) SELECT n, 'The Night ' || md5(n::text), '{{Horror}}', n, false, '{NOW}', '{NOW}', "

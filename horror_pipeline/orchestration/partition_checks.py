@@ -1,0 +1,53 @@
+"""Results of asset checks by partition: a bad day stays red after a good one, until it is mended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+
+def record_results(
+    context: dg.AssetExecutionContext, results: Mapping[str, Sequence[dg.AssetCheckResult]]
+) -> list[dg.AssetCheckResult]:
+    """Record what the checks of each partition found.
+
+    Dagster gives a yielded result the partition of a run over one. Those of a run over several are recorded here, and
+    the asset yields one for the run, as Dagster requires: if it fails and blocks, it stops the assets after this one.
+
+    Args:
+        context: the context of the asset.
+        results: by partition key the results of the same checks, whose specifications have the asset's partitions.
+
+    Returns:
+        The results that the asset is to yield.
+    """
+    if context.has_partition_key:
+        return list(results[context.partition_key])
+    by_check: dict[str, list[dg.AssetCheckResult]] = {}
+    for key, found in results.items():
+        for result in found:
+            by_check.setdefault(str(result.check_name), []).append(result)
+            context.log_event(
+                dg.AssetCheckEvaluation(
+                    asset_key=context.asset_key,
+                    check_name=str(result.check_name),
+                    passed=result.passed,
+                    metadata=result.metadata,
+                    severity=result.severity,
+                    description=result.description,
+                    partition=key,
+                )
+            )
+    return [_of_run(name, found) for name, found in by_check.items()]
+
+
+def _of_run(check_name: str, results: Sequence[dg.AssetCheckResult]) -> dg.AssetCheckResult:
+    failures = [result for result in results if not result.passed]
+    return dg.AssetCheckResult(
+        check_name=check_name,
+        passed=not failures,
+        severity=results[0].severity,
+        description="; ".join(result.description or "" for result in failures) or None,
+        metadata={"partitions": len(results), "failed": len(failures)},
+    )
