@@ -53,6 +53,9 @@ def highest_credible(values: Iterable[float]) -> float:
     return _OUTLIER_FACTOR * max(float(largest[rank - 1]), 1.0)
 
 
+MIN_VOTES_SCORED = 10
+"""Ratings of fewer votes are mostly noise: such films train with little weight and are scored separately."""
+
 HORROR_GENRE_ID = 27
 """TMDB's id of the genre horror."""
 

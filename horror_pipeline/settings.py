@@ -123,6 +123,9 @@ class Settings(BaseSettings):
         le=MOST_VOTES,
         description="Votes a released film needs to be collected; upcoming films are always in.",
     )
+    horror_learn_from: Literal["all", "horror"] = Field(
+        "all", description="Films that models learn from: of `all` genres, or `horror` alone; they predict horror."
+    )
     horror_retention_days: int = Field(
         180, ge=1, le=180, description="Days TMDB data is kept; TMDB's terms allow six months at most."
     )

@@ -99,6 +99,7 @@ def test_whatever_calls_tmdb_is_in_its_pool(loaded: dg.Definitions) -> None:
         "raw/discover_pages",
         "raw/movie_details",
         "movie_snapshots",
+        "other_movies",
     }
 
 

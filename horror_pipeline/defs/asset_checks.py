@@ -65,6 +65,7 @@ CHECKED = (
     Checked("raw/discover_pages", tables.discover_pages),
     Checked("raw/movie_details", tables.movie_details),
     Checked("movies", tables.movies),
+    Checked("other_movies", tables.other_movies, is_blocking=False),
     Checked("movie_snapshots", tables.movie_snapshots, _days_of_run(tables.movie_snapshots.c.snapshot_date)),
     Checked("movie_features", tables.movie_features),
     Checked(MODEL_NAMES[1], tables.model_versions, others=(MODEL_NAMES[0], *MODEL_NAMES[2:])),

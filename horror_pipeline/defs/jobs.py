@@ -19,7 +19,9 @@ collect_changes = dg.define_asset_job(
 
 ingest_catalogue = dg.define_asset_job(
     "ingest_catalogue",
-    selection=dg.AssetSelection.assets(["raw", "discover_pages"], ["raw", "movie_details"], ["movies"]),
+    selection=dg.AssetSelection.assets(
+        ["raw", "discover_pages"], ["raw", "movie_details"], ["movies"], ["other_movies"]
+    ),
     description="Sweep release years, read the details that are due, and clean them into movies.",
     tags=RETRY_TMDB_ONCE,
 )

@@ -17,9 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from horror_pipeline.domain import MIN_VOTES_SCORED
 from horror_pipeline.modeling.candidates import candidates, components, weights
 from horror_pipeline.modeling.preprocessing import Preprocessor
-from horror_pipeline.modeling.specs import MIN_VOTES_SCORED, Floats, ModelSpec, Problem
+from horror_pipeline.modeling.specs import Floats, ModelSpec, Problem
 
 SCORED_BLOCKS = 5
 MIN_TRAINING_FILMS = 30

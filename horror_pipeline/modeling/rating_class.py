@@ -13,10 +13,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
+from horror_pipeline.domain import MIN_VOTES_SCORED
 from horror_pipeline.modeling.artifacts import library_versions
 from horror_pipeline.modeling.missing_runtime import RuntimeImputer
 from horror_pipeline.modeling.preprocessing import RUNTIME, Preprocessor
-from horror_pipeline.modeling.specs import MIN_VOTES_SCORED, Floats, Inputs
+from horror_pipeline.modeling.specs import Floats, Inputs
 
 MIN_FILMS = 60
 TRAINING_SHARE = 0.8

@@ -13,9 +13,6 @@ from horror_pipeline.domain import MODEL_NAMES, Stage, Target
 
 Floats = NDArray[np.float64]
 
-MIN_VOTES_SCORED = 10
-"""Ratings of fewer votes are mostly noise: such films train with little weight and are scored separately."""
-
 RATING_NOISE_PER_VOTE, RATING_NOISE_FLOOR = 6.0, 0.37
 """Variance of a rating around the best possible prediction: noise of the votes, and what no feature explains."""
 

@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from horror_pipeline.domain import highest_credible
+from horror_pipeline.domain import MIN_VOTES_SCORED, highest_credible
 from horror_pipeline.modeling import backtest, intervals
 from horror_pipeline.modeling.artifacts import Artifact, library_versions
 from horror_pipeline.modeling.candidates import BASELINES, CONSTANT, LINEAR, candidates, fit
-from horror_pipeline.modeling.specs import MIN_VOTES_SCORED, Inputs, ModelSpec, Problem
+from horror_pipeline.modeling.specs import Inputs, ModelSpec, Problem
 
 MIN_FILMS = 60
 """Films with enough votes to be scored that are needed to train."""

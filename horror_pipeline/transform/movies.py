@@ -108,6 +108,28 @@ def clean_movie(document: object, *, listed: object = None, first_year: int) -> 
     return CleanMovie(row, tuple(reader.warnings))
 
 
+def clean_other(listed: object) -> dict[str, Any] | None:
+    """Type the listing row of a film of other genres: a row of `other_movies` without `observed_at`.
+
+    Args:
+        listed: the row as TMDB sent it; any JSON value is accepted.
+
+    Returns:
+        The typed row; None where it has no id, title or release date, or is a horror film.
+    """
+    if not isinstance(listed, Mapping):
+        return None
+    reader = _Reader(listed)
+    tmdb_id, original_title = reader.whole("id", 1, BIGGEST_BIGINT), reader.text("original_title")
+    title, release_date = reader.text("title") or original_title, reader.date("release_date")
+    genres = _genres(reader, None)
+    if tmdb_id is None or title is None or release_date is None or GENRE_NAMES[HORROR_GENRE_ID] in genres:
+        return None
+    row = {"tmdb_id": tmdb_id, "title": title, "original_title": original_title, "release_date": release_date}
+    language = reader.text("original_language", _LANGUAGE)
+    return {**row, "original_language": language, "genres": genres, **_scores(reader)}
+
+
 @dataclass
 class Cleaning:
     """Turns the stored documents of a release year into rows, and keeps what could not become a row.

@@ -31,6 +31,7 @@ _RAW_AGES = (
     tables.movie_details.c.fetched_at,
     tables.movie_changes.c.fetched_at,
     tables.rejected_records.c.rejected_at,
+    tables.other_movies.c.observed_at,
 )
 _MOVIE_AGES = (tables.movie_features.c.as_of, tables.rating_class.c.predicted_at, tables.movie_clusters.c.clustered_at)
 

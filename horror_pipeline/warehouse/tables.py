@@ -176,6 +176,23 @@ movies = Table(
     comment="Every known horror film, clean and typed.",
 )
 
+other_movies = Table(
+    "other_movies",
+    metadata,
+    _movie_id(),
+    Column("listed_year", SmallInteger, nullable=False, index=True, comment="Partition: the release year swept."),
+    _text("title", "Title in English where TMDB has one."),
+    Column("original_title", Text, comment="Title in the original language."),
+    Column("original_language", Text, comment="ISO 639-1 code."),
+    Column("release_date", Date, nullable=False, comment="Primary release."),
+    Column("genres", ARRAY(Text), nullable=False, comment="Genre names; Horror is never among them."),
+    _number("popularity", "TMDB's popularity in that listing.", 0),
+    _number("vote_average", "Mean of TMDB's votes, 0 to 10; NULL: no votes.", 0, 10),
+    Column("vote_count", Integer, info={"range": (0, None)}, comment="Votes in that listing."),
+    _instant("observed_at", "When the listing was read."),
+    comment="Released films of all other genres, as listed: models learn from them too, and nothing predicts them.",
+)
+
 movie_snapshots = Table(
     "movie_snapshots",
     metadata,

@@ -23,6 +23,7 @@ class Ingest:
     def __init__(self, engine: Engine, tmdb: FakeTmdb, instance: dg.DagsterInstance) -> None:
         self.engine, self.tmdb, self.now = engine, tmdb, NOW
         self.client = make_client(tmdb)
+        self.settings = Settings(_env_file=None)
         self.instance = instance
 
     def run(
@@ -40,7 +41,7 @@ class Ingest:
             resources={
                 "warehouse": self.engine,
                 "tmdb": self.client,
-                "settings": Settings(_env_file=None),
+                "settings": self.settings,
                 "clock": lambda: self.now,
             },
             raise_on_error=False,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from horror_pipeline.transform.movies import CleanMovie, Rejection, clean_movie
+from horror_pipeline.transform.movies import CleanMovie, Rejection, clean_movie, clean_other
 
 DOCUMENT: dict[str, Any] = {
     "id": 1091,
@@ -297,3 +297,29 @@ def test_any_json_at_all_becomes_a_row_or_a_rejection(document: object) -> None:
 def test_a_deeply_nested_value_is_no_trouble() -> None:
     nested = json.loads("[" * 500 + "]" * 500)
     assert row(overview=nested)["overview"] is None
+
+
+def test_a_listing_row_of_another_genre_becomes_a_row_of_other_movies() -> None:
+    listed = {"id": 7, "title": "", "original_title": "Nuit", "original_language": "fr", "release_date": "2020-01-02"}
+    scores = {"genre_ids": [18, "x", 1], "popularity": 2.5, "vote_count": 0, "vote_average": 0}
+    assert clean_other(listed | scores) == {
+        "tmdb_id": 7,
+        "title": "Nuit",
+        "original_title": "Nuit",
+        "original_language": "fr",
+        "release_date": dt.date(2020, 1, 2),
+        "genres": ["Drama"],
+        "popularity": 2.5,
+        "vote_count": 0,
+        "vote_average": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "changed", [{"id": 0}, {"title": None}, {"release_date": ""}, {"release_date": "2020-13-01"}, {"genre_ids": [27]}]
+)
+def test_a_listing_row_that_teaches_nothing_is_passed_over(changed: dict[str, object]) -> None:
+    listed = {"id": 7, "title": "Night", "release_date": "2020-01-02", "genre_ids": [18]}
+    assert clean_other(listed) is not None
+    assert clean_other(listed | changed) is None
+    assert clean_other([listed]) is None

@@ -1,0 +1,67 @@
+"""The asset `other_movies`: films of other genres, as listed, for the models to learn from."""
+
+import json
+from collections.abc import Iterator
+
+import dagster as dg
+from sqlalchemy import Engine
+
+from horror_pipeline.defs.partitions import last_release_year, release_years, years_of
+from horror_pipeline.defs.resources import Clock
+from horror_pipeline.domain import MIN_VOTES_SCORED
+from horror_pipeline.orchestration.each_partition import each_partition
+from horror_pipeline.orchestration.metadata import Figures, request_figures, row_count, skip
+from horror_pipeline.orchestration.progress import Progress
+from horror_pipeline.settings import Settings
+from horror_pipeline.tmdb.client import TmdbClient
+from horror_pipeline.tmdb.discover import Sweeper, listing_of_others
+from horror_pipeline.tmdb.payloads import rows_of
+from horror_pipeline.transform.movies import clean_other
+from horror_pipeline.warehouse import locks, tables
+from horror_pipeline.warehouse.other_movies import replace_year
+
+
+@dg.asset(
+    key="other_movies",
+    partitions_def=release_years,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="core",
+    kinds={"python", "postgres"},
+    code_version="1",
+    pool="tmdb",
+    output_required=False,
+)
+def other_movies(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Engine],
+    tmdb: dg.ResourceParam[TmdbClient],
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
+) -> Iterator[dg.MaterializeResult]:
+    """The released films of a year that are not horror, as TMDB lists them: models of horror learn from them too.
+
+    Only films with enough votes are listed, ten at least, and their details are not read. A year is replaced as a
+    whole. Where models learn from horror films alone, nothing is requested.
+    """
+    if settings.horror_learn_from == "horror":
+        return skip(context, "models learn from horror films alone: HORROR_LEARN_FROM=horror")
+    before, today = tmdb.stats, clock().date()
+    min_votes = max(settings.horror_min_votes, MIN_VOTES_SCORED)
+    progress = Progress(context.log, "listing pages of other genres", 0)
+    sweeper = Sweeper(tmdb, on_plan=progress.expect, on_page=progress.advance)
+
+    def sweep(year: int) -> Figures:
+        last = last_release_year(today)
+        listing = listing_of_others(year, today=today, last_year=last, min_votes=min_votes)
+        pages = sweeper.read_once(listing).pages if listing else []
+        cleaned = [clean_other(row) for page in pages for row in rows_of(json.loads(page.text))]
+        films = {row["tmdb_id"]: row | {"listed_year": year, "observed_at": clock()} for row in cleaned if row}
+        with warehouse.begin() as connection:
+            stored = replace_year(connection, year, films.values())
+        return {"dagster/partition_row_count": stored, "pages": len(pages)}
+
+    with locks.tmdb_lock(warehouse):
+        each_partition(context, {str(year): year for year in years_of(context)}, sweep)
+    progress.finish()
+    figures = {**row_count(warehouse, tables.other_movies), **request_figures(tmdb.stats - before)}
+    yield dg.MaterializeResult(metadata=figures)

@@ -1,0 +1,47 @@
+"""SQL of `other_movies`: films that are not horror, as listed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, select
+
+from horror_pipeline.warehouse.bulk import copy_upsert
+from horror_pipeline.warehouse.days import start_of
+from horror_pipeline.warehouse.tables import movies, other_movies
+
+_READ = ("tmdb_id", "title", "original_title", "original_language", "release_date", "genres")
+_SCORES = ("popularity", "vote_average", "vote_count")
+
+
+def replace_year(connection: Connection, listed_year: int, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Replace the films listed under a year; one that was listed under another year moves.
+
+    Args:
+        connection: in a transaction; the caller commits.
+        listed_year: the partition.
+        rows: every column of the table but `listed_year`.
+
+    Returns:
+        Films of the year.
+    """
+    connection.execute(delete(other_movies).where(other_movies.c.listed_year == listed_year))
+    return copy_upsert(connection, other_movies, ({**row, "listed_year": listed_year} for row in rows)).total
+
+
+def read_others(connection: Connection, since: dt.date | None) -> tuple[list[str], list[Sequence[Any]]]:
+    """Return the films that models may learn from: column names, and a row for each film that is not in `movies`.
+
+    Args:
+        connection: where to read.
+        since: the first day of the present scale of popularity, None where it is the only one. Films observed
+            before it are left out.
+    """
+    columns = [other_movies.c[name] for name in (*_READ, *_SCORES)]
+    query = select(*columns).where(other_movies.c.tmdb_id.not_in(select(movies.c.tmdb_id)))
+    if since is not None:
+        query = query.where(other_movies.c.observed_at >= start_of(since))
+    rows = connection.execute(query.order_by(other_movies.c.tmdb_id))
+    return [*_READ, *_SCORES], [tuple(row) for row in rows]
