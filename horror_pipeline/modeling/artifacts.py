@@ -22,6 +22,8 @@ CODE_VERSION = "2"
 
 ALLOWED_TYPES = frozenset(
     {
+        "horror_pipeline.modeling.estimators.HorrorRegressor",
+        "horror_pipeline.modeling.estimators.LogRegressor",
         "horror_pipeline.modeling.estimators.ScaledLogRegressor",
         "horror_pipeline.modeling.estimators.TransformedRegressor",
         "horror_pipeline.modeling.missing_runtime.RuntimeEffect",

@@ -142,17 +142,17 @@ def calibration(problem: Problem, algorithms: Sequence[str], wanted: int) -> lis
 def _fit_blocks(problem: Problem, blocks: Sequence[Block], algorithms: Sequence[str] | None) -> Iterator[FittedBlock]:
     """Fit every component to the films before each block, and predict the block with every candidate."""
     spec, films, votes, y = problem.spec, problem.films, problem.votes, problem.target
-    recipes = {name: recipe for name, recipe in candidates(spec).items() if algorithms is None or name in algorithms}
+    recipes = {name: recipe for name, recipe in candidates(problem).items() if algorithms is None or name in algorithms}
     needed = {part for recipe in recipes.values() for part in recipe}
     for block in blocks:
         rows = films.iloc[block.test]
+        training = problem.training(block.train, before=rows["release_date"].min())
         preprocessor = Preprocessor(problem.inputs)
-        X = preprocessor.fit_transform(films.iloc[block.train])
+        X, learned = preprocessor.fit_transform(training.films), training.target
         fitted = {}
         for name, component in components(problem).items():
             if name in needed:
-                w = weights(problem, name)
-                fitted[name] = component.fit(X, y[block.train], None if w is None else w[block.train])
+                fitted[name] = component.fit(X, learned, weights(training, name))
         parts = {name: component.predict(preprocessor.transform(rows)) for name, component in fitted.items()}
         columns: dict[str, Any] = {
             "position": block.test,
@@ -195,7 +195,7 @@ def importance(problem: Problem, walk: Walk, algorithm: str) -> dict[str, float]
     for name in names:
         copies.append(rows.assign(**{name: rows[name].to_numpy()[random.permutation(len(rows))]}))
     X = last.preprocessor.transform(pd.concat(copies, ignore_index=True))
-    recipe = candidates(problem.spec)[algorithm]
+    recipe = candidates(problem)[algorithm]
     predicted = problem.spec.clip(average({name: last.components[name].predict(X) for name in recipe}, recipe))
     actual = rows[problem.spec.target].to_numpy()
     errors = np.abs(predicted.reshape(len(copies), len(rows)) - actual).mean(axis=1)
@@ -240,16 +240,16 @@ def metrics(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats) -
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt(np.mean(error**2))),
         "r2": 1.0 - float(np.sum(error**2)) / variation if variation > 0 else 0.0,
-        "spearman": _spearman(actual, predicted),
+        "spearman": spearman(actual, predicted),
     }
     if spec.is_popularity:
-        found["log_mae"] = float(np.abs(np.log1p(predicted) - np.log1p(actual)).mean())
+        found["log_mae"] = float(spec.loss(actual, predicted).mean())
     elif votes.sum() > 0:
         found["vote_weighted_mae"] = float(np.average(np.abs(error), weights=votes))
     return found
 
 
-def _spearman(a: Floats, b: Floats) -> float:
+def spearman(a: Floats, b: Floats) -> float:
     """Spearman's rank correlation; 0 where one side is constant, for which scipy warns and returns NaN."""
     x, y = rankdata(a), rankdata(b)
     x, y = x - x.mean(), y - y.mean()

@@ -13,18 +13,26 @@ from typing import Any
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, Ridge, TweedieRegressor
+from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from horror_pipeline.modeling.estimators import ScaledLogRegressor, TransformedRegressor
+from horror_pipeline.modeling.estimators import (
+    HorrorRegressor,
+    LogRegressor,
+    ScaledLogRegressor,
+    TransformedRegressor,
+)
 from horror_pipeline.modeling.missing_runtime import RuntimeEffect, RuntimeImputer
-from horror_pipeline.modeling.preprocessing import RUNTIME, ColumnSelector, Preprocessor, SplineTerms
-from horror_pipeline.modeling.specs import Floats, Inputs, ModelSpec, Problem
+from horror_pipeline.modeling.preprocessing import ColumnSelector, Preprocessor, SplineTerms
+from horror_pipeline.modeling.specs import RUNTIME, Floats, Inputs, ModelSpec, Problem
 
 CONSTANT, LINEAR = "constant", "linear"
 BASELINES = (CONSTANT, LINEAR)
 """What candidates are compared with: the training films' median, and the predecessor's linear regression."""
+
+OWN = "own"
+"""Boosting fitted to horror films alone, where the others of a blend learn from all genres."""
 
 PREDECESSOR_FEATURES = (
     "runtime_minutes",
@@ -67,7 +75,7 @@ TREND = ("release_year", "release_decade")
 
 BLENDS: dict[str, dict[str, float]] = {
     "popularity_after_release": {"spline": 1, "boosting": 1},
-    "popularity_before_release": {"boosting": 1, "poisson": 1},
+    "popularity_before_release": {"boosting": 1, "robust": 1},
     "rating_after_release": {"spline": 1, "boosting": 2},
     "rating_before_release": {"spline": 1, "boosting": 2},
 }
@@ -75,21 +83,33 @@ BLENDS: dict[str, dict[str, float]] = {
 (Bates and Granger, 1969). The weights are fixed: a stack learns them at twelve times the cost, and gains nothing."""
 
 
-def candidates(spec: ModelSpec) -> dict[str, dict[str, float]]:
+def candidates(problem: Problem) -> dict[str, dict[str, float]]:
     """The weights of the components in every candidate."""
-    single = {name: {name: 1.0} for name in (CONSTANT, LINEAR, "spline", "boosting")}
-    return {**single, "blend": BLENDS[spec.name]}
+    blend = BLENDS[problem.spec.name]
+    names = dict.fromkeys((CONSTANT, LINEAR, "spline", "boosting", *blend))
+    recipes = {**{name: {name: 1.0} for name in names}, "blend": blend}
+    if problem.others.empty:
+        return recipes
+    return {**recipes, OWN: {OWN: 1.0}, "mixture": {**blend, OWN: 1.0}}
 
 
 def components(problem: Problem) -> dict[str, Any]:
     """Build every component of a model, unfitted; each takes preprocessed films, targets and weights."""
-    size = next(size for limit, size in BOOSTING_SIZES if len(problem.films) < limit)
-    baselines = {CONSTANT: DummyRegressor(strategy="median"), LINEAR: _predecessor_linear(problem.inputs)}
+    of_horror = {CONSTANT: DummyRegressor(strategy="median"), LINEAR: _predecessor_linear(problem.inputs)}
+    if not problem.others.empty:
+        of_horror[OWN] = _components(problem, len(problem.films))["boosting"]
+    column = problem.inputs.positions(["is_horror"])[0]
+    wrapped = {name: HorrorRegressor(estimator, column) for name, estimator in of_horror.items()}
+    return wrapped | _components(problem, problem.rows)
+
+
+def _components(problem: Problem, rows: int) -> dict[str, Any]:
+    size = next(size for limit, size in BOOSTING_SIZES if rows < limit)
     if problem.spec.name == "popularity_after_release":
-        return baselines | _popularity_after(problem, size)
+        return _popularity_after(problem, size)
     if problem.spec.name == "popularity_before_release":
-        return baselines | _popularity_before(problem, size)
-    return baselines | _rating(problem, replace(size, trees=min(size.trees, MAX_RATING_TREES), learning_rate=0.15))
+        return _popularity_before(problem, size)
+    return _rating(problem, replace(size, trees=min(size.trees, MAX_RATING_TREES), learning_rate=0.15))
 
 
 def weights(problem: Problem, algorithm: str) -> Floats | None:
@@ -99,11 +119,12 @@ def weights(problem: Problem, algorithm: str) -> Floats | None:
 
 def fit(problem: Problem, algorithm: str) -> Pipeline:
     """Fit the pipeline of a candidate to all films of a problem."""
-    parts, recipe = components(problem), candidates(problem.spec)[algorithm]
+    parts, recipe = components(problem), candidates(problem)[algorithm]
     estimator = parts[algorithm] if len(recipe) == 1 else blend(parts, recipe)
     pipeline = Pipeline([("preprocessor", Preprocessor(problem.inputs)), ("estimator", estimator)])
-    films = problem.films[problem.inputs.names]
-    return pipeline.fit(films, problem.target, estimator__sample_weight=weights(problem, algorithm))
+    training = problem.training()
+    films = training.films[problem.inputs.names]
+    return pipeline.fit(films, training.target, estimator__sample_weight=weights(training, algorithm))
 
 
 def blend(parts: dict[str, Any], recipe: dict[str, float]) -> VotingRegressor:
@@ -119,20 +140,11 @@ def _predecessor_linear(inputs: Inputs) -> TransformedRegressor:
 
 
 def _popularity_after(problem: Problem, size: BoostingSize) -> dict[str, Any]:
-    """Components whose losses aim at the mean, as popularity spans two orders of magnitude.
-
-    Boosting is constrained so that more votes never lower the prediction.
-    """
+    """Components of popularity once there are votes. Boosting is constrained: more votes never lower the prediction."""
+    rising = {"excluded": (RUNTIME,), "increasing": ("log_vote_count", "log_vote_rate")}
     return {
-        "spline": TransformedRegressor(_spline_terms(problem.inputs), ScaledLogRegressor(_tweedie(0.001))),
-        "boosting": _boosting(
-            problem,
-            size,
-            loss="gamma",
-            bins=255,
-            excluded=(RUNTIME,),
-            increasing=("log_vote_count", "log_vote_rate"),
-        ),
+        "spline": _log_spline(problem.inputs),
+        "boosting": _boosting(problem, size, loss="gamma", bins=255, **rising),
     }
 
 
@@ -140,10 +152,13 @@ def _popularity_before(problem: Problem, size: BoostingSize) -> dict[str, Any]:
     runtime = problem.inputs.positions([RUNTIME])[0]
     boosted = {
         name: RuntimeImputer(_boosting(problem, size, loss=loss), runtime, random_state=problem.seed)
-        for name, loss in (("boosting", "gamma"), ("poisson", "poisson"))
+        for name, loss in (("boosting", "gamma"), ("robust", "absolute_error"))
     }
-    spline = TransformedRegressor(_spline_terms(problem.inputs), ScaledLogRegressor(_tweedie(0.01)))
-    return {"spline": spline, **boosted}
+    return {"spline": _log_spline(problem.inputs), **boosted}
+
+
+def _log_spline(inputs: Inputs) -> TransformedRegressor:
+    return TransformedRegressor(_spline_terms(inputs), LogRegressor(Ridge(10.0)))
 
 
 def _rating(problem: Problem, size: BoostingSize) -> dict[str, Any]:
@@ -185,12 +200,9 @@ def _boosting(
     )
     if loss == "squared_error":  # the loss of ratings, whose films have weights
         return TransformedRegressor(ColumnSelector(columns, bins=bins), booster)
-    return TransformedRegressor(ColumnSelector(columns), ScaledLogRegressor(booster))
-
-
-def _tweedie(alpha: float) -> TweedieRegressor:
-    """A generalized linear model with variance mean^1.5: between Poisson and gamma (Jørgensen, 1987)."""
-    return TweedieRegressor(power=1.5, alpha=alpha, link="log", max_iter=1000)
+    # Gamma loss has a log link of its own and aims at the mean; absolute errors of the logarithm aim at the median.
+    scaled = ScaledLogRegressor(booster) if loss == "gamma" else LogRegressor(booster)
+    return TransformedRegressor(ColumnSelector(columns), scaled)
 
 
 def _spline_terms(inputs: Inputs) -> SplineTerms:

@@ -10,9 +10,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import SplineTransformer
 
-from horror_pipeline.modeling.specs import MAX_LANGUAGES, Floats, Inputs
+from horror_pipeline.modeling.specs import MAX_LANGUAGES, RUNTIME, Floats, Inputs
 
-RUNTIME = "runtime_minutes"
 MIN_LANGUAGE_FILMS = 8
 """Films a language needs to get an indicator column."""
 

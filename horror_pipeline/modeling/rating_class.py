@@ -16,8 +16,8 @@ from threadpoolctl import threadpool_limits
 from horror_pipeline.domain import MIN_VOTES_SCORED
 from horror_pipeline.modeling.artifacts import library_versions
 from horror_pipeline.modeling.missing_runtime import RuntimeImputer
-from horror_pipeline.modeling.preprocessing import RUNTIME, Preprocessor
-from horror_pipeline.modeling.specs import Floats, Inputs
+from horror_pipeline.modeling.preprocessing import Preprocessor
+from horror_pipeline.modeling.specs import RUNTIME, Floats, Inputs
 
 MIN_FILMS = 60
 TRAINING_SHARE = 0.8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 
 RATING_NOISE_PER_VOTE, RATING_NOISE_FLOOR = 6.0, 0.37
 """Variance of a rating around the best possible prediction: noise of the votes, and what no feature explains."""
+
+RUNTIME = "runtime_minutes"
 
 MAX_LANGUAGES = 10
 """Indicator columns of a category: the commonest values get one each, all others share none."""
@@ -37,6 +39,15 @@ class ModelSpec:
     stage: Stage
     lowest: float
     highest: float | None
+
+    def loss(self, actual: Floats, predicted: Floats) -> Floats:
+        """The error of each prediction on the scale that candidates are judged on: the log of 1 + popularity.
+
+        A few films have a hundred times the popularity of most, and would decide every mean of plain errors.
+        """
+        if self.is_popularity:
+            return np.abs(np.log1p(predicted) - np.log1p(actual))
+        return np.abs(predicted - actual)
 
     @property
     def is_popularity(self) -> bool:
@@ -107,14 +118,46 @@ class Problem:
     Args:
         spec: the model.
         inputs: the columns it may use.
-        films: features and targets of the films to learn from, sorted by release date; every target is known.
+        films: features and targets of the films to learn from and to predict, sorted by release date; every target is
+            known.
         seed: seed of everything random.
+        others: films of other genres, only to learn from; what only details tell is NaN for all of them.
     """
 
     spec: ModelSpec
     inputs: Inputs
     films: pd.DataFrame
     seed: int = 0
+    others: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def rows(self) -> int:
+        """The number of films to learn from in all."""
+        return len(self.films) + len(self.others)
+
+    def training(self, films: NDArray[np.intp] | None = None, before: pd.Timestamp | None = None) -> Problem:
+        """The problem of learning from some of the films and from all others that were released before a day.
+
+        Details of the others were never read. Each gets those of one of the films, drawn at random and as a whole, so
+        that nothing tells which films' details are known: random hot-deck imputation (Andridge and Little, 2010). Only
+        the runtime stays NaN: see `missing_runtime`.
+
+        Args:
+            films: positions of the films; None for all.
+            before: the day; None for all others.
+
+        Returns:
+            A problem without `others`, the films first.
+        """
+        known, others = self.films if films is None else self.films.iloc[films], self.others
+        if before is not None and not others.empty:
+            others = others[others["release_date"] < before]
+        if others.empty:
+            return replace(self, films=known, others=others)
+        drawn = np.random.default_rng(self.seed).integers(0, len(known), len(others))
+        untold = [name for name in self.inputs.numbers if name != RUNTIME and others[name].isna().all()]
+        details = {name: known[name].to_numpy()[drawn] for name in untold}
+        return replace(self, films=pd.concat([known, others.assign(**details)]), others=others.head(0))
 
     @property
     def target(self) -> Floats:

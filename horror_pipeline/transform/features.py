@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from horror_pipeline.domain import HORROR_GENRE_ID, Stage
+from horror_pipeline.domain import Stage
 from horror_pipeline.transform.movies import GENRE_NAMES
 
 Kind = Literal["number", "flag", "category"]
@@ -31,7 +31,6 @@ Kind = Literal["number", "flag", "category"]
 GENRES = {
     f"is_{name.lower().replace(' ', '_')}": name
     for name in sorted(GENRE_NAMES.values(), key=str.lower)
-    if name != GENRE_NAMES[HORROR_GENRE_ID]
 }
 """Genre name by feature. A genre that is not here only counts in `genre_count`."""
 
@@ -43,9 +42,6 @@ SUBTITLE = r"[:–]|\s-\s"
 DAYS_PER_YEAR = 365.25
 NEW_FILM_DAYS = 60
 """Added to a film's age before dividing votes by it: the votes of the first days are not yet a rate."""
-
-STALE_AFTER = dt.timedelta(days=90)
-"""Time without any release after which a catalogue counts as no longer updated: the genre has releases every week."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +102,15 @@ FEATURES: tuple[Feature, ...] = (
 )
 """Every feature, in the order of the table's columns, whose declaration in `warehouse/tables.py` explains each."""
 
+FROM_DETAILS = (
+    "runtime_minutes",
+    "director_earlier_films",
+    "director_years_since_last",
+    "collection_earlier_films",
+    "collection_years_since_last",
+)
+"""Features that only a film's details tell: unknown for films of which no more than a listing was read."""
+
 TARGETS = ("popularity", "vote_average")
 """What the models predict, as of the same moment as the features. Neither is a feature of itself or of the other."""
 
@@ -113,27 +118,6 @@ TARGETS = ("popularity", "vote_average")
 def feature_names(stage: Stage) -> list[str]:
     """The features a model of a stage may use, in order."""
     return [feature.name for feature in FEATURES if feature.stage == "before_release" or stage == "after_release"]
-
-
-def catalogue_as_of(movies: pd.DataFrame, observed_at: dt.datetime) -> dt.datetime:
-    """The moment that votes and popularity describe: when they were observed, unless the catalogue is a recording.
-
-    A recording has the same content whenever it is read, so it is as old as its newest film. If ages were counted up to
-    the day it is read, its newest and its older films would look alike.
-
-    Args:
-        movies: rows with `release_date`.
-        observed_at: when the films were last observed, with its zone.
-
-    Returns:
-        `observed_at`; or the day of the newest release, where nothing was released in the `STALE_AFTER` before.
-    """
-    dates = pd.to_datetime(movies["release_date"], errors="coerce")
-    newest = dates[dates <= pd.Timestamp(observed_at.astimezone(dt.UTC).date())].max()
-    if pd.isna(newest):
-        return observed_at
-    moment = dt.datetime.combine(newest.date(), dt.time.min, dt.UTC)
-    return moment if observed_at - moment > STALE_AFTER else observed_at
 
 
 def build_features(movies: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
@@ -171,6 +155,17 @@ def build_features(movies: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
     columns["is_english"] = films["original_language"].eq("en").fillna(False).astype("float64")
     frame = pd.DataFrame(columns)
     return frame[["tmdb_id", "release_date", "stage", *(feature.name for feature in FEATURES), *TARGETS]]
+
+
+def build_listed_features(movies: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
+    """Compute the features of films of which only the listing is known: the others are NaN.
+
+    Args:
+        movies: as in `build_features`, without `runtime_minutes`, `directors` and `collection_id`.
+        as_of: as in `build_features`.
+    """
+    frame = build_features(movies.assign(runtime_minutes=None, directors=None, collection_id=None), as_of)
+    return frame.assign(**dict.fromkeys(FROM_DETAILS, np.nan))
 
 
 def _number(values: pd.Series) -> pd.Series:

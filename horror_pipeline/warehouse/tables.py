@@ -213,7 +213,7 @@ movie_snapshots = Table(
 
 _GENRES = (
     *("Action", "Adventure", "Animation", "Comedy", "Crime", "Documentary", "Drama", "Family", "Fantasy", "History"),
-    *("Music", "Mystery", "Romance", "Science Fiction", "Thriller", "TV Movie", "War", "Western"),
+    *("Horror", "Music", "Mystery", "Romance", "Science Fiction", "Thriller", "TV Movie", "War", "Western"),
 )
 
 movie_features = Table(
