@@ -39,7 +39,8 @@ def main() -> None:
         return
     movies = _films(options)
     as_of = _moment(movies, options.as_of)
-    result: dict[str, Any] = {"films": len(movies), "as_of": as_of.isoformat()}
+    horror = int(movies["genres"].map(lambda names: "Horror" in names).sum())
+    result: dict[str, Any] = {"films": horror, "as_of": as_of.isoformat()}
     with threadpool_limits(limits=1):  # as in the package
         result["models"] = {name: _score(name, movies, as_of) for name in _names()}
     result["speed"] = _speed(options.sizes)
@@ -81,40 +82,47 @@ def _films(options: argparse.Namespace) -> pd.DataFrame:
 
 def _stored_films(url: str) -> pd.DataFrame:
     from horror_pipeline.settings import postgres_url
-    from horror_pipeline.warehouse import features
+    from horror_pipeline.warehouse import features, other_movies
     from horror_pipeline.warehouse.engine import connect
 
     engine = connect(postgres_url(url))
     with engine.connect() as connection:
         names, rows = features.films_to_describe(connection)
+        other_names, other_rows = other_movies.read_others(connection, None)
     engine.dispose()
-    return pd.DataFrame(rows, columns=names)
+    others = pd.DataFrame(other_rows, columns=other_names)
+    return pd.concat([pd.DataFrame(rows, columns=names), others], ignore_index=True)
 
 
 def _demo_films() -> pd.DataFrame:
     """The made-up films, as the pipeline would have typed them."""
     from horror_pipeline.demo.catalogue import DEMO_SEED, Catalogue
-    from horror_pipeline.demo.payloads import details
-    from horror_pipeline.transform.movies import CleanMovie, clean_movie
+    from horror_pipeline.demo.payloads import details, row
+    from horror_pipeline.transform.movies import CleanMovie, clean_movie, clean_other
 
-    films = (film for film in Catalogue().known_on(TODAY) if film.is_horror)
+    films = list(Catalogue().known_on(TODAY))
     found = (clean_movie(details(film, TODAY, DEMO_SEED, ["credits"]), first_year=2010) for film in films)
-    return pd.DataFrame([film.row for film in found if isinstance(film, CleanMovie)])
+    others = (clean_other(row(film, TODAY, DEMO_SEED)) for film in films)
+    return pd.DataFrame([*(film.row for film in found if isinstance(film, CleanMovie)), *filter(None, others)])
 
 
 def _moment(movies: pd.DataFrame, observed: dt.date | None) -> dt.date:
-    """The day that popularity and votes describe, as the pipeline determines it."""
-    from horror_pipeline.transform.features import catalogue_as_of
-
-    if observed is None:
-        observed = movies["observed_at"].max().date() if "observed_at" in movies else TODAY
-    return catalogue_as_of(movies, dt.datetime.combine(observed, dt.time(), dt.UTC)).date()
+    """The day that popularity and votes describe."""
+    if observed is not None:
+        return observed
+    stored: dt.date = movies["observed_at"].max().date() if "observed_at" in movies else TODAY
+    return stored
 
 
 def _features(movies: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
-    from horror_pipeline.transform.features import build_features
+    from horror_pipeline.transform.features import build_features, build_listed_features
 
-    return build_features(movies, dt.datetime.combine(as_of, dt.time(), dt.UTC))
+    moment, horror = (
+        dt.datetime.combine(as_of, dt.time(), dt.UTC),
+        movies["genres"].map(lambda names: "Horror" in names),
+    )
+    built = [build_features(movies[horror], moment), build_listed_features(movies[~horror], moment)]
+    return pd.concat([frame for frame in built if len(frame)], ignore_index=True)
 
 
 def _inputs(stage: str) -> Any:
@@ -128,18 +136,17 @@ def _inputs(stage: str) -> Any:
 
 def _score(name: str, movies: pd.DataFrame, as_of: dt.date) -> dict[str, Any]:
     """Score the project's candidates and the predecessor's models on the same blocks."""
-    from horror_pipeline.modeling import backtest, intervals
-    from horror_pipeline.modeling.candidates import candidates
+    from horror_pipeline.modeling import backtest, intervals, training
     from horror_pipeline.modeling.specs import MODELS, Problem
 
-    spec, films = MODELS[name], _features(movies, as_of)
-    problem = Problem(spec, _inputs(spec.stage), films, SEED)
-    walk = backtest.walk_forward(problem, first=-2)
-    if walk is None:
+    spec, known = MODELS[name], _features(movies, as_of).sort_values(["release_date", "tmdb_id"])
+    films, others = (known[rows].reset_index(drop=True) for rows in (known["is_horror"] == 1, known["is_horror"] == 0))
+    compared = training.compare(Problem(spec, _inputs(spec.stage), films, SEED, others), first=-2)
+    if compared is None:
         raise SystemExit(f"{len(films)} films with {MIN_VOTES} votes or more are too few to score on later ones")
+    problem, walk, ours = compared
     frame = walk.frame
-    ours = {algorithm: backtest.score(spec, frame, algorithm) for algorithm in candidates(spec)}
-    best = min((algorithm for algorithm in ours if algorithm != "constant"), key=lambda a: ours[a]["mean"]["mae"])
+    best = min((one for one in ours if one != "constant"), key=lambda one: training.judged(spec, ours[one]))
     theirs = _predecessor(spec, films)
     mae = {algorithm: scores["mean"]["mae"] for algorithm, scores in ours.items()}
     by_origin = {block: figures["mae"] for block, figures in ours[best]["origins"].items()}
@@ -147,9 +154,12 @@ def _score(name: str, movies: pd.DataFrame, as_of: dt.date) -> dict[str, Any]:
     without = backtest.score(spec, blanked.frame, best)["mean"]["mae"] if blanked else None
     return {
         "champion": best,
+        "serves": training.is_better_than_constant(spec, frame, best),
+        "films_of_other_genres": len(problem.others),
         "mae": mae,
         "predecessor_mae": {kind: float(np.mean(theirs[kind])) for kind in ("linear", "forest")},
         "ratio_to_linear": mae[best] / float(np.mean(theirs["linear"])),
+        "log_ratio_to_linear": ours[best]["mean"].get("log_mae", np.nan) / float(np.mean(theirs["log_linear"])),
         "ratio_to_forest": mae[best] / float(np.mean(theirs["forest"])),
         "worst_origin_ratio_to_linear": max(
             value / linear for value, linear in zip(by_origin.values(), theirs["linear"], strict=True)
@@ -173,7 +183,7 @@ def _predecessor(spec: Any, films: pd.DataFrame) -> dict[str, list[float]]:
     from horror_pipeline.modeling.backtest import rolling_origins
 
     x, y = _predecessor_features(films, votes=spec.stage == "after_release"), films[spec.target].to_numpy()
-    found: dict[str, list[float]] = {"linear": [], "forest": [], "coverage": [], "width": []}
+    found: dict[str, list[float]] = {"linear": [], "log_linear": [], "forest": [], "coverage": [], "width": []}
     for block in rolling_origins(films["release_date"], np.ones(len(films), dtype=bool)):
         scaler = StandardScaler().fit(x.iloc[block.train])
         train, test = scaler.transform(x.iloc[block.train]), scaler.transform(x.iloc[block.test])
@@ -182,6 +192,7 @@ def _predecessor(spec: Any, films: pd.DataFrame) -> dict[str, list[float]]:
         error = y[block.test] - linear.predict(test)
         reach = GAUSSIAN_Z * float(np.std(y[block.train] - linear.predict(train)))
         found["linear"].append(float(np.abs(error).mean()))
+        found["log_linear"].append(float(spec.loss(y[block.test], spec.clip(linear.predict(test))).mean()))
         found["forest"].append(float(np.abs(y[block.test] - forest.predict(test)).mean()))
         found["coverage"].append(float((np.abs(error) <= reach).mean()))
         found["width"].append(2 * reach)
@@ -272,7 +283,10 @@ def _predecessor_seconds(films: pd.DataFrame) -> float:
 
 def _print(result: dict[str, Any]) -> None:
     print(f"{result['films']:,} films, as of {result['as_of']}; mean absolute errors are means over five origins\n")
-    columns = ("champion", "MAE", "linear", "forest", "÷linear", "÷forest", "worst ÷", "covered", "width", "theirs")
+    columns = (
+        *("champion", "serves", "others", "MAE", "linear", "forest", "÷linear", "log ÷", "÷forest", "worst ÷", "rank"),
+        *("covered", "lowest", "width", "theirs"),
+    )
     print(f"{'model':<28}" + "".join(f"{column:>9}" for column in columns))
     for name, scores in result["models"].items():
         interval, gaussian = scores["interval"], scores["predecessor_interval"]
@@ -280,13 +294,17 @@ def _print(result: dict[str, Any]) -> None:
             scores["mae"][scores["champion"]],
             *scores["predecessor_mae"].values(),
             scores["ratio_to_linear"],
+            scores["log_ratio_to_linear"],
             scores["ratio_to_forest"],
             scores["worst_origin_ratio_to_linear"],
+            scores["metrics"]["spearman"],
             interval["coverage"],
+            min(origin["coverage"] for origin in interval["origins"].values()),
             interval["width"],
         )
         theirs = f"{gaussian['coverage']:.2f}/{gaussian['width']:.1f}"
-        print(f"{name:<28}{scores['champion']:>9}" + "".join(f"{figure:>9.3f}" for figure in figures) + f"{theirs:>10}")
+        served = f"{scores['champion']:>9}{'yes' if scores['serves'] else 'no':>9}{scores['films_of_other_genres']:>9,}"
+        print(f"{name:<28}{served}" + "".join(f"{figure:>9.3f}" for figure in figures) + f"{theirs:>10}")
     for size, timing in result["speed"].items():
         if isinstance(timing, dict):
             print(f"\n{int(size):>9,} films: {timing['seconds']:.1f} s, {timing['most_memory_mb']:.0f} MB", end="")

@@ -35,8 +35,7 @@ def movie_features(
 
     While neither the films nor the code has changed since the last training, nothing is written, and the training
     ends here. Popularity observed before TMDB last changed its scale is set to unknown, so that models learn from one
-    side of the break only. If nothing was released for three months, the catalog is taken for a recording, and ages
-    count to its newest release.
+    side of the break only.
     """
     with warehouse.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         if is_training_up_to_date(connection):
@@ -46,20 +45,17 @@ def movie_features(
         scale_since = snapshot_stats.latest_scale_break(connection)
     import pandas as pd
 
-    from horror_pipeline.transform.features import FEATURES, build_features, catalogue_as_of
+    from horror_pipeline.transform.features import FEATURES, build_features
 
     movies = pd.DataFrame(films, columns=names)
     del films
     on_earlier_scale = _drop_earlier_scale(movies, scale_since)
-    observed_at: dt.datetime = movies["observed_at"].max().to_pydatetime() if len(movies) else clock()
-    as_of = catalogue_as_of(movies, observed_at)
-    if as_of != observed_at:
-        context.log.info(f"nothing was released since {as_of:%Y-%m-%d}: films are described as of that day")
+    as_of: dt.datetime = movies["observed_at"].max().to_pydatetime() if len(movies) else clock()
     frame = build_features(movies, as_of)
     flags = [feature.name for feature in FEATURES if feature.kind == "flag"]
     frame[flags] = frame[flags].astype("boolean")
     with warehouse.begin() as connection:
-        written = features.replace_features(connection, records(frame), observed_at)
+        written = features.replace_features(connection, records(frame), as_of)
         features.set_state(connection, features.FEATURES_STEP, fingerprint, clock())
     figures: dict[str, Any] = {"new": written.new, "changed": written.changed, "features": len(FEATURES)}
     figures |= {"popularity_on_earlier_scale": on_earlier_scale, "as_of": dg.MetadataValue.timestamp(as_of)}

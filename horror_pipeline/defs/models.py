@@ -14,12 +14,15 @@ from horror_pipeline.orchestration.learning import (
     inputs_of,
     is_current,
     pending_fingerprint,
-    read_features,
+    read_training_films,
 )
 from horror_pipeline.orchestration.metadata import last_metadata, rounded
+from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import models
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from horror_pipeline.modeling.artifacts import Artifact
     from horror_pipeline.modeling.training import Champion, Training
 
@@ -71,7 +74,7 @@ def load_champion(row: dict[str, Any] | None) -> "Champion | None":
 def _asset(name: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=name,
-        deps=["movie_features"],
+        deps=["movie_features", dg.AssetDep("other_movies", partition_mapping=dg.AllPartitionMapping())],
         group_name="models",
         kinds={"scikitlearn", "postgres"},
         code_version="1",
@@ -80,14 +83,18 @@ def _asset(name: str) -> dg.AssetsDefinition:
         "All versions are in `model_versions`; the asset's data version is that of the champion.",
     )
     def model(
-        context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]
+        context: dg.AssetExecutionContext,
+        warehouse: dg.ResourceParam[Engine],
+        settings: dg.ResourceParam[Settings],
+        clock: dg.ResourceParam[Clock],
     ) -> dg.MaterializeResult:
         with warehouse.connect() as connection:
             fingerprint, row = pending_fingerprint(connection, name), models.champion(connection, name)
         training: Training | None = None
         now = clock()
         if fingerprint is not None or not is_current(row):
-            training = _train(warehouse, name, row, now)
+            films = read_training_films(warehouse, settings.horror_learn_from)
+            training = _train(films, name, row, now)
             log = context.log.warning if training.outcome == "skipped" else context.log.info
             log(f"{training.outcome}: {training.reason}")
             with warehouse.begin() as connection:
@@ -107,12 +114,12 @@ def _asset(name: str) -> dg.AssetsDefinition:
     return model
 
 
-def _train(warehouse: Engine, name: str, row: dict[str, Any] | None, now: dt.datetime) -> "Training":
+def _train(films: "pd.DataFrame", name: str, row: dict[str, Any] | None, now: dt.datetime) -> "Training":
     from horror_pipeline.modeling.specs import MODELS
     from horror_pipeline.modeling.training import train
 
     spec = MODELS[name]
-    return train(spec, inputs_of(spec.stage), read_features(warehouse), load_champion(row), now, SEED)
+    return train(spec, inputs_of(spec.stage), films, load_champion(row), now, SEED)
 
 
 def _row(name: str, training: "Training", now: dt.datetime) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from horror_pipeline.orchestration.metadata import Figures, request_figures, row
 from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.settings import Settings
 from horror_pipeline.tmdb.client import TmdbClient
-from horror_pipeline.tmdb.discover import Sweeper, listing_of_others
+from horror_pipeline.tmdb.discover import Sweeper
+from horror_pipeline.tmdb.listings import listing_of_others
 from horror_pipeline.tmdb.payloads import rows_of
 from horror_pipeline.transform.movies import clean_other
 from horror_pipeline.warehouse import locks, tables
@@ -60,7 +61,7 @@ def other_movies(
             stored = replace_year(connection, year, films.values())
         return {"dagster/partition_row_count": stored, "pages": len(pages)}
 
-    with locks.tmdb_lock(warehouse):
+    with locks.tmdb_lock(warehouse, context.run.run_id, context.log.info):
         each_partition(context, {str(year): year for year in years_of(context)}, sweep)
     progress.finish()
     figures = {**row_count(warehouse, tables.other_movies), **request_figures(tmdb.stats - before)}

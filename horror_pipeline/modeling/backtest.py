@@ -227,6 +227,11 @@ def score(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str, A
     }
 
 
+def scores(problem: Problem, walk: Walk) -> dict[str, dict[str, Any]]:
+    """Score every candidate on its walk: `score` by name."""
+    return {name: score(problem.spec, walk.frame, name) for name in candidates(problem)}
+
+
 def _columns(rows: pd.DataFrame, algorithm: str) -> tuple[Floats, Floats, Floats]:
     return rows["actual"].to_numpy(), rows[algorithm].to_numpy(), rows["votes"].to_numpy()
 

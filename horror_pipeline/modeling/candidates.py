@@ -25,7 +25,7 @@ from horror_pipeline.modeling.estimators import (
 )
 from horror_pipeline.modeling.missing_runtime import RuntimeEffect, RuntimeImputer
 from horror_pipeline.modeling.preprocessing import ColumnSelector, Preprocessor, SplineTerms
-from horror_pipeline.modeling.specs import RUNTIME, Floats, Inputs, ModelSpec, Problem
+from horror_pipeline.modeling.specs import RUNTIME, Floats, Inputs, Problem
 
 CONSTANT, LINEAR = "constant", "linear"
 BASELINES = (CONSTANT, LINEAR)
@@ -64,7 +64,6 @@ class BoostingSize:
 
 BOOSTING_SIZES = (
     (4_000, BoostingSize(4, 100, 0.1)),
-    (10_000, BoostingSize(8, 50, 0.15)),
     (float("inf"), BoostingSize(16, 50, 0.15)),
 )
 """By the number of films below which each is used: more films support larger trees."""

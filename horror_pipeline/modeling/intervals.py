@@ -9,7 +9,7 @@ that stays the same for years covers far too little. Films that are scored are n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,23 +21,32 @@ LEVEL = 0.8
 WINDOW = 300
 """Newest forward residuals that count: fewer give a noisy quantile, more an outdated one."""
 
-OFFSET_SHARE = 0.02
-"""Added to popularity before its logarithm, as a share of the median: ratios of values near zero mean nothing."""
+FLOOR_QUANTILE = 0.02
+"""Popularity's floor: hardly a film with enough votes is below it, so only the excess over it can be far off."""
+
+OFFSET_SHARE = 0.1
+"""Added to the excess before its logarithm, as a share of its median: ratios of values near zero mean nothing."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A calibrated half width, in units of `residual_scale`; of popularity on the log scale.
+    """A calibrated half width, in units of `residual_scale`; of popularity on the scale of `excess`.
 
     Args:
         half_width: quantile of the scaled absolute residuals.
-        offset: added to popularity before its logarithm.
+        floor: popularity that hardly a film is below.
+        offset: added to the excess over it before its logarithm.
         films: number of films it was calibrated on.
     """
 
     half_width: float
+    floor: float
     offset: float
     films: int
+
+    def excess(self, popularity: Floats) -> Floats:
+        """Popularity's excess over the floor, always above 0."""
+        return np.asarray(np.maximum(popularity - self.floor, 0.0) + self.offset)
 
     def bounds(self, spec: ModelSpec, predicted: Floats, votes: Floats) -> tuple[Floats, Floats]:
         """Lower and upper ends, within the target's range.
@@ -50,10 +59,11 @@ class Interval:
         reach = self.half_width * residual_scale(spec, votes)
         if not spec.is_popularity:
             return spec.clip(predicted - reach), spec.clip(predicted + reach)
-        shifted = predicted + self.offset
+        excess, shift = self.excess(predicted), self.floor - self.offset
         # A factor of exp(20) covers every popularity: bounded, so that it stays a finite number.
         factor = np.exp(np.minimum(reach, 20.0))
-        return spec.clip(shifted / factor - self.offset), spec.clip(shifted * factor - self.offset)
+        lower = np.minimum(excess / factor + shift, predicted)  # a prediction may be below the floor
+        return spec.clip(lower), spec.clip(excess * factor + shift)
 
 
 def residual_scale(spec: ModelSpec, votes: Floats) -> Floats:
@@ -74,15 +84,14 @@ def calibrate(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats)
         votes: their votes.
     """
     actual, predicted, votes = actual[-WINDOW:], predicted[-WINDOW:], votes[-WINDOW:]
-    offset = 0.0
+    floor, median = np.quantile(actual, (FLOOR_QUANTILE, 0.5)) if spec.is_popularity else (0.0, 0.0)
+    scale = Interval(0.0, float(floor), max(OFFSET_SHARE * float(median - floor), 1e-6), len(actual))
+    residual = actual - predicted
     if spec.is_popularity:
-        offset = max(OFFSET_SHARE * float(np.median(actual)), 1e-6)
-        residual = np.log(actual + offset) - np.log(predicted + offset)
-    else:
-        residual = actual - predicted
+        residual = np.log(scale.excess(actual)) - np.log(scale.excess(predicted))
     scores = np.sort(np.abs(residual) / residual_scale(spec, votes))
     rank = min(int(np.ceil((len(scores) + 1) * LEVEL)), len(scores))
-    return Interval(half_width=float(scores[rank - 1]), offset=offset, films=len(scores))
+    return replace(scale, half_width=float(scores[rank - 1]))
 
 
 def calibrate_newest(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> Interval:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,14 +21,15 @@ from threadpoolctl import threadpool_limits
 from horror_pipeline.domain import MIN_VOTES_SCORED, highest_credible
 from horror_pipeline.modeling import backtest, intervals
 from horror_pipeline.modeling.artifacts import Artifact, library_versions
-from horror_pipeline.modeling.candidates import BASELINES, CONSTANT, LINEAR, candidates, fit
+from horror_pipeline.modeling.candidates import BASELINES, CONSTANT, LINEAR, OWN, fit
 from horror_pipeline.modeling.specs import Inputs, ModelSpec, Problem
 
 MIN_FILMS = 60
 """Films with enough votes to be scored that are needed to train."""
 
-BASELINE_Z = 2.0
-"""Standard errors by which a champion's absolute errors must be below the constant's, to rule out chance."""
+ORDER_Z, GAIN_Z = 2.0, 1.0
+"""Standard errors by which a champion's order of later films must be better than none, and its errors below the
+constant's: both together rule out chance."""
 
 CHAMPION_MARGIN = 0.005
 """Share by which another recipe must beat the champion's: a smaller gain is the noise of a few films."""
@@ -121,7 +122,7 @@ def training_films(spec: ModelSpec, films: pd.DataFrame) -> pd.DataFrame:
 def fingerprint(problem: Problem) -> str:
     """A digest of the data that a training depends on."""
     names = ["tmdb_id", "release_date", *problem.inputs.names, problem.spec.target, "vote_count"]
-    columns = problem.films[list(dict.fromkeys(names))]
+    columns = pd.concat([problem.films, problem.others])[list(dict.fromkeys(names))]
     digest = hashlib.blake2b(json.dumps(list(columns.columns)).encode(), digest_size=16)
     for name in columns:
         column = columns[name]
@@ -141,15 +142,20 @@ def train(
 ) -> Training:
     """Compare the candidates, and fit the best where it improves on the champion.
 
+    A model for which films of other genres are no help learns from horror films alone.
+
     Args:
         spec: the model.
         inputs: the columns it may use.
-        films: rows of `movie_features`, with targets.
+        films: rows of `movie_features`, with targets; those that are not horror are only learned from.
         champion: the version that predicts at present.
         now: the time of the training.
         seed: seed of everything random.
     """
-    problem = Problem(spec, inputs, training_films(spec, films), seed)
+    known = training_films(spec, films)
+    horror = known["is_horror"] == 1
+    films, others = (known[rows].reset_index(drop=True) for rows in (horror, ~horror))
+    problem = Problem(spec, inputs, films, seed, others)
     with threadpool_limits(limits=1):
         return _train(problem, champion, now)
 
@@ -166,10 +172,10 @@ def _train(problem: Problem, champion: Champion | None, now: dt.datetime) -> Tra
         and version_id(spec, usable.algorithm, data, problem.seed) == usable.model_version
     ):
         return Training("unchanged", f"the films are those that {usable.model_version} was fitted to")
-    walk = backtest.walk_forward(problem)
-    if walk is None:
+    compared = compare(problem)
+    if compared is None:
         return Training("skipped", "there are too few films before the newest ones to learn from")
-    scores = {name: backtest.score(spec, walk.frame, name) for name in candidates(spec)}
+    problem, walk, scores = compared
     decision = _decide(problem, walk.frame, scores, usable, now)
     shown = (decision.algorithm, *BASELINES)
     earlier = backtest.calibration(problem, shown, intervals.WINDOW)
@@ -185,6 +191,26 @@ def _train(problem: Problem, champion: Champion | None, now: dt.datetime) -> Tra
     return Training(decision.outcome, reason, version, forward, decision.algorithm, scores)
 
 
+def compare(problem: Problem, first: int = 0) -> tuple[Problem, backtest.Walk, dict[str, dict[str, Any]]] | None:
+    """Walk forward with all candidates; without films of other genres, where they are no help.
+
+    Args:
+        problem: what is predicted, from what.
+        first: number of the first block, as in `backtest.rolling_origins`.
+
+    Returns:
+        The problem that is left, its walk, and the candidates' scores; None where there are too few films.
+    """
+    walk = backtest.walk_forward(problem, first=first)
+    if walk is None:
+        return None
+    scores = backtest.scores(problem, walk)
+    error = {name: judged(problem.spec, found) for name, found in scores.items()}
+    if OWN in error and min(error.values()) > error[OWN] * (1 - CHAMPION_MARGIN):
+        return compare(replace(problem, others=problem.others.head(0)), first)
+    return problem, walk, scores
+
+
 def _version(
     problem: Problem, walk: backtest.Walk, scores: dict[str, dict[str, Any]], algorithm: str, data_fingerprint: str
 ) -> Version:
@@ -194,16 +220,21 @@ def _version(
     return Version(
         model_version=version_id(spec, algorithm, data_fingerprint, problem.seed),
         algorithm=algorithm,
-        training_rows=len(films),
+        training_rows=problem.rows,
         data_fingerprint=data_fingerprint,
-        metrics={**scores[algorithm], "target_level": _level(problem), "median_age_days": _median_age(films)},
+        metrics={
+            **scores[algorithm],
+            "target_level": _level(problem),
+            "median_age_days": _median_age(films),
+            "films_of_other_genres": len(problem.others),
+        },
         baseline_metrics={name: scores[name] for name in BASELINES},
         importance=backtest.importance(problem, walk, algorithm),
         artifact=Artifact(
             estimator=fit(problem, algorithm),
             features=problem.inputs.names,
             interval=asdict(interval),
-            training_ids=films["tmdb_id"].to_numpy(dtype="int64"),
+            training_ids=pd.concat([films, problem.others])["tmdb_id"].to_numpy(dtype="int64"),
         ),
     )
 
@@ -234,17 +265,27 @@ def _median_age(films: pd.DataFrame) -> float:
     return float(np.nan_to_num(films["days_since_release"].median()))
 
 
-def beats_constant(forward: pd.DataFrame, algorithm: str) -> bool:
-    """Whether a candidate's absolute errors are below the constant's by more than chance explains.
+def judged(spec: ModelSpec, scores: dict[str, Any]) -> float:
+    """The mean error that candidates are compared by: see `ModelSpec.loss`."""
+    return float(scores["mean"]["log_mae" if spec.is_popularity else "mae"])
 
-    The test is the z-statistic of the films' paired differences in loss, as that of Diebold and Mariano (1995) for
-    errors without autocorrelation.
+
+def is_better_than_constant(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> bool:
+    """Whether a candidate orders later films by more than chance explains, and its errors are below the constant's.
+
+    Its order counts most, because a candidate can have smaller errors by predicting less of everything. Under no
+    association the rank correlation of n films has a variance of 1 / (n - 1); the blocks' statistics are added up
+    (Stouffer et al., 1949). The films' paired differences in loss are tested as by Diebold and Mariano (1995).
     """
     rows = forward[forward["is_scored_block"] & forward["is_scored"]]
-    gain = (rows[CONSTANT] - rows["actual"]).abs() - (rows[algorithm] - rows["actual"]).abs()
-    if len(gain) < 2 or gain.std() == 0:
-        return bool(len(gain)) and bool(gain.mean() > 0)
-    return bool(gain.mean() / (gain.std() / np.sqrt(len(gain))) > BASELINE_Z)
+    actual = rows["actual"].to_numpy()
+    gain = spec.loss(actual, rows[CONSTANT].to_numpy()) - spec.loss(actual, rows[algorithm].to_numpy())
+    z = [
+        backtest.spearman(block["actual"].to_numpy(), block[algorithm].to_numpy()) * np.sqrt(len(block) - 1)
+        for _, block in rows.groupby("block")
+    ]
+    error = max(gain.std() / np.sqrt(len(gain)), 1e-12)
+    return bool(gain.mean() / error > GAIN_Z and np.sum(z) / np.sqrt(len(z)) > ORDER_Z)
 
 
 @dataclass(frozen=True)
@@ -262,22 +303,27 @@ def _decide(
     now: dt.datetime,
 ) -> _Decision:
     """Decide which candidate predicts from now on, and whether it has to be fitted."""
-    mae = {name: float(found["mean"]["mae"]) for name, found in scores.items()}
-    best = min((name for name in mae if name != CONSTANT), key=lambda name: mae[name])
-    if not beats_constant(forward, best):
-        reason = f"{best} (MAE {mae[best]:.3f}) does not beat the constant ({mae[CONSTANT]:.3f}) by more than chance"
+    spec, kind = problem.spec, "log error" if problem.spec.is_popularity else "MAE"
+    error = {name: judged(spec, found) for name, found in scores.items()}
+    best = min((name for name in error if name != CONSTANT), key=lambda name: error[name])
+    if not is_better_than_constant(spec, forward, best):
+        reason = (
+            f"{best} ({kind} {error[best]:.3f}) does not beat the constant ({error[CONSTANT]:.3f}) by more than chance"
+        )
         return _Decision("kept" if champion else "skipped", best, reason)
-    figures = f"MAE {mae[best]:.3f}, constant {mae[CONSTANT]:.3f}, linear {mae[LINEAR]:.3f}"
+    figures = f"{kind} {error[best]:.3f}, constant {error[CONSTANT]:.3f}, linear {error[LINEAR]:.3f}"
     if champion is None:
         return _Decision("promoted", best, f"{best} is the first champion: {figures}")
     current = champion.algorithm
     if current not in scores:
         return _Decision("promoted", best, f"{best} replaces {current}, which is no longer a candidate: {figures}")
-    if mae[best] < mae[current] * (1 - CHAMPION_MARGIN):
-        return _Decision("promoted", best, f"{best} beats {current} ({mae[current]:.3f}) on the same films: {figures}")
+    if error[best] < error[current] * (1 - CHAMPION_MARGIN):
+        return _Decision(
+            "promoted", best, f"{best} beats {current} ({error[current]:.3f}) on the same films: {figures}"
+        )
     change = _change_since(champion, problem, now)
-    if change is None or not beats_constant(forward, current):
-        reason = f"no recipe beats {current} (MAE {mae[current]:.3f}) by {CHAMPION_MARGIN:.1%} on the same films"
+    if change is None or not is_better_than_constant(spec, forward, current):
+        reason = f"no recipe beats {current} ({kind} {error[current]:.3f}) by {CHAMPION_MARGIN:.1%} on the same films"
         return _Decision("kept", current, reason)
     return _Decision("renewed", current, f"{current} is still best and {change}: {figures}")
 
@@ -287,6 +333,8 @@ def _change_since(champion: Champion, problem: Problem, now: dt.datetime) -> str
     assert champion.artifact is not None  # noqa: S101  # only usable champions are compared
     films = problem.films
     new = int((~films["tmdb_id"].isin(champion.artifact.training_ids)).sum())
+    if bool(champion.metrics.get("films_of_other_genres")) == problem.others.empty:
+        return "it learned from films of other genres, or now has to"
     if new >= RENEW_FILMS_SHARE * len(films):
         return f"{new} films are new to it"
     if now - champion.trained_at >= dt.timedelta(days=RENEW_DAYS):

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 
 from horror_pipeline.domain import MODEL_NAMES, Stage
 from horror_pipeline.modeling.artifacts import CODE_VERSION, library_versions
-from horror_pipeline.warehouse import features, models
+from horror_pipeline.warehouse import features, models, other_movies, snapshot_stats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +33,34 @@ def read_features(warehouse: Engine) -> pd.DataFrame:
     with warehouse.connect() as connection:
         fingerprint = features.state(connection, features.FEATURES_STEP)
     return _features_as_of(warehouse, fingerprint).copy()
+
+
+def read_training_films(warehouse: Engine, learn_from: str) -> pd.DataFrame:
+    """Read the features of all films that models learn from: those of `read_features`, and films of other genres.
+
+    Args:
+        warehouse: the database.
+        learn_from: `all` genres, or `horror` alone.
+    """
+    import pandas as pd
+
+    films = read_features(warehouse)
+    if learn_from == "horror" or films.empty:
+        return films
+    with warehouse.connect() as connection:
+        fingerprint = features.state(connection, features.FEATURES_STEP)
+    return pd.concat([films, _others_as_of(warehouse, fingerprint, films["as_of"].max())], ignore_index=True)
+
+
+@lru_cache(maxsize=1)
+def _others_as_of(warehouse: Engine, _fingerprint: str | None, as_of: dt.datetime) -> pd.DataFrame:
+    import pandas as pd
+
+    from horror_pipeline.transform.features import build_listed_features
+
+    with warehouse.connect() as connection:
+        names, rows = other_movies.read_others(connection, snapshot_stats.latest_scale_break(connection))
+    return build_listed_features(pd.DataFrame(rows, columns=names), as_of)
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ import math
 import statistics
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from horror_pipeline.domain import HORROR_GENRE_ID, LAST_PAGE
@@ -38,56 +38,7 @@ MOST_SURPLUS = 100
 """By how many films the totals of a listing's parts may together exceed twice the total of the whole."""
 
 PAGES_AHEAD = 32
-<<<<<<< HEAD
 """Pages requested ahead: at most as many requests are wasted after the first empty page of a slice."""
-=======
-"""Pages under way or waiting: as many at most are requested in vain behind the first empty page of a slice."""
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Release dates from `start` to `end`, both included; open where `end` is None."""
-
-    start: dt.date
-    end: dt.date | None
-
-    def halves(self) -> list[Slice]:
-        """Return the slice in two parts, or itself where it is a single day or has nothing but far future in it."""
-        end = self.end or self.start + dt.timedelta(days=730)
-        if end <= self.start or self.start.year > FARTHEST_YEAR:
-            return [self]
-        middle = self.start + (end - self.start) // 2
-        return [Slice(self.start, middle), Slice(middle + dt.timedelta(days=1), self.end)]
-
-    def windows(self, count: int) -> list[Slice]:
-        """Return the slice in about `count` parts of equal length; the last is open where the slice is."""
-        end = self.end or dt.date(self.start.year, 12, 31)
-        days = (end - self.start).days + 1
-        count = max(1, min(count, days))
-        starts = [self.start + dt.timedelta(days=days * number // count) for number in range(count)]
-        ends: list[dt.date | None] = [start - dt.timedelta(days=1) for start in starts[1:]]
-        return [Slice(start, last) for start, last in zip(starts, [*ends, self.end], strict=True)]
-
-
-@dataclass(frozen=True)
-class Listing:
-    """One listing of a release year: its released films with enough votes, or its upcoming ones, or those not of horror.
-
-    It includes the first day of the next year: a film whose date moves over New Year between two sweeps, or whose date
-    is impossible, like a 45th of December, would fall between two years otherwise.
-    """
-
-    name: str
-    release_year: int
-    dates: Slice
-    min_votes: int = 0
-    is_horror: bool = True
-
-    @property
-    def new_year(self) -> dt.date | None:
-        """The day that belongs to the next year; None where later films belong to this year."""
-        return None if self.dates.end is None else dt.date(self.release_year + 1, 1, 1)
->>>>>>> adbce75 (Read the listings of other genres too, for models to learn from)
 
 
 @dataclass(frozen=True)
@@ -155,37 +106,6 @@ class Sweep:
         return not self.short_at_most
 
 
-<<<<<<< HEAD
-=======
-def listings_of(release_year: int, *, today: dt.date, last_year: int, min_votes: int) -> list[Listing]:
-    """Return the listings that together hold every film of a release year that is collected.
-
-    Args:
-        release_year: the year.
-        today: films up to this date are released, later ones upcoming.
-        last_year: the last partition, which includes later years.
-        min_votes: votes a released film needs; upcoming films need none.
-    """
-    first, new_year = dt.date(release_year, 1, 1), dt.date(release_year + 1, 1, 1)
-    last = None if release_year >= last_year else new_year
-    tomorrow = today + dt.timedelta(days=1)
-    listings = []
-    if first <= today:
-        listings.append(Listing("released", release_year, Slice(first, min(last or today, today)), min_votes))
-    if last is None or new_year > tomorrow:
-        listings.append(Listing("upcoming", release_year, Slice(max(first, tomorrow), last)))
-    return listings
-
-
-def listing_of_others(release_year: int, *, today: dt.date, last_year: int, min_votes: int) -> Listing | None:
-    """Return the listing of a year's released films that are not horror; None where the year has yet to begin."""
-    for listing in listings_of(release_year, today=today, last_year=last_year, min_votes=min_votes):
-        if listing.name == "released":
-            return replace(listing, name="others", is_horror=False)
-    return None
-
-
->>>>>>> adbce75 (Read the listings of other genres too, for models to learn from)
 class Sweeper:
     """Sweep listings. Once TMDB's pages were found moving, every listing is swept twice at least.
 

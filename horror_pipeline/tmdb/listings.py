@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 FARTHEST_YEAR = 2100
 """A slice that starts after this year is not halved, because an open slice could be halved for ever."""
@@ -36,7 +36,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Listing:
-    """One listing of a release year: its released films with enough votes, or its upcoming ones.
+    """One listing of a release year: released horror with enough votes, upcoming horror, or released other films.
 
     It includes the first day of the next year: a film whose date moves over New Year between two sweeps, or whose date
     is impossible, like a 45th of December, would fall between two years otherwise.
@@ -46,6 +46,7 @@ class Listing:
     release_year: int
     dates: Slice
     min_votes: int = 0
+    is_horror: bool = True
 
     @property
     def new_year(self) -> dt.date | None:
@@ -71,3 +72,11 @@ def listings_of(release_year: int, *, today: dt.date, last_year: int, min_votes:
     if last is None or new_year > tomorrow:
         listings.append(Listing("upcoming", release_year, Slice(max(first, tomorrow), last)))
     return listings
+
+
+def listing_of_others(release_year: int, *, today: dt.date, last_year: int, min_votes: int) -> Listing | None:
+    """Return the listing of a year's released films that are not horror; None where the year has yet to begin."""
+    for listing in listings_of(release_year, today=today, last_year=last_year, min_votes=min_votes):
+        if listing.name == "released":
+            return replace(listing, name="others", is_horror=False)
+    return None

@@ -28,10 +28,7 @@ from horror_pipeline.transform.movies import GENRE_NAMES
 
 Kind = Literal["number", "flag", "category"]
 
-GENRES = {
-    f"is_{name.lower().replace(' ', '_')}": name
-    for name in sorted(GENRE_NAMES.values(), key=str.lower)
-}
+GENRES = {f"is_{name.lower().replace(' ', '_')}": name for name in sorted(GENRE_NAMES.values(), key=str.lower)}
 """Genre name by feature. A genre that is not here only counts in `genre_count`."""
 
 SEQUEL_TITLE = (

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from horror_pipeline.warehouse.bulk import WriteCounts, copy_upsert
-from horror_pipeline.warehouse.tables import movie_features, movies, training_state
+from horror_pipeline.warehouse.tables import movie_features, movies, other_movies, training_state
 
 FEATURES_STEP = "features"
 PREDICTIONS_STEP = "predictions"
@@ -19,7 +19,7 @@ PREDICTIONS_STEP = "predictions"
 def training_fingerprint(connection: Connection) -> str:
     """Return a digest of what models learn from: it changes when a film is added, observed, read again, or gone.
 
-    It takes one pass over `movies` that reads no text, cheap enough for every hour.
+    It takes one pass over `movies` and `other_movies` that reads no text, cheap enough for every hour.
     """
     row = connection.execute(
         select(
@@ -28,6 +28,8 @@ def training_fingerprint(connection: Connection) -> str:
             func.max(movies.c.observed_at),
             func.max(movies.c.details_fetched_at),
             func.max(movies.c.first_seen_at),
+            select(func.count()).select_from(other_movies).scalar_subquery(),
+            select(func.max(other_movies.c.observed_at)).scalar_subquery(),
         )
     ).one()
     return "|".join("" if value is None else str(value) for value in row)

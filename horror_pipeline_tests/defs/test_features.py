@@ -51,10 +51,12 @@ def test_popularity_of_an_earlier_scale_is_not_learnt_from(
         assert connection.execute(query).scalars().all() == unknown
 
 
-def test_a_catalogue_that_stands_still_keeps_the_day_it_was_read_for_its_retention(engine: Engine) -> None:
+def test_ages_count_to_the_moment_the_films_were_observed(engine: Engine) -> None:
     add_history(engine, 1.0)
     with dg.DagsterInstance.ephemeral() as instance:
         dg.materialize([movie_features], instance=instance, resources={"warehouse": engine, "clock": lambda: NOON})
     with engine.connect() as connection:
         query = text("SELECT DISTINCT as_of, days_since_release, stage FROM movie_features")
-        assert [tuple(row) for row in connection.execute(query)] == [(NOON, 0.0, "after_release")]
+        assert [tuple(row) for row in connection.execute(query)] == [
+            (NOON, float((NOON.date() - dt.date(2020, 1, 2)).days), "after_release")
+        ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 import pandas as pd
@@ -14,6 +14,7 @@ from sqlalchemy import Engine, text
 from horror_pipeline.defs import features, models, outcomes, predictions
 from horror_pipeline.modeling import candidates
 from horror_pipeline.modeling.specs import MODELS
+from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import features as features_table
 from horror_pipeline.warehouse import models as models_table
 from horror_pipeline.warehouse import outcomes as outcomes_table
@@ -43,6 +44,25 @@ def known() -> pd.DataFrame:
     films["runtime_minutes"] = films["runtime_minutes"].astype("Int64")
     films["collection_id"] = films["collection_id"].astype("Int64")
     return films.assign(vote_count=films["vote_count"].astype("Int64"))
+
+
+@pytest.mark.parametrize(("learn_from", "taught"), [("all", 600), ("horror", 0)])
+def test_films_of_other_genres_are_learned_from_and_never_predicted(
+    runs: Learning, learn_from: Literal["all", "horror"], taught: int
+) -> None:
+    runs.settings = Settings(_env_file=None, horror_learn_from=learn_from)
+    runs.store(known())
+    of_others = movies(600, seed=5)
+    genres = [["Drama"] if "Drama" in names else [] for names in of_others["genres"]]
+    rows = of_others.assign(tmdb_id=of_others["tmdb_id"] + 10_000, genres=genres)
+    runs.store_others(rows.assign(vote_count=rows["vote_count"].astype("Int64")))
+    runs.run(features.movie_features, models.rating_before_release, predictions.model_predictions)
+    [(of_other_genres, training_rows)] = runs.rows(
+        "SELECT (metrics -> 'films_of_other_genres')::int, training_rows FROM model_versions WHERE is_champion"
+    )
+    assert (of_other_genres, training_rows) == (taught, RELEASED + taught)
+    assert runs.value("SELECT max(tmdb_id) FROM movie_features") < 10_000
+    assert runs.value("SELECT max(tmdb_id) FROM model_predictions") < 10_000
 
 
 def charts_of(told: dict[str, Any]) -> dict[str, str]:

@@ -57,7 +57,7 @@ def _assert_finite(value: object, where: str) -> None:
 def odd_films(films: pd.DataFrame) -> pd.DataFrame:
     """One film of each kind that can come along."""
     odd, newest = films.copy(), films.index[-1]
-    genres = {9: [], newest: ["Horror", "Musical of Tomorrow"]}
+    genres = {9: ["Horror"], newest: ["Horror", "Musical of Tomorrow"]}
     odd["genres"] = [genres.get(place, names) for place, names in films["genres"].items()]
     odd.loc[3, "release_date"] = None
     odd.loc[4, "vote_count"] = 1_000_000
@@ -78,7 +78,7 @@ def all_alike(films: pd.DataFrame) -> pd.DataFrame:
     return films.assign(
         runtime_minutes=None,
         directors=pd.Series([[]] * len(films)),
-        genres=pd.Series([[]] * len(films)),
+        genres=pd.Series([["Horror"]] * len(films)),
         title="It",
         original_language="en",
     )

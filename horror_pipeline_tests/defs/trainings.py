@@ -31,6 +31,7 @@ class Learning:
 
     def __init__(self, engine: Engine, instance: dg.DagsterInstance) -> None:
         self.engine, self.instance, self.now = engine, instance, AS_OF
+        self.settings = Settings(_env_file=None)
         self.materialized: dict[str, dict[str, Any]] = {}
 
     def run(self, *assets: dg.AssetsDefinition, days: tuple[str, str] | None = None) -> dict[str, dict[str, Any]]:
@@ -38,7 +39,7 @@ class Learning:
             assets or TRAINING,
             instance=self.instance,
             tags=range_tags(*days) if days else {},
-            resources={"warehouse": self.engine, "settings": Settings(_env_file=None), "clock": lambda: self.now},
+            resources={"warehouse": self.engine, "settings": self.settings, "clock": lambda: self.now},
         )
         self.materialized = {
             event.asset_key.to_user_string(): {
@@ -62,6 +63,13 @@ class Learning:
         ).to_dict("records")
         with self.engine.begin() as connection:
             bulk.copy_upsert(connection, tables.movies, rows)
+
+    def store_others(self, films: pd.DataFrame) -> None:
+        """Store films of other genres, as listed."""
+        rest = {"observed_at": AS_OF, "listed_year": 2020}
+        listed = films.drop(columns=["runtime_minutes", "directors", "collection_id"])
+        with self.engine.begin() as connection:
+            bulk.copy_upsert(connection, tables.other_movies, ({**row, **rest} for row in listed.to_dict("records")))
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self.engine.connect() as connection:

@@ -10,7 +10,7 @@ import pandas as pd
 from horror_pipeline.domain import Stage
 from horror_pipeline.modeling.candidates import BoostingSize
 from horror_pipeline.modeling.specs import MODELS, Inputs, Problem
-from horror_pipeline.transform.features import FEATURES, build_features, feature_names
+from horror_pipeline.transform.features import FEATURES, build_features, build_listed_features, feature_names
 
 AS_OF = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 NOW = dt.datetime(2026, 11, 22, 13, tzinfo=dt.UTC)
@@ -65,7 +65,14 @@ def inputs(stage: Stage) -> Inputs:
     return Inputs(*(tuple(f.name for f in FEATURES if f.kind == kind and f.name in allowed) for kind in kinds))
 
 
-def problem(name: str, known: pd.DataFrame | None = None, seed: int = 0) -> Problem:
+def others(count: int = 240, seed: int = 2) -> pd.DataFrame:
+    """Films of other genres, of which the listing is known."""
+    listed = movies(count, seed).assign(genres=lambda rows: rows["genres"].map(lambda names: names[1:]))
+    return build_listed_features(listed.assign(tmdb_id=lambda rows: rows["tmdb_id"] + 100_000), AS_OF)
+
+
+def problem(name: str, known: pd.DataFrame | None = None, seed: int = 0, others: pd.DataFrame | None = None) -> Problem:
     """The learning problem of a model, on `films()` unless others are given."""
     spec = MODELS[name]
-    return Problem(spec, inputs(spec.stage), films() if known is None else known, seed)
+    films_of_others = pd.DataFrame() if others is None else others
+    return Problem(spec, inputs(spec.stage), films() if known is None else known, seed, films_of_others)

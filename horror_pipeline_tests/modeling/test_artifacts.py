@@ -10,16 +10,16 @@ from horror_pipeline.modeling import artifacts
 from horror_pipeline.modeling.artifacts import Artifact, ArtifactError, library_versions
 from horror_pipeline.modeling.candidates import candidates, fit
 from horror_pipeline.modeling.specs import MODELS
-from horror_pipeline_tests.modeling.films import films, problem
+from horror_pipeline_tests.modeling.films import films, others, problem
 
-EVERY = [(name, algorithm) for name, spec in MODELS.items() for algorithm in candidates(spec)]
+EVERY = [(name, algorithm) for name in MODELS for algorithm in candidates(problem(name, others=others()))]
 
 
 @pytest.mark.usefixtures("few_trees")
 @pytest.mark.parametrize(("name", "algorithm"), EVERY)
 def test_every_candidate_predicts_the_same_once_read_back(name: str, algorithm: str) -> None:
     known = films(80)
-    learned = problem(name, known)
+    learned = problem(name, known, others=others(60))
     estimator, names = fit(learned, algorithm), learned.inputs.names
     stored = artifacts.dump(Artifact(estimator, names, {"half_width": 1.0}, known["tmdb_id"].to_numpy()))
     read = artifacts.load(stored, library_versions())

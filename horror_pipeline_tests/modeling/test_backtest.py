@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from horror_pipeline.modeling import backtest
+from horror_pipeline.modeling import backtest, candidates
 from horror_pipeline.modeling.candidates import components
 from horror_pipeline.modeling.preprocessing import Preprocessor
 from horror_pipeline.modeling.specs import MAX_LANGUAGES, MODELS
-from horror_pipeline_tests.modeling.films import films, inputs, problem
+from horror_pipeline_tests.modeling.films import films, inputs, others, problem
 
 RATING = MODELS["rating_after_release"]
 
@@ -125,3 +125,49 @@ def test_no_model_before_release_is_given_votes() -> None:
         learned = problem(name)
         assert any("vote" in column for column in learned.inputs.names) == name.endswith("after_release")
         assert components(learned)
+
+
+def predictions(name: str, known: pd.DataFrame, of_others: pd.DataFrame) -> pd.DataFrame:
+    walk = backtest.walk_forward(problem(name, known, others=of_others), ["spline", "linear", "constant"])
+    assert walk is not None
+    return walk.frame
+
+
+def test_films_of_other_genres_teach_only_blocks_after_their_release() -> None:
+    known, of_others = films(), others()
+    before = predictions(RATING.name, known, of_others)
+    start = before.loc[before["block"] == "o3", "release_date"].min()
+    spoilt = of_others.assign(vote_average=of_others["vote_average"].where(of_others["release_date"] < start, 0.0))
+    after = predictions(RATING.name, known, spoilt)
+    same = before["spline"] == after["spline"]
+    assert same[before["block"] <= "o3"].all()
+    assert not same[before["block"] == "o4"].any()
+
+
+def test_baselines_learn_from_horror_alone_and_nothing_else_is_predicted() -> None:
+    known = films()
+    alone, taught = (predictions(RATING.name, known, of) for of in (others().head(0), others()))
+    pd.testing.assert_frame_equal(alone[["constant", "linear"]], taught[["constant", "linear"]])
+    assert not np.allclose(alone["spline"], taught["spline"])
+    assert alone["tmdb_id"].to_list() == taught["tmdb_id"].to_list()
+
+
+def test_nothing_tells_a_film_whose_details_were_never_read() -> None:
+    known, of_others = films(600), others(3_000)
+    # Films of other genres are far more popular here; a careless model would give that to films without earlier ones.
+    of_others["popularity"] *= 20
+    learned = problem("popularity_before_release", known, others=of_others)
+    taught = learned.training().films
+    horror, rest = taught.head(600), taught.tail(3_000)
+    details = ["director_earlier_films", "director_years_since_last", "collection_earlier_films"]
+    for name in details:
+        assert rest[name].mean() == pytest.approx(horror[name].mean(), rel=0.25)
+        assert rest[name].isna().mean() == pytest.approx(horror[name].isna().mean(), abs=0.05)
+    assert rest["runtime_minutes"].isna().all()
+    fitted = candidates.fit(learned, "boosting")
+    debut, known_director = (
+        known.assign(director_earlier_films=count, director_years_since_last=years)
+        for count, years in ((0.0, np.nan), (2.0, 3.0))
+    )
+    ratio = fitted.predict(debut).mean() / fitted.predict(known_director).mean()
+    assert ratio == pytest.approx(1, abs=0.15)

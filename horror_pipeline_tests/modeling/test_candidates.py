@@ -16,7 +16,7 @@ from horror_pipeline_tests.modeling.films import films, problem
 @pytest.mark.parametrize("name", MODELS)
 def test_a_blend_is_exactly_the_weighted_mean_of_its_components(name: str) -> None:
     learned = problem(name, films(80))
-    parts, recipe = candidates.components(learned), candidates.candidates(learned.spec)["blend"]
+    parts, recipe = candidates.components(learned), candidates.candidates(learned)["blend"]
     X, weights = Preprocessor(learned.inputs).fit_transform(learned.films), candidates.weights(learned, "blend")
     predicted = [parts[part].fit(X, learned.target, weights).predict(X) for part in recipe]
     expected = np.average(predicted, axis=0, weights=[*recipe.values()])

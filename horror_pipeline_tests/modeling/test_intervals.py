@@ -55,14 +55,14 @@ def test_only_the_newest_films_calibrate() -> None:
 
 
 def test_ratings_of_few_votes_have_wider_intervals() -> None:
-    interval = Interval(half_width=1.0, offset=0.0, films=300)
+    interval = Interval(half_width=1.0, floor=0.0, offset=0.0, films=300)
     lower, upper = interval.bounds(RATING, np.array([5.0, 5.0]), np.array([2.0, 5_000.0]))
     width = upper - lower
     assert width[0] > 2 * width[1] > 0
 
 
 def test_bounds_stay_within_what_the_target_can_be() -> None:
-    wide = Interval(half_width=900.0, offset=0.01, films=300)
+    wide = Interval(half_width=900.0, floor=0.0, offset=0.01, films=300)
     for spec, highest in ((RATING, 10.0), (POPULARITY, np.inf)):
         lower, upper = wide.bounds(spec, np.array([0.0, 9.0]), np.array([np.nan, 10.0]))
         assert (lower == 0).all()
@@ -82,3 +82,14 @@ def test_popularity_is_off_by_a_factor_whatever_its_scale() -> None:
 
 def test_one_film_calibrates_a_little() -> None:
     assert intervals.calibrate(BEFORE, np.array([3.0]), np.array([5.0]), np.ones(1)).half_width == 2
+
+
+def test_hardly_a_film_is_below_popularity_s_floor_and_no_interval_either() -> None:
+    random = np.random.default_rng(2)
+    predicted = 4 + np.exp(random.normal(0, 1, 500))
+    actual = 4 + (predicted - 4) * np.exp(random.normal(0, 1, 500))
+    found = intervals.calibrate(POPULARITY, actual, predicted, np.ones(500))
+    lower, upper = found.bounds(POPULARITY, np.array([4.2, 40.0, 3.0]), np.ones(3))
+    assert (lower[:2] > 3.8).all()
+    assert upper[1] - 40 > 10 * (upper[0] - 4.2)  # what is far above the floor may be far off
+    assert lower[2] <= 3.0 <= upper[2]

@@ -74,7 +74,7 @@ def test_blanking_the_runtime_does_not_lift_or_lower_predictions(name: str) -> N
     blank[:, learned.inputs.positions(["runtime_minutes"])] = np.nan
     y, has_runtime = known[spec.target].to_numpy(), known["runtime_minutes"].notna().to_numpy()
     parts = components(learned)
-    for part in candidates(spec)["blend"]:
+    for part in candidates(learned)["blend"]:
         fitted = parts[part].fit(X, y, spec.weights(known["vote_count"].to_numpy()))
         moved = (fitted.predict(blank) - fitted.predict(X))[has_runtime].mean()
         assert abs(moved) < 0.1 * (y[~has_runtime].mean() - y[has_runtime].mean())

@@ -12,7 +12,7 @@ from horror_pipeline.modeling import backtest, training
 from horror_pipeline.modeling.prediction import predict
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.modeling.training import Champion, Training, train
-from horror_pipeline_tests.modeling.films import NOW, films, inputs
+from horror_pipeline_tests.modeling.films import NOW, films, inputs, others
 
 RATING = MODELS["rating_after_release"]
 
@@ -186,3 +186,54 @@ def test_upcoming_films_are_never_learnt_from() -> None:
     learnt = training.training_films(RATING, known)
     assert len(learnt) == 100
     assert learnt["release_date"].is_monotonic_increasing
+
+
+def walked(actual: np.ndarray, predicted: np.ndarray, constant: float) -> pd.DataFrame:
+    """The frame of a walk over five blocks, in which every film is scored."""
+    rest = {"block": [f"o{number % 5}" for number in range(len(actual))], "is_scored_block": True, "is_scored": True}
+    return pd.DataFrame({**rest, "actual": actual, "ours": predicted, "constant": constant})
+
+
+def test_a_few_films_of_great_popularity_do_not_outvote_a_good_order() -> None:
+    random = np.random.default_rng(3)
+    usual = np.exp(random.normal(1, 0.6, 300))
+    actual = usual * np.exp(random.normal(0, 0.3, 300))
+    actual[:4] = 300.0
+    predicted = usual.copy()
+    predicted[4:8] = 200.0  # as far off, upwards
+    spec, walk = MODELS["popularity_after_release"], walked(actual, predicted, float(np.median(actual)))
+    plain = (walk["constant"] - walk["actual"]).abs() - (walk["ours"] - walk["actual"]).abs()
+    assert plain.mean() < 2 * plain.std() / np.sqrt(len(plain))  # plain errors do not tell it from chance
+    assert training.is_better_than_constant(spec, walk, "ours")
+
+
+def test_a_candidate_that_only_predicts_less_is_not_promoted() -> None:
+    random = np.random.default_rng(4)
+    actual, spec = np.exp(random.normal(0, 1, 300)), MODELS["popularity_after_release"]
+    less = 0.8 * np.exp(random.normal(0, 0.05, 300))
+    walk = walked(actual, less, 3.0)
+    gain = spec.loss(actual, np.full(300, 3.0)) - spec.loss(actual, less)
+    assert gain.mean() > 5 * gain.std() / np.sqrt(300)
+    assert not training.is_better_than_constant(spec, walk, "ours")
+
+
+@pytest.mark.usefixtures("few_trees")
+@pytest.mark.parametrize(("is_help", "learned"), [(True, 800), (False, 0)])
+def test_films_of_other_genres_teach_where_the_backtest_says_that_they_help(is_help: bool, learned: int) -> None:
+    known, of_others = films(150), others(800)
+    if not is_help:
+        of_others["vote_average"] = 10 - of_others["vote_average"]
+    result = run(pd.concat([known, of_others], ignore_index=True))
+    assert result.version is not None
+    assert result.version.metrics["films_of_other_genres"] == learned
+    assert result.version.training_rows == 150 + learned
+    assert result.forward is not None
+    assert set(result.forward["tmdb_id"]) <= set(known["tmdb_id"])
+
+
+@pytest.mark.usefixtures("few_trees")
+def test_a_champion_is_fitted_anew_when_films_of_other_genres_leave() -> None:
+    first = run(pd.concat([films(150), others(800)], ignore_index=True))
+    assert first.version is not None
+    again = run(films(150), replace(champion_of(first), algorithm="spline"))
+    assert again.outcome in ("renewed", "promoted")

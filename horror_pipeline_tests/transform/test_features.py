@@ -9,7 +9,14 @@ import pandas as pd
 import pytest
 from sqlalchemy import Boolean, Double, Text
 
-from horror_pipeline.transform.features import FEATURES, TARGETS, build_features, catalogue_as_of, feature_names
+from horror_pipeline.transform.features import (
+    FEATURES,
+    FROM_DETAILS,
+    TARGETS,
+    build_features,
+    build_listed_features,
+    feature_names,
+)
 from horror_pipeline.warehouse import tables
 from horror_pipeline_tests.modeling.films import AS_OF, movies
 
@@ -139,21 +146,6 @@ def test_the_stage_changes_on_the_day_of_release() -> None:
     assert found["days_since_release"].to_list() == [0, 0]
 
 
-@pytest.mark.parametrize(
-    ("dates", "moment"),
-    [
-        (["2019-02-01", "2019-03-01"], "2019-03-01T00:00"),  # a recording: as old as its newest film
-        (["2019-03-01", "2026-09-01"], "2026-11-22T12:00"),
-        (["2019-03-01", "2026-12-24"], "2019-03-01T00:00"),
-        (["2026-12-24", None], "2026-11-22T12:00"),
-        ([], "2026-11-22T12:00"),
-    ],
-)
-def test_a_catalogue_that_stands_still_is_as_old_as_its_newest_film(dates: list[str | None], moment: str) -> None:
-    films = pd.DataFrame({"release_date": dates}, dtype="object")
-    assert catalogue_as_of(films, AS_OF) == dt.datetime.fromisoformat(moment).replace(tzinfo=dt.UTC)
-
-
 def test_unknown_is_missing_not_zero() -> None:
     found = features_of(film(1, "2020-01-01", runtime_minutes=0, vote_count=None, original_language=None))
     assert found.loc[1, ["runtime_minutes", "vote_count", "log_vote_count"]].isna().all()
@@ -196,3 +188,12 @@ def test_the_table_has_a_column_per_feature_of_its_kind() -> None:
     columns = [(column.name, type(column.type)) for column in tables.movie_features.columns][4:-2]
     assert columns == [(feature.name, kinds[feature.kind]) for feature in FEATURES]
     assert [column.name for column in tables.movie_features.columns][-2:] == list(TARGETS)
+
+
+def test_a_listed_film_has_every_feature_but_those_of_its_details() -> None:
+    listed = pd.DataFrame([film(1, "2020-01-01", genres=["Drama"]), film(2, "2021-01-01", genres=["Horror"])])
+    found = build_listed_features(listed.drop(columns=["runtime_minutes", "directors", "collection_id"]), AS_OF)
+    whole = build_features(listed, AS_OF)
+    assert found[[*FROM_DETAILS]].isna().all(axis=None)
+    pd.testing.assert_frame_equal(found.drop(columns=[*FROM_DETAILS]), whole.drop(columns=[*FROM_DETAILS]))
+    assert found["is_horror"].to_list() == [0, 1]
