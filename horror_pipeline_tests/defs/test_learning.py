@@ -53,7 +53,7 @@ def test_films_of_other_genres_are_learned_from_and_never_predicted(
     runs.settings = Settings(_env_file=None, horror_learn_from=learn_from)
     runs.store(known())
     of_others = movies(600, seed=5)
-    genres = [["Drama"] if "Drama" in names else [] for names in of_others["genres"]]
+    genres = of_others["genres"].map(lambda names: ["Drama"] if "Drama" in names else [])
     rows = of_others.assign(tmdb_id=of_others["tmdb_id"] + 10_000, genres=genres)
     runs.store_others(rows.assign(vote_count=rows["vote_count"].astype("Int64")))
     runs.run(features.movie_features, models.rating_before_release, predictions.model_predictions)

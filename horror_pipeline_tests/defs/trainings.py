@@ -66,10 +66,10 @@ class Learning:
 
     def store_others(self, films: pd.DataFrame) -> None:
         """Store films of other genres, as listed."""
-        rest = {"observed_at": AS_OF, "listed_year": 2020}
         listed = films.drop(columns=["runtime_minutes", "directors", "collection_id"])
+        rows: Any = listed.assign(observed_at=AS_OF, listed_year=2020).to_dict("records")
         with self.engine.begin() as connection:
-            bulk.copy_upsert(connection, tables.other_movies, ({**row, **rest} for row in listed.to_dict("records")))
+            bulk.copy_upsert(connection, tables.other_movies, rows)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self.engine.connect() as connection:
