@@ -1,12 +1,12 @@
 # One image for every service: code server, Dagster UI, daemon, dashboard, migrations. `docker run IMAGE` says what is
 # configured; `docker run IMAGE run` runs the pipeline once.
-FROM python:3.12-slim
+FROM python:3.13-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
 
 COPY requirements-image.lock ./
-RUN pip install --no-compile -r requirements-image.lock && python -m compileall -q -j 0 /usr/local/lib/python3.12/site-packages
+RUN pip install --no-compile -r requirements-image.lock && python -m compileall -q -j 0 /usr/local/lib/python3.13/site-packages
 
 # Dagster reads pyproject.toml beside the package at run time, so the package is installed editable.
 COPY pyproject.toml README.md LICENSE dagster.yaml workspace.yaml workspace.docker.yaml ./

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 
 from horror_pipeline.errors import HorrorError
@@ -28,9 +30,18 @@ from horror_pipeline.runtime.processes import Child, Supervisor
 from horror_pipeline.runtime.signals import ENDING
 from horror_pipeline.settings import Settings
 
+DAEMON = "Dagster daemon"
+
 POOL_SECONDS = 30
 """Age at which the UI replaces its database connections. It does not notice that one has died while idle, as all do
 when Postgres restarts or a hosted one suspends, and then answers once with an error."""
+
+MOST_DAEMON_BYTES = 1_000_000_000
+"""Memory above which the daemon is restarted while no run is under way. It starts with some 150 MB, and may grow for
+months."""
+
+MEMORY_SECONDS = 60.0
+"""How often its memory is looked at."""
 
 
 def serve(environment: Environment, out: Console) -> None:
@@ -47,12 +58,20 @@ def serve(environment: Environment, out: Console) -> None:
     for number in ENDING:
         signal.signal(number, supervisor.request_stop)
     try:
-        for child in children(settings):
+        for child in (served := children(settings)):
             supervisor.start(child)
         say(f"Dagster UI  {local_url(settings.horror_web_host, settings.horror_ui_port)}")
         say(f"dashboard   {local_url(settings.horror_web_host, settings.horror_web_port)}")
         say(f"logs in {settings.log_dir}; Ctrl-C stops everything")
-        supervisor.watch(_keep_embedded(settings, say) if environment.is_embedded else lambda: None)
+        keep = _keep_embedded(settings, say) if environment.is_embedded else lambda: None
+        daemon = next(child for child in served if child.name == DAEMON)
+        renew = renewing(daemon, MOST_DAEMON_BYTES, _is_idle, say)
+
+        def on_tick() -> None:
+            keep()
+            renew()
+
+        supervisor.watch(on_tick)
         say("stopping …")
     finally:
         supervisor.stop()
@@ -79,10 +98,15 @@ def reserved(settings: Settings) -> Iterator[None]:
         yield
 
 
+def workspace_file(settings: Settings) -> Path:
+    """Return the file by which the UI and the daemon of this home find the code server."""
+    return settings.dagster_home / "workspace.yaml"
+
+
 def children(settings: Settings) -> Sequence[Child]:
     """Return the processes of `horror up`, in the order in which they are started."""
     code_port = free_port()
-    workspace = settings.dagster_home / "workspace.yaml"
+    workspace = workspace_file(settings)
     workspace.write_text(
         f"load_from:\n  - grpc_server: {{host: 127.0.0.1, port: {code_port}, location_name: {MODULE}}}\n"
     )
@@ -106,7 +130,7 @@ def children(settings: Settings) -> Sequence[Child]:
             lambda: answers(f"{ui_url}/server_info"),
         ),
         Child(
-            "Dagster daemon",
+            DAEMON,
             [str(programs / "dagster-daemon"), "run", "-w", str(workspace)],
             logs / "daemon.log",
             lambda: daemon_is_healthy(f"{ui_url}/graphql"),
@@ -130,3 +154,38 @@ def _keep_embedded(settings: Settings, say: Callable[[str], None]) -> Callable[[
             postgres.ensure_running(settings.horror_home)
 
     return on_tick
+
+
+def renewing(
+    child: Child, most_bytes: int, is_idle: Callable[[], bool], say: Callable[[str], None]
+) -> Callable[[], None]:
+    """Return what ends a child that has grown too large, so that the supervisor starts it again.
+
+    Args:
+        child: the child.
+        most_bytes: the memory that it may have.
+        is_idle: whether it may be ended now.
+        say: receives a line for the person at the terminal.
+    """
+    next_look = time.monotonic() + MEMORY_SECONDS
+
+    def on_tick() -> None:
+        nonlocal next_look
+        if child.process is None or child.is_dead() or time.monotonic() < next_look:
+            return
+        next_look = time.monotonic() + MEMORY_SECONDS
+        used = psutil.Process(child.process.pid).memory_info().rss
+        if used > most_bytes and is_idle():
+            say(f"{child.name} has grown to {used / 1e6:,.0f} MB; starting it again while no run is under way")
+            child.process.terminate()
+
+    return on_tick
+
+
+def _is_idle() -> bool:
+    import dagster as dg
+
+    from horror_pipeline.defs.schedules import ACTIVE
+
+    with dg.DagsterInstance.get() as instance:
+        return not instance.get_run_records(dg.RunsFilter(statuses=ACTIVE), limit=1)

@@ -5,6 +5,8 @@ import http.server
 import io
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from email.utils import format_datetime
@@ -15,8 +17,10 @@ from rich.console import Console
 from sqlalchemy import URL, Engine, text
 
 from horror_pipeline.cli.doctor import Diagnosis, Severity, diagnose, guarded, print_diagnoses
+from horror_pipeline.cli.doctor.machine import check_daemon, check_families
+from horror_pipeline.cli.up import workspace_file
 from horror_pipeline.runtime.ports import free_port
-from horror_pipeline.settings import get_settings
+from horror_pipeline.settings import Settings, get_settings
 from horror_pipeline.warehouse import data_source, schema
 
 V3 = "0123456789abcdef" * 2
@@ -257,3 +261,32 @@ def test_diagnoses_are_printed_with_their_remedies_and_a_verdict() -> None:
         out.getvalue()
         == "! disk  20 MB [free]\n        → free some\n✓ TMDB  well\n\nIt can run; what is marked ! wants a look.\n"
     )
+
+
+def test_an_address_family_that_leads_nowhere_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    places = [(socket.AF_INET6, 1, 6, "", ("2001:db8::1", 443, 0, 0)), (socket.AF_INET, 1, 6, "", ("192.0.2.1", 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: places)
+
+    def connect(address: tuple[str, int], timeout: float) -> socket.socket:
+        if ":" in address[0]:
+            raise TimeoutError("timed out")
+        return socket.socket()
+
+    (found,) = check_families("https://api.themoviedb.org/3", connect)
+    assert found.problem == "api.themoviedb.org cannot be reached by IPv6 (2001:db8::1: timed out)"
+    assert "where IPv4 works" in found.remedy
+
+
+def test_the_memory_of_the_daemon_is_told(given: Set, tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, horror_home=tmp_path)
+    program = "import sys, time; print(flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", program, "dagster-daemon", "run", "-w", str(workspace_file(settings))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as daemon:  # noqa: S603
+        assert daemon.stdout is not None
+        daemon.stdout.readline()
+        (found,) = check_daemon(settings)
+        daemon.kill()
+    assert found.severity is Severity.GOOD
+    assert found.problem.startswith("the Dagster daemon uses ")

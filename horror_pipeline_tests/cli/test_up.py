@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from horror_pipeline.cli.up import children, reserved
+from horror_pipeline.cli import up
+from horror_pipeline.cli.up import children, renewing, reserved
 from horror_pipeline.errors import HorrorError
 from horror_pipeline.runtime.ports import free_port
+from horror_pipeline.runtime.processes import Child
 from horror_pipeline.settings import Settings
 
 
@@ -48,3 +50,23 @@ def test_only_the_ui_and_the_dashboard_listen_beyond_loopback_when_asked_to(tmp_
     settings.dagster_home.mkdir()
     commands = [" ".join(child.command) for child in children(settings)]
     assert [("0.0.0.0" in command) for command in commands[:3]] == [False, True, False]  # noqa: S104
+
+
+@pytest.mark.parametrize(("most_bytes", "is_idle", "ends"), [(1, True, True), (1, False, False), (10**12, True, False)])
+def test_a_daemon_that_has_grown_is_ended_while_nothing_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_bytes: int, is_idle: bool, ends: bool
+) -> None:
+    monkeypatch.setattr(up, "MEMORY_SECONDS", 0.0)
+    told: list[str] = []
+    child = Child("the daemon", ["sleep", "60"], tmp_path / "log")
+    child.start({}, tmp_path)
+    assert child.process is not None
+    try:
+        renewing(child, most_bytes, lambda: is_idle, told.append)()
+        if ends:
+            assert child.process.wait(10) != 0
+        assert child.is_dead() is ends
+        assert [line.startswith("the daemon has grown to ") for line in told] == [True] * ends
+    finally:
+        child.process.kill()
+        child.process.wait()

@@ -35,6 +35,7 @@ def diagnose(now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -
         "TMDB": lambda: machine.check_tmdb(settings, now),
         "database": lambda: check_databases(settings, now()),
         "ports": lambda: machine.check_ports(settings),
+        "daemon": lambda: machine.check_daemon(settings),
     }
     for subject, check in checks.items():
         diagnoses += guarded(subject, check)

@@ -5,13 +5,19 @@ from __future__ import annotations
 import datetime as dt
 import os
 import platform
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import psutil
 
 from horror_pipeline.cli.doctor.diagnosis import Diagnosis, Severity
 from horror_pipeline.cli.run import tmdb_client
+from horror_pipeline.cli.up import MOST_DAEMON_BYTES, workspace_file
 from horror_pipeline.domain import credential_form
 from horror_pipeline.errors import CredentialError, HorrorError, TmdbError
 from horror_pipeline.runtime.environment import existing_folder, free_disk_bytes
@@ -21,6 +27,7 @@ from horror_pipeline.settings import Settings
 MEGABYTE = 1_000_000
 LEAST_FREE_BYTES, LITTLE_FREE_BYTES = 200 * MEGABYTE, 2_000 * MEGABYTE
 CLOCK_SECONDS = 60
+CONNECT_SECONDS = 3.0
 CREDENTIAL_FORMS = {"v3": "a v3 API key", "v4": "a v4 read access token", None: "of a form of its own"}
 
 
@@ -112,9 +119,49 @@ def check_tmdb(settings: Settings, now: Callable[[], dt.datetime]) -> Iterator[D
             yield Diagnosis("TMDB", Severity.FATAL, error.problem, error.remedy)
         else:
             yield Diagnosis("TMDB", Severity.GOOD, f"{host} takes TMDB_API_KEY, {form}")
+            yield from check_families(settings.tmdb_api_url)
         tmdb_time = client.server_date()
     if tmdb_time is not None:
         yield _compare_clocks((now() - tmdb_time).total_seconds())
+
+
+def check_families(url: str, connect: Callable[..., socket.socket] = socket.create_connection) -> Iterator[Diagnosis]:
+    """Tell the address families, IPv4 or IPv6, in which a server cannot be reached; nothing behind a proxy.
+
+    Args:
+        url: an address at the server.
+        connect: connects to a host and port within a time, as `socket.create_connection` does.
+    """
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    if parts.scheme in getproxies() and not proxy_bypass(host):
+        return
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return  # the request itself has told that the name is unknown
+    for family, name, other in ((socket.AF_INET6, "IPv6", "IPv4"), (socket.AF_INET, "IPv4", "IPv6")):
+        address = next((place[0] for kind, *_, place in found if kind == family), None)
+        if address is None:
+            continue
+        try:
+            connect((address, port), timeout=CONNECT_SECONDS).close()
+        except OSError as error:
+            problem = f"{host} cannot be reached by {name} ({address}: {error})"
+            remedy = f"check {name} on this network; where {other} works, requests go by it after the first"
+            yield Diagnosis("TMDB", Severity.WARNING, problem, remedy)
+
+
+def check_daemon(settings: Settings) -> Iterator[Diagnosis]:
+    """State the memory of this home's Dagster daemon, if it is up."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            command = process.cmdline()
+            if any("dagster-daemon" in part for part in command) and str(workspace_file(settings)) in command:
+                used = process.memory_info().rss
+                severity = Severity.GOOD if used <= MOST_DAEMON_BYTES else Severity.WARNING
+                remedy = "" if severity is Severity.GOOD else "`horror up` restarts it as soon as no run is under way"
+                yield Diagnosis("daemon", severity, f"the Dagster daemon uses {used / MEGABYTE:,.0f} MB", remedy)
 
 
 def _compare_clocks(seconds_ahead: float) -> Diagnosis:
