@@ -12,7 +12,7 @@ from types import FrameType
 from typing import NoReturn, TypeVar
 
 from horror_pipeline.errors import HorrorError, WarehouseError
-from horror_pipeline.runtime.environment import Environment, prepared
+from horror_pipeline.runtime.environment import prepared
 from horror_pipeline.runtime.signals import ENDING
 from horror_pipeline.settings import Settings
 
@@ -59,18 +59,10 @@ def exec_with_environment(
     settings: Settings,
     wait_seconds: float,
     say: Callable[[str], None],
-    check: Callable[[Environment], None] = lambda _: None,
 ) -> NoReturn:
     """Replace this process by the command, with the variables that it needs exported.
 
     With the embedded Postgres this process stays as the command's parent, to stop the server afterwards.
-
-    Args:
-        command: the command and its arguments.
-        settings: what to make ready.
-        wait_seconds: how long to wait for a database that is not ready.
-        say: receives what is waited for.
-        check: called once everything is ready; it raises where the command may not run.
 
     Raises:
         HorrorError: something could not be made ready, or there is no such command.
@@ -78,10 +70,9 @@ def exec_with_environment(
     """
     with ExitStack() as stack:
         environment = retried(lambda: stack.enter_context(prepared(settings)), wait_seconds, say)
-        check(environment)
         try:
             if environment.is_embedded:
-                raise SystemExit(_run_child(command))
+                raise SystemExit(run_child(command))
             _obey_signals()
             os.execvp(command[0], list(command))  # noqa: S606 - what the caller asked for
         except (FileNotFoundError, PermissionError) as error:
@@ -94,7 +85,7 @@ def _obey_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _run_child(command: Sequence[str]) -> int:
+def run_child(command: Sequence[str]) -> int:
     """Run the command to its end and pass signals on to it. Return its exit code, 128 + n for signal n."""
     # Signals are held back until there is a child to pass them on to.
     held = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
+import time
+from contextlib import ExitStack
 
-from horror_pipeline.cli.exec import exec_with_environment
+from horror_pipeline.cli.exec import retried, run_child
 from horror_pipeline.cli.terminal import print_note
 from horror_pipeline.errors import SettingsError
-from horror_pipeline.runtime.environment import Environment
+from horror_pipeline.runtime.environment import Environment, prepared
 from horror_pipeline.runtime.run_launcher import require_extra
 from horror_pipeline.settings import Settings
 
+PAUSE_SECONDS = 2.0
 
-def serve_runs(settings: Settings, runs: int, wait_seconds: float) -> NoReturn:
-    """Become Celery's worker, once this host is known to fit the others.
+
+def serve_runs(settings: Settings, runs: int, wait_seconds: float) -> None:
+    """Run Celery's worker until it is asked to stop, once this host is known to fit the others.
 
     Raises:
         HorrorError: the settings name another launcher, or the code or the schema is of another version.
@@ -27,18 +30,14 @@ def serve_runs(settings: Settings, runs: int, wait_seconds: float) -> NoReturn:
         )
     require_extra("celery")
     command = [sys.executable, "-m", "celery", "--app", "horror_pipeline.runtime.celery", "worker"]
-    name = f"horror-{os.getpid()}@%h"  # several may be on one machine
-    options = [
-        "--hostname",
-        name,
-        "--concurrency",
-        str(runs),
-        "--loglevel",
-        "INFO",
-        "--without-gossip",
-        "--without-mingle",
-    ]
-    exec_with_environment([*command, *options], settings, wait_seconds, print_note, _check)
+    command += ["--hostname", f"horror-{os.getpid()}@%h"]  # several may be on one machine
+    command += ["--concurrency", str(runs), "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
+    with ExitStack() as stack:
+        _check(retried(lambda: stack.enter_context(prepared(settings)), wait_seconds, print_note))
+        # Celery's worker ends, once its runs have, when the broker is lost.
+        while code := run_child(command):
+            print_note(f"Celery's worker ended with exit code {code}; starting it again")
+            time.sleep(PAUSE_SECONDS)
 
 
 def _check(environment: Environment) -> None:
