@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine
@@ -69,11 +70,18 @@ def _features_as_of(warehouse: Engine, _fingerprint: str | None) -> pd.DataFrame
 
     from horror_pipeline.transform.features import FEATURES, TARGETS
 
-    with warehouse.connect() as connection:
-        names, rows = features.read_features(connection)
-    frame = pd.DataFrame(rows, columns=names)
     numeric = [*(feature.name for feature in FEATURES if feature.kind != "category"), *TARGETS]
-    frame[numeric] = frame[numeric].astype("float64")
+    with TemporaryFile() as file:
+        with warehouse.connect() as connection:
+            features.copy_features(connection, file)
+        file.seek(0)
+        frame = pd.read_csv(
+            file,
+            dtype=dict.fromkeys(numeric, "float64"),
+            parse_dates=["as_of"],
+            keep_default_na=False,  # a language may have the code of something else
+            na_values=[""],
+        )
     frame["release_date"] = pd.to_datetime(frame["release_date"]).astype("datetime64[s]")
     return frame
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Boolean, Connection, Integer, cast, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from horror_pipeline.warehouse.bulk import WriteCounts, copy_upsert
@@ -73,7 +73,16 @@ def replace_features(connection: Connection, rows: Iterable[Mapping[str, Any]], 
     return written
 
 
-def read_features(connection: Connection) -> tuple[list[str], list[Sequence[Any]]]:
-    """Return all features and targets: column names, and a row for each film in the order of ids."""
-    rows = connection.execute(select(movie_features).order_by(movie_features.c.tmdb_id))
-    return [str(column.name) for column in movie_features.columns], [tuple(row) for row in rows]
+def copy_features(connection: Connection, file: BinaryIO) -> None:
+    """Write all features and targets into a file, as CSV in the order of ids: NULL is empty, a flag is 0 or 1.
+
+    As rows of Python objects they would take several times the memory that they take in a frame.
+    """
+    columns = [
+        cast(column, Integer).label(column.name) if isinstance(column.type, Boolean) else column
+        for column in movie_features.columns
+    ]
+    query = select(*columns).order_by(movie_features.c.tmdb_id).compile(dialect=connection.dialect)
+    cursor: Any = connection.connection.cursor()
+    with cursor:
+        cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')", file)

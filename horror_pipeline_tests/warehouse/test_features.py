@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import io
+
 import pytest
 from sqlalchemy import Engine, text
 
 from horror_pipeline.warehouse import features
+from horror_pipeline.warehouse.tables import movie_features
 from horror_pipeline_tests.warehouse.rows import NOW, fill, movie
 
 
@@ -29,6 +32,26 @@ def test_the_fingerprint_changes_with_what_models_learn_from(engine: Engine, cha
         assert features.training_fingerprint(connection) == before
         connection.execute(text(change))
         assert features.training_fingerprint(connection) != before
+
+
+def test_features_are_read_as_columns_where_unknown_is_empty_and_a_flag_a_number(engine: Engine) -> None:
+    fill(engine, "movies", movie(1), movie(2))
+    described = {"stage": "after_release", "release_date": NOW.date(), "original_language": "nan"}
+    with engine.begin() as connection:
+        rows = [
+            {"tmdb_id": 2, "popularity": 0.1, "is_english": True, **described},
+            {"tmdb_id": 1, "popularity": None, "is_english": False, **described},
+        ]
+        names = {column.name: None for column in movie_features.columns if column.nullable}
+        features.replace_features(connection, [names | row for row in rows], NOW)
+        file = io.BytesIO()
+        features.copy_features(connection, file)
+    header, first, second = (line.split(",") for line in file.getvalue().decode().splitlines())
+    told = {name: (one, two) for name, one, two in zip(header, first, second, strict=True)}
+    assert told["tmdb_id"] == ("1", "2")
+    assert told["popularity"] == ("", "0.1")
+    assert told["is_english"] == ("0", "1")
+    assert told["original_language"] == ("nan", "nan")
 
 
 def test_an_empty_catalogue_has_a_fingerprint_and_was_never_trained_on(engine: Engine) -> None:
