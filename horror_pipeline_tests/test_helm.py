@@ -89,7 +89,7 @@ def chart_instance(url: URL) -> dict[str, Any]:
 def pod(tmp_path: Path, database_url: URL) -> dict[str, str]:
     """The environment of a pod that has the secrets and the instance's dagster.yaml."""
     dagster_url = database_url.set(database=f"{database_url.database}_dagster")
-    prepare_dagster_database(dagster_url)
+    prepare_dagster_database(dagster_url, str(database_url.database))
     home = tmp_path / "dagster_home"
     home.mkdir()
     (home / "dagster.yaml").write_text(yaml.safe_dump(chart_instance(dagster_url)))

@@ -106,11 +106,15 @@ def migrate(engine: Engine) -> None:
         ) from None
 
 
-def prepare_dagster_database(url: URL) -> None:
-    """Create Dagster's database where it is missing and the login may create it.
+def prepare_dagster_database(url: URL, warehouse: str) -> None:
+    """Create Dagster's database where it is missing and the login may create it, and keep it for one warehouse.
+
+    Args:
+        url: Dagster's database.
+        warehouse: name of the warehouse's database.
 
     Raises:
-        HorrorError: it does not exist and cannot be created, or it cannot be used.
+        HorrorError: it does not exist and cannot be created, it cannot be used, or another warehouse uses it.
     """
     with ExitStack() as stack:
         try:
@@ -119,6 +123,23 @@ def prepare_dagster_database(url: URL) -> None:
             _create(url, error)
             engine = stack.enter_context(opened(url))  # where it existed, the same problem again
         require_usable(engine, "runs", "DAGSTER_DATABASE_URL")
+        _claim(engine, warehouse)
+
+
+def _claim(engine: Engine, warehouse: str) -> None:
+    """Note whose database it is: the runs, schedules and materializations of two warehouses must not mix."""
+    with engine.begin() as connection:
+        locks.hold(connection, locks.MIGRATION_LOCK)
+        connection.execute(text("CREATE TABLE IF NOT EXISTS horror_warehouse (name text NOT NULL)"))
+        owner = connection.scalar(text("SELECT name FROM horror_warehouse"))
+        if owner is None:
+            connection.execute(text("INSERT INTO horror_warehouse VALUES (:name)"), {"name": warehouse})
+        elif owner != warehouse:
+            raise WarehouseError(
+                f"Dagster's database {engine.url.database!r} is that of the warehouse {owner!r}, not of {warehouse!r}",
+                "set DAGSTER_DATABASE_URL to another database; or, if the warehouse was renamed, "
+                "run there: DROP TABLE horror_warehouse",
+            )
 
 
 def _create(url: URL, problem: WarehouseError) -> None:

@@ -102,7 +102,7 @@ def prepared(settings: Settings) -> Iterator[Environment]:
     with databases.reachable_warehouse(settings) as url:
         environment = Environment(settings, url, databases.dagster_url(settings, url))
         databases.prepare_warehouse(url, is_embedded=environment.is_embedded)
-        databases.prepare_dagster_database(environment.dagster_url)
+        databases.prepare_dagster_database(environment.dagster_url, str(url.database))
         os.environ.update(environment.variables())
         get_settings.cache_clear()  # so that the settings are read again, with what was just exported
         yield environment

@@ -90,7 +90,7 @@ def test_exec_of_no_such_command_is_one_line(home: Path) -> None:
 def test_services_that_start_together_make_dagster_s_database_once(postgres: URL) -> None:
     url = postgres.set(database="made_by_one_of_four")
     with ThreadPoolExecutor(4) as pool:
-        for made in [pool.submit(prepare_dagster_database, url) for _ in range(4)]:
+        for made in [pool.submit(prepare_dagster_database, url, "horror") for _ in range(4)]:
             made.result()
     connect(url).dispose()
 

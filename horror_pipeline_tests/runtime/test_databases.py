@@ -61,7 +61,7 @@ def assert_refused(act: Callable[[], None], *said: str) -> None:
 def test_a_database_that_cannot_hold_every_title_is_refused(create: Create, encoding: str) -> None:
     url = create(f"ENCODING '{encoding}' LOCALE_PROVIDER libc LOCALE 'C'")
     assert_refused(lambda: prepare_warehouse(url, is_embedded=False), encoding, "UTF8", "DATABASE_URL")
-    assert_refused(lambda: prepare_dagster_database(url), encoding, "DAGSTER_DATABASE_URL")
+    assert_refused(lambda: prepare_dagster_database(url, "horror"), encoding, "DAGSTER_DATABASE_URL")
 
 
 def test_somebody_else_s_table_movies_is_left_alone(create: Create) -> None:
@@ -75,7 +75,7 @@ def test_somebody_else_s_table_movies_is_left_alone(create: Create) -> None:
 
 def test_a_login_without_rights_on_dagster_s_database_is_refused(create: Create, guest: str) -> None:
     url = create().set(username=guest)
-    assert_refused(lambda: prepare_dagster_database(url), guest, "may not write", "DAGSTER_DATABASE_URL")
+    assert_refused(lambda: prepare_dagster_database(url, "horror"), guest, "may not write", "DAGSTER_DATABASE_URL")
 
 
 def test_a_login_that_may_only_read_is_refused(database_url: URL, guest: str) -> None:
@@ -103,3 +103,9 @@ def test_an_empty_database_is_migrated(create: Create) -> None:
     engine = connect(url)
     migrate(engine)
     engine.dispose()
+
+
+def test_two_warehouses_do_not_share_dagster_s_database(database_url: URL) -> None:
+    for _ in range(2):
+        prepare_dagster_database(database_url, "horror")
+    assert_refused(lambda: prepare_dagster_database(database_url, "other"), "'horror'", "set DAGSTER_DATABASE_URL")
