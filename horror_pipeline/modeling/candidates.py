@@ -7,7 +7,7 @@ average costs nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sklearn.dummy import DummyRegressor
@@ -63,12 +63,12 @@ class BoostingSize:
 
 
 BOOSTING_SIZES = (
-    (4_000, BoostingSize(4, 100, 0.1)),
+    (4_000, BoostingSize(4, 60, 0.15)),
+    (8_000, BoostingSize(8, 50, 0.15)),
     (float("inf"), BoostingSize(16, 50, 0.15)),
 )
 """By the number of films below which each is used: more films support larger trees."""
 
-MAX_RATING_TREES = 60
 TREND = ("release_year", "release_decade")
 """Only the predecessor uses these: as linear terms they extrapolate, and trees learn the same from age."""
 
@@ -108,7 +108,7 @@ def _components(problem: Problem, rows: int) -> dict[str, Any]:
         return _popularity_after(problem, size)
     if problem.spec.name == "popularity_before_release":
         return _popularity_before(problem, size)
-    return _rating(problem, replace(size, trees=min(size.trees, MAX_RATING_TREES), learning_rate=0.15))
+    return _rating(problem, size)
 
 
 def weights(problem: Problem, algorithm: str) -> Floats | None:
