@@ -217,23 +217,21 @@ def test_a_candidate_that_only_predicts_less_is_not_promoted() -> None:
     assert not training.is_better_than_constant(spec, walk, "ours")
 
 
-@pytest.mark.usefixtures("few_trees")
 @pytest.mark.parametrize(("is_help", "learned"), [(True, 800), (False, 0)])
 def test_films_of_other_genres_teach_where_the_backtest_says_that_they_help(is_help: bool, learned: int) -> None:
-    known, of_others = films(150), others(800)
+    known, of_others = films(), others(800)
     if not is_help:
         of_others["vote_average"] = 10 - of_others["vote_average"]
     result = run(pd.concat([known, of_others], ignore_index=True))
     assert result.version is not None
     assert result.version.metrics["films_of_other_genres"] == learned
-    assert result.version.training_rows == 150 + learned
+    assert result.version.training_rows == 240 + learned
     assert result.forward is not None
     assert set(result.forward["tmdb_id"]) <= set(known["tmdb_id"])
 
 
-@pytest.mark.usefixtures("few_trees")
 def test_a_champion_is_fitted_anew_when_films_of_other_genres_leave() -> None:
-    first = run(pd.concat([films(150), others(800)], ignore_index=True))
+    first = run(pd.concat([films(), others(800)], ignore_index=True))
     assert first.version is not None
-    again = run(films(150), replace(champion_of(first), algorithm="spline"))
+    again = run(films(), replace(champion_of(first), algorithm="spline"))
     assert again.outcome in ("renewed", "promoted")
