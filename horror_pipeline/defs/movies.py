@@ -69,6 +69,9 @@ def movies(
         warnings += cleaning.warnings
         progress.advance()
     progress.finish()
+    with warehouse.begin() as connection:
+        moved = movies_table.note_release_dates(connection)
+    context.log.info(f"release dates announced or moved: {moved}")
     dropped = ", ".join(f"{name} {count}" for name, count in warnings.most_common())
     context.log.info(f"values that were impossible and are NULL: {dropped or 'none'}")
     results = [*record_results(context, judged), _credibility(warehouse)]

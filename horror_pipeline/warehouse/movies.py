@@ -76,6 +76,24 @@ def write_movies(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> W
     return copy_upsert(connection, movies, rows, update=updated)
 
 
+_NOTE_RELEASE_DATES = text("""
+    INSERT INTO release_date_changes (tmdb_id, noted_at, release_date)
+    SELECT movies.tmdb_id, details_fetched_at, movies.release_date
+    FROM movies LEFT JOIN LATERAL (
+        SELECT noted_at, release_date FROM release_date_changes AS change
+        WHERE change.tmdb_id = movies.tmdb_id ORDER BY noted_at DESC LIMIT 1
+    ) AS last ON true
+    WHERE movies.release_date IS DISTINCT FROM last.release_date
+      AND CASE WHEN last.noted_at IS NULL THEN movies.release_date >= details_fetched_at::date
+               ELSE details_fetched_at > last.noted_at END
+""")
+
+
+def note_release_dates(connection: Connection) -> int:
+    """Note the release dates that were announced or moved since the last time; return how many."""
+    return int(connection.execute(_NOTE_RELEASE_DATES).rowcount)
+
+
 def incredible_values(connection: Connection) -> list[tuple[int, str, float, float]]:
     """Return the popularities and numbers of votes that are far outside what the catalog has.
 

@@ -193,6 +193,15 @@ other_movies = Table(
     comment="Released films of all other genres, as listed: models learn from them too, and nothing predicts them.",
 )
 
+release_date_changes = Table(
+    "release_date_changes",
+    metadata,
+    _movie_id(),
+    Column("noted_at", DateTime(timezone=True), primary_key=True, comment="When the details with it were read."),
+    Column("release_date", Date, comment="The date announced from then on; NULL: none any more."),
+    comment="Release dates announced of films that were not out yet: the first, and each that replaced it.",
+)
+
 movie_snapshots = Table(
     "movie_snapshots",
     metadata,

@@ -15,7 +15,7 @@ from sqlalchemy import URL
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
-from horror_pipeline.web import endpoints, pages
+from horror_pipeline.web import endpoints, feeds, pages, readable
 from horror_pipeline.web.connections import BoundedConnection
 from horror_pipeline.web.database import Database, DatabaseUnavailableError
 from horror_pipeline.web.health import head_revision
@@ -23,6 +23,8 @@ from horror_pipeline.web.middleware import NormalizedRequests, SecurityHeaders
 from horror_pipeline.web.prediction_index import NewestBatch
 from horror_pipeline.web.response_cache import ResponseCache
 from horror_pipeline.web.static_files import StaticFiles
+
+CACHED = ("/api/", "/feeds/", "/lists", "/movies/", "/track-record")
 
 DESCRIPTION = (
     "Every horror film on TMDB, its popularity day by day, and predictions with 80 % intervals, read-only. "
@@ -72,10 +74,14 @@ def create_app(
         lifespan=lifespan,
     )
     app.include_router(endpoints.router(sources))
-    app.include_router(pages.router(database, StaticFiles(), poll_interval_ms=poll_interval_ms))
+    files, posters = StaticFiles(), pages.Posters(database)
+    templates = pages.environment(files)
+    app.include_router(pages.router(templates, posters, files, poll_interval_ms=poll_interval_ms))
+    app.include_router(readable.router(sources, templates, posters.allowed))
+    app.include_router(feeds.router(sources))
     _answer_errors(app)
     # The last one added is the outermost.
-    app.add_middleware(ResponseCache, prefix="/api/", except_paths=frozenset({"/api/health"}), seconds=cache_seconds)
+    app.add_middleware(ResponseCache, prefixes=CACHED, except_paths=frozenset({"/api/health"}), seconds=cache_seconds)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(NormalizedRequests)

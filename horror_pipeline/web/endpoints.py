@@ -11,7 +11,7 @@ from fastapi import APIRouter, HTTPException, Path, Query, Response
 from sqlalchemy import Connection
 
 from horror_pipeline.domain import Target
-from horror_pipeline.web import forecast_queries, health, mover_queries, outcome_scores, queries, schemas
+from horror_pipeline.web import forecast_queries, health, mover_queries, outcome_scores, queries, schemas, track_queries
 from horror_pipeline.web.csv_lists import listed
 from horror_pipeline.web.database import Database, DatabaseUnavailableError
 from horror_pipeline.web.prediction_index import NewestBatch
@@ -46,6 +46,7 @@ def router(sources: Sources) -> APIRouter:
     _add_predictions(routes, sources)
     _add_forecasts(routes, sources)
     _add_movers(routes, sources)
+    _add_track_record(routes, sources)
     _add_films(routes, sources)
     _add_models(routes, sources)
     return routes
@@ -184,7 +185,9 @@ def _add_films(routes: APIRouter, sources: Sources) -> None:
     ) -> schemas.MovieHistory:
         """A film, its popularity day by day, what was expected of such a film on those days, and its forecasts."""
         today = sources.clock().astimezone(UTC).date()
-        found = await sources.database.run(lambda connection: _movie(connection, tmdb_id, today, parameters.days))
+        found = await sources.database.run(
+            lambda connection: movie_history(connection, tmdb_id, today, parameters.days)
+        )
         if found is None:
             raise HTTPException(404, f"no film with id {tmdb_id} is known here")
         return found
@@ -220,6 +223,21 @@ def _add_models(routes: APIRouter, sources: Sources) -> None:
         )
 
 
+def _add_track_record(routes: APIRouter, sources: Sources) -> None:
+    @listed(routes, "/api/track-record", ("calls", schemas.Call), tags=["forecasts"])
+    async def track_record(parameters: Annotated[schemas.TrackParameters, Query()]) -> schemas.TrackRecord:
+        """The best and worst forecasts at a horizon beside what came, and how all held by votes, language and stage."""
+        horizon = parameters.horizon
+        calls, groups = await sources.database.run(
+            lambda connection: (track_queries.calls(connection, horizon), track_queries.groups(connection, horizon))
+        )
+        return schemas.TrackRecord(
+            horizon_days=horizon,
+            calls=[schemas.Call(**row) for row in calls],
+            groups=[schemas.GroupScore(**row) for row in groups],
+        )
+
+
 def _summary(connection: Connection) -> schemas.Summary:
     source = queries.data_source(connection)
     newest_day = queries.newest_snapshot_date(connection)
@@ -236,7 +254,8 @@ def _summary(connection: Connection) -> schemas.Summary:
     )
 
 
-def _movie(connection: Connection, tmdb_id: int, today: date, days: int) -> schemas.MovieHistory | None:
+def movie_history(connection: Connection, tmdb_id: int, today: date, days: int) -> schemas.MovieHistory | None:
+    """Read a film with its last days, expectations, forecasts and movers; None if it is unknown."""
     film = queries.movie(connection, tmdb_id)
     if film is None:
         return None

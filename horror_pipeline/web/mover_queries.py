@@ -36,3 +36,12 @@ def movie_movers(connection: Connection, tmdb_id: int) -> list[dict[str, Any]]:
     """Return how one film's popularity changed up to the newest day, by span."""
     statement = f"SELECT {MOVER_COLUMNS} FROM latest_movers WHERE tmdb_id = :tmdb_id ORDER BY span_days"  # noqa: S608
     return [dict(row) for row in connection.execute(text(statement), {"tmdb_id": tmdb_id}).mappings()]
+
+
+def breakouts(connection: Connection) -> list[dict[str, Any]]:
+    """Return the newest breakouts, the newest first."""
+    statement = (
+        "SELECT tmdb_id, title, snapshot_date, span_days, popularity, popularity_before, change_percentile "
+        "FROM breakouts ORDER BY snapshot_date DESC, breakout_score DESC, tmdb_id LIMIT 50"
+    )
+    return [dict(row) for row in connection.execute(text(statement)).mappings()]

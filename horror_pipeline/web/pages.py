@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from horror_pipeline.web import queries
+from horror_pipeline.web import queries, wording
 from horror_pipeline.web.database import Database, DatabaseUnavailableError
 from horror_pipeline.web.middleware import content_security_policy
 from horror_pipeline.web.static_files import PLOTLY, StaticFiles, plotly_style_ids
@@ -18,14 +18,19 @@ TMDB_HOST = "https://api.themoviedb.org/"
 CHECK_POSTERS_SECONDS = 10.0
 
 
-def router(database: Database, files: StaticFiles, *, poll_interval_ms: int) -> APIRouter:
-    """Create the routes of `/`, `/docs`, `/static/…` and the icon that browsers ask for."""
-    routes = APIRouter(include_in_schema=False)
+def environment(files: StaticFiles) -> Environment:
+    """Create the templates, with the addresses of static files and the ways to write a figure."""
     templates = Environment(
         loader=PackageLoader("horror_pipeline.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     templates.globals.update(url=files.url, attribution=ATTRIBUTION)
-    posters = _Posters(database)
+    templates.filters.update(wording.FILTERS)
+    return templates
+
+
+def router(templates: Environment, posters: Posters, files: StaticFiles, *, poll_interval_ms: int) -> APIRouter:
+    """Create the routes of `/`, `/docs`, `/static/…` and the icon that browsers ask for."""
+    routes = APIRouter(include_in_schema=False)
 
     @routes.get("/")
     async def dashboard() -> Response:
@@ -55,7 +60,7 @@ def router(database: Database, files: StaticFiles, *, poll_interval_ms: int) -> 
     return routes
 
 
-class _Posters:
+class Posters:
     """Whether posters may be shown: only the data of TMDB itself has posters on TMDB's image server."""
 
     def __init__(self, database: Database) -> None:
@@ -64,6 +69,7 @@ class _Posters:
         self._allowed = False
 
     async def allowed(self) -> bool:
+        """Return whether they may; looked up now and then."""
         if time.monotonic() >= self._check_again_at:
             self._check_again_at = time.monotonic() + CHECK_POSTERS_SECONDS
             try:

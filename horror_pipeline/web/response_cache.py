@@ -1,4 +1,4 @@
-"""A short-lived cache of whole JSON answers, with ETags.
+"""A short-lived cache of whole answers, with ETags.
 
 An answer is served again for a few seconds at most. Requests for the same address that arrive while it is being made
 wait for that answer, so that a crowd costs the database one query. Only answers with status 200 are kept.
@@ -52,18 +52,20 @@ class Answer:
 
 
 class ResponseCache:
-    """ASGI middleware that keeps answers below `prefix`.
+    """ASGI middleware that keeps answers below some prefixes.
 
     Args:
         app: the application behind it.
-        prefix: path prefix of cacheable answers.
+        prefixes: path prefixes of cacheable answers.
         except_paths: paths that are never kept.
         seconds: how long an answer may be served again; 0 keeps nothing but still collapses crowds.
     """
 
-    def __init__(self, app: ASGIApp, *, prefix: str, except_paths: frozenset[str], seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, prefixes: tuple[str, ...], except_paths: frozenset[str], seconds: float
+    ) -> None:
         self._app = app
-        self._prefix = prefix
+        self._prefixes = prefixes
         self._except_paths = except_paths
         self._seconds = seconds
         self._kept: OrderedDict[Address, Answer] = OrderedDict()
@@ -85,7 +87,7 @@ class ResponseCache:
         await answer.send_to(scope, send)
 
     def _is_cacheable(self, path: str) -> bool:
-        return path.startswith(self._prefix) and path not in self._except_paths
+        return path.startswith(self._prefixes) and path not in self._except_paths
 
     async def _ask(self, address: Address, scope: Scope) -> Answer:
         async def receive() -> Message:

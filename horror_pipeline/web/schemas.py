@@ -67,18 +67,12 @@ class AccuracyParameters(_Parameters):
     days: int = Field(30, ge=1, le=90, description="Days of outcomes, counted back from the newest.")
 
 
-class ForecastParameters(_Parameters):
-    """Which forecasts, in which order, and which page of them."""
+class TrackParameters(_Parameters):
+    """Which forecasts."""
 
     horizon: int = Field(
         7, description="Days from the forecast to its target.", json_schema_extra={"enum": list(FORECAST_HORIZONS_DAYS)}
     )
-    order: Literal["rise", "fall", "popularity"] = Field(
-        "rise", description="Largest relative rise or fall, of films at popularity 1 or more; or highest forecast."
-    )
-    stage: Stage | None = Field(None, description="Only films before, or after, their release.")
-    limit: int = Field(20, ge=1, le=200, description="Rows on this page.")
-    offset: int = Field(0, ge=0, le=1_000_000, description="Rows skipped before this page.")
 
     @field_validator("horizon")
     @classmethod
@@ -86,6 +80,17 @@ class ForecastParameters(_Parameters):
         if horizon not in FORECAST_HORIZONS_DAYS:
             raise ValueError(f"must be one of {', '.join(map(str, FORECAST_HORIZONS_DAYS))}")
         return horizon
+
+
+class ForecastParameters(TrackParameters):
+    """Which forecasts, in which order, and which page of them."""
+
+    order: Literal["rise", "fall", "popularity"] = Field(
+        "rise", description="Largest relative rise or fall, of films at popularity 1 or more; or highest forecast."
+    )
+    stage: Stage | None = Field(None, description="Only films before, or after, their release.")
+    limit: int = Field(20, ge=1, le=200, description="Rows on this page.")
+    offset: int = Field(0, ge=0, le=1_000_000, description="Rows skipped before this page.")
 
 
 class MoverParameters(_Parameters):
@@ -333,6 +338,44 @@ class ForecastScore(BaseModel):
     mae_no_change: float = Field(description="Mean absolute error of saying that nothing changes.")
     skill: float | None = Field(description="1 less `mae` / `mae_no_change`: above 0 is better than no change.")
     coverage: float | None = Field(description="Share of outcomes inside the 80 % interval.")
+
+
+class Call(BaseModel):
+    """A forecast beside what came."""
+
+    made_on: date
+    horizon_days: int
+    target_date: date
+    tmdb_id: int = Field(examples=[1091])
+    title: str = Field(examples=["The Thing"])
+    is_backtest: bool = Field(description="Made later, from only what was known on `made_on`.")
+    origin_popularity: float = Field(description="Popularity on `made_on`, which is also the forecast of no change.")
+    forecast_popularity: float
+    popularity_lower: float
+    popularity_upper: float
+    outcome_popularity: float
+    gain: float = Field(description="Error of no change less that of the forecast.")
+
+
+class GroupScore(BaseModel):
+    """How the forecasts of a group of films held, beside saying that nothing changes."""
+
+    dimension: str = Field(description="`votes`, `language` or `stage`.")
+    category: str
+    is_backtest: bool
+    films: int
+    mae: float
+    mae_no_change: float
+    skill: float | None
+    coverage: float | None
+
+
+class TrackRecord(BaseModel):
+    """What became of forecasts."""
+
+    horizon_days: int
+    calls: list[Call] = Field(description="The ten best and the ten worst, one of each for a film, the best first.")
+    groups: list[GroupScore] = Field(description="Groups with a hundred forecasts or more.")
 
 
 class MovieHistory(BaseModel):

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { showComparison } from "./comparison.js";
-import { ago, byId, choices, clock, count, day } from "./dom.js";
+import { address, ago, byId, choices, clock, count, day } from "./dom.js";
 import { listenForFilms, refreshFilm } from "./film.js";
 import { showComing, showMisjudged, showPopular } from "./films.js";
 import { showForecastRecord, showMovers } from "./forecasts.js";
@@ -15,6 +15,8 @@ const RETRY_MS = Math.min(POLL_MS, 5_000);
 const LISTED = 6;
 
 const chosen = { span: "7", coming: "release_date", misjudged: "vote_average", votes: "0", comparison: "vote_average" };
+
+const asked = new URLSearchParams(location.search);
 
 const gaps = (direction) => get("/api/predictions", {
   order: chosen.misjudged === "popularity" ? "popularity_gap" : "rating_gap", direction, min_votes: chosen.votes, limit: LISTED,
@@ -105,18 +107,24 @@ async function tick() {
   timer = setTimeout(tick, failed ? RETRY_MS : POLL_MS);
 }
 
-function choose(name, sections) {
-  return (value) => {
+// A row of buttons whose choice is a part of the address.
+function offer(id, name, sections) {
+  const group = byId(id);
+  const buttons = [...group.querySelectorAll("button")];
+  if (buttons.some((button) => button.dataset.value === asked.get(name))) chosen[name] = asked.get(name);
+  for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.value === chosen[name]));
+  choices(group, (value) => {
     chosen[name] = value;
+    history.replaceState(history.state, "", address({ [name]: value }));
     Promise.all(sections.map(refresh)).catch((error) => showTrouble(error.message));
-  };
+  });
 }
 
-choices(byId("breakouts-span"), choose("span", ["breakouts"]));
-choices(byId("coming-order"), choose("coming", ["coming"]));
-choices(byId("misjudged-target"), choose("misjudged", ["misjudged"]));
-choices(byId("misjudged-votes"), choose("votes", ["misjudged"]));
-choices(byId("comparison-target"), choose("comparison", ["comparison"]));
+offer("breakouts-span", "span", ["breakouts"]);
+offer("coming-order", "coming", ["coming"]);
+offer("misjudged-target", "misjudged", ["misjudged"]);
+offer("misjudged-votes", "votes", ["misjudged"]);
+offer("comparison-target", "comparison", ["comparison"]);
 listenForFilms();
 listenForSearch();
 document.addEventListener("visibilitychange", () => { if (!document.hidden) tick(); });

@@ -65,9 +65,16 @@ export function ago(moment) {
   return minutes < 48 * 60 ? `${Math.round(minutes / 60)} h ago` : `${span(minutes / 1440)} ago`;
 }
 
-// The button that opens a film; `where` keeps keys apart when a film is listed twice.
-export function filmButton(film, where) {
-  return h("button", { type: "button", class: "film", "data-film": film.tmdb_id, "data-key": `${where}-${film.tmdb_id}` }, film.title);
+// The link to a film's page, which opens it over this page; `where` keeps keys apart when a film is listed twice.
+export function filmLink(film, where) {
+  return h("a", { href: `/movies/${film.tmdb_id}`, class: "film", "data-film": film.tmdb_id, "data-key": `${where}-${film.tmdb_id}` }, film.title);
+}
+
+// Parts of the address that say what is chosen: `null` removes one.
+export function address(changes) {
+  const query = new URLSearchParams(location.search);
+  for (const [name, value] of Object.entries(changes)) value === null ? query.delete(name) : query.set(name, value);
+  return `${location.pathname}${query.size ? `?${query}` : ""}${location.hash}`;
 }
 
 // A table that keeps its meaning for screen readers when a phone's layout makes a grid of it.

@@ -3,9 +3,10 @@
 
 import { get } from "./api.js";
 import { draw, hideTip } from "./charts.js";
-import { asTable, byId, day, h, percent, popularity, rating, show, votes, year } from "./dom.js";
+import { address, asTable, byId, day, h, percent, popularity, rating, show, votes, year } from "./dom.js";
 import { fan, fanTip, forecastTable } from "./forecasts.js";
 import { interval, popularityScale, ratingScale } from "./marks.js";
+import { howUnusual } from "./movers.js";
 
 const POSTERS = "https://image.tmdb.org/t/p/w342";
 let opened = null;
@@ -14,7 +15,7 @@ export async function openFilm(tmdbId, { push = true } = {}) {
   const dialog = byId("film");
   hideTip();
   opened = Number(tmdbId);
-  if (push) history.pushState({ film: opened }, "", `?film=${opened}`);
+  if (push) history.pushState({ film: opened }, "", address({ film: opened }));
   show(byId("film-body"), h("h2", { id: "film-title" }, "Reading…"));
   if (!dialog.open) dialog.showModal();
   await refreshFilm();
@@ -37,15 +38,18 @@ export async function refreshFilm() {
 function closed() {
   opened = null;
   hideTip();
-  if (new URLSearchParams(location.search).has("film")) history.pushState({}, "", location.pathname);
+  if (new URLSearchParams(location.search).has("film")) history.pushState({}, "", address({ film: null }));
 }
 
 export function listenForFilms() {
   const dialog = byId("film");
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-film]");
-    if (button) openFilm(button.dataset.film);
-    else if (event.target === dialog) dialog.close();
+    const link = event.target.closest("[data-film]");
+    if (link && (event.ctrlKey || event.metaKey || event.shiftKey)) return; // its own page, in a tab of its own
+    if (link) {
+      event.preventDefault();
+      openFilm(link.dataset.film);
+    } else if (event.target === dialog) dialog.close();
   });
   byId("film-close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", closed);
@@ -79,7 +83,9 @@ function showFilm(data) {
       figure("Popularity", popularity(movie.popularity), newest && expectation(newest, "popularity", popularity, movie.popularity)),
       figure("Rating", movie.vote_average === null ? "no votes" : `${rating(movie.vote_average)} from ${votes(movie.vote_count)}`, newest && expectation(newest, "vote_average", rating, movie.vote_average), betterHalf(movie))),
     movie.cluster_name && h("p", { class: "small muted" }, "Grouped, by genres, language, season and title, with films that stand out by: ", h("strong", {}, movie.cluster_name), "."),
+    h("p", { class: "small" }, h("a", { href: `/movies/${movie.tmdb_id}` }, "This film's own page")),
     onTmdb(movie),
+    data.movers.length > 0 && h("div", {}, h("h3", {}, "How it moved"), data.movers.map((mover) => h("p", { class: "small muted" }, howUnusual(mover)))),
     h("h3", {}, forecasts.length ? "Popularity: its history, and the forecast of the next 30 days" : "Popularity day by day"),
     forecasts.length > 0 && h("p", { class: "small muted" }, "A forecast comes from this film's own history. Four times in five, the real value should fall inside the band."),
     forecasts.length > 0 && h("p", { class: "key", "aria-hidden": "true" }, h("span", { class: "key-real" }), " real ", h("span", { class: "key-predicted" }), " forecast, with its 80\u00a0% interval ", h("span", { class: "key-still" }), " no change"),

@@ -1,6 +1,6 @@
 // Lists of films: popular now, coming, under- and over-valued.
 
-import { NONE, byId, count, day, daysUntil, filmButton, h, popularity, rating, show, span, table, votes, year } from "./dom.js";
+import { NONE, byId, count, day, daysUntil, filmLink, h, popularity, rating, show, span, table, votes, year } from "./dom.js";
 import { interval, popularityScale, ratingScale, sparkline } from "./marks.js";
 
 const noneYet = (text) => h("p", { class: "none-yet" }, text);
@@ -39,7 +39,7 @@ export function showPopular(summary) {
   const hasHistory = [...lines.values()].some(Boolean);
   const rows = summary.movies.map((film, index) => [
     String(index + 1),
-    h("div", { class: "with-thumbnail" }, thumbnail(film), h("div", {}, filmButton(film, "popular"), since(film), h("span", { class: "sub narrow" }, stars(film)))),
+    h("div", { class: "with-thumbnail" }, thumbnail(film), h("div", {}, filmLink(film, "popular"), since(film), h("span", { class: "sub narrow" }, stars(film)))),
     ...(hasHistory ? [lines.get(film) ?? h("span", { class: "sub" }, "no history yet")] : []),
     [h("span", { class: "number" }, popularity(film.popularity)), change(film)],
     film.vote_average === null ? h("span", { class: "sub" }, "no votes yet") : [h("span", { class: "number" }, rating(film.vote_average)), h("span", { class: "sub" }, votes(film.vote_count))],
@@ -65,7 +65,7 @@ function release(film) {
 export function showComing(page) {
   const scale = popularityScale(page.predictions.flatMap((film) => [film.popularity_lower, film.popularity_upper]));
   const rows = page.predictions.map((film) => [
-    [filmButton(film, "coming"), h("span", { class: "sub" }, film.genres.filter((genre) => genre !== "Horror").join(", ") || "Horror")],
+    [filmLink(film, "coming"), h("span", { class: "sub" }, film.genres.filter((genre) => genre !== "Horror").join(", ") || "Horror")],
     release(film),
     estimate(film.predicted_popularity, film.popularity_lower, film.popularity_upper, scale, popularity),
     estimate(film.predicted_vote_average, film.vote_average_lower, film.vote_average_upper, ratingScale, rating),
@@ -102,7 +102,7 @@ function gap(film, kind, scale, where) {
   const [real, predicted] = [kind.write(film[kind.real]), kind.write(film[kind.predicted])];
   return h("li", {},
     h("div", { class: "top" },
-      h("div", {}, filmButton(film, where), " ", h("span", { class: "muted small" }, year(film.release_date) ?? "")),
+      h("div", {}, filmLink(film, where), " ", h("span", { class: "muted small" }, year(film.release_date) ?? "")),
       h("span", { class: "muted small number" }, votes(film.actual_vote_count))),
     interval({ predicted: film[kind.predicted], lower: film[kind.lower], upper: film[kind.upper], real: film[kind.real], scale }),
     h("p", { class: "small muted" }, "Real ", h("strong", { class: "number" }, real), `, expected for such a film ${predicted} (${kind.write(film[kind.lower])} – ${kind.write(film[kind.upper])})`));

@@ -1,7 +1,7 @@
 // Forecasts: where a film's popularity is going, from its own history. Never mixed with expectations, which say what is
 // usual for such a film.
 
-import { asTable, byId, count, day, filmButton, fine, h, percent, popularity, show, svg, table, year } from "./dom.js";
+import { asTable, byId, count, day, filmLink, fine, h, percent, popularity, show, svg, table, year } from "./dom.js";
 import { interval, popularityScale } from "./marks.js";
 
 const noneYet = (text) => h("p", { class: "none-yet" }, text);
@@ -39,7 +39,7 @@ function mover(film, scale, where) {
   const release = film.days_to_release > 0 ? `in ${count(film.days_to_release)} days` : year(film.release_date) ?? "no date";
   return h("li", {},
     h("div", { class: "top" },
-      h("div", {}, filmButton(film, where), " ", h("span", { class: "muted small" }, release)),
+      h("div", {}, filmLink(film, where), " ", h("span", { class: "muted small" }, release)),
       changeOf(film)),
     interval({ predicted: film.forecast_popularity, lower: film.popularity_lower, upper: film.popularity_upper, real: film.origin_popularity, scale }),
     h("p", { class: "small muted" }, "From ", h("strong", { class: "number" }, popularity(film.origin_popularity)), " to ",

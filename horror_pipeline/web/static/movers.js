@@ -1,6 +1,6 @@
 // Movers: how popularity changed, and which rises are unusual for such a film.
 
-import { byId, count, day, filmButton, h, popularity, show, year } from "./dom.js";
+import { byId, count, day, filmLink, h, popularity, show, year } from "./dom.js";
 import { popularityScale, steps } from "./marks.js";
 
 // Never claims all: 0.99996 is 99.99 %.
@@ -13,7 +13,7 @@ export function showBreakouts(page) {
   const items = page.movers.map((film) =>
     h("li", {},
       h("div", { class: "top" },
-        h("div", {}, filmButton(film, "breakouts"), " ", h("span", { class: "muted small" }, year(film.release_date) ?? "no date"), film.is_breakout && h("span", { class: "badge" }, "breakout")),
+        h("div", {}, filmLink(film, "breakouts"), " ", h("span", { class: "muted small" }, year(film.release_date) ?? "no date"), film.is_breakout && h("span", { class: "badge" }, "breakout")),
         h("span", { class: "number up" }, h("span", { class: "hidden" }, "up"), `▲ × ${popularity(film.popularity / film.popularity_before)}`)),
       steps({ before: film.popularity_before, usual: film.popularity_usual, now: film.popularity, scale }),
       h("p", { class: "small muted" }, howUnusual(film))));

@@ -1,0 +1,30 @@
+"""The dashboard's lists in one reading, for the page that needs no script."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from horror_pipeline.web import forecast_queries, mover_queries, queries
+from horror_pipeline.web.schemas import ForecastParameters, MoverParameters
+
+LISTED = 10
+
+_COMING = text("""
+    SELECT * FROM latest_predictions WHERE stage = 'before_release' AND release_date >= :today
+    ORDER BY release_date, predicted_popularity DESC NULLS LAST, tmdb_id LIMIT :limit
+""")
+
+
+def read(connection: Connection, today: date) -> dict[str, Any]:
+    """Read the most popular films, breakouts, forecast rises, and coming films."""
+    coming = connection.execute(_COMING, {"today": today, "limit": 2 * LISTED}).mappings()
+    return {
+        "snapshot_date": queries.newest_snapshot_date(connection),
+        "popular": queries.most_popular(connection, limit=LISTED),
+        "breakouts": mover_queries.latest_movers(connection, MoverParameters(limit=LISTED)),
+        "rising": forecast_queries.latest_forecasts(connection, ForecastParameters(limit=LISTED)),
+        "coming": [dict(row) for row in coming],
+    }

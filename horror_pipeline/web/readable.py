@@ -1,0 +1,74 @@
+"""The pages that need no script: a film's, the track record, and the lists of the dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from jinja2 import Environment
+from starlette.responses import HTMLResponse
+
+from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
+from horror_pipeline.web import drawing, forecast_queries, listings, outcome_scores, schemas, track_queries
+from horror_pipeline.web.database import DatabaseUnavailableError
+from horror_pipeline.web.endpoints import Sources, movie_history
+from horror_pipeline.web.middleware import content_security_policy
+
+HISTORY_DAYS = 90
+OUTCOME_DAYS = 30
+
+
+def router(sources: Sources, templates: Environment, posters: Callable[[], Awaitable[bool]]) -> APIRouter:
+    """Create the routes of `/lists`, `/movies/{tmdb_id}` and `/track-record`."""
+    routes = APIRouter(include_in_schema=False)
+
+    async def page(name: str, read: Callable[[Any], dict[str, Any] | None], **values: Any) -> HTMLResponse:
+        show_posters = await posters()
+        status = 200
+        try:
+            found = await sources.database.run(read)
+            if found is None:
+                name, status, found = "problem.html", 404, {"problem": "No such film is known here."}
+        except DatabaseUnavailableError as error:
+            name, status, found = "problem.html", 503, {"problem": f"This page has no data: {error}."}
+        html = templates.get_template(name).render(posters=show_posters, **values, **found)
+        headers = {
+            "content-security-policy": content_security_policy(posters=show_posters),
+            "cache-control": "no-cache",
+        }
+        return HTMLResponse(html, status_code=status, headers=headers)
+
+    @routes.get("/movies/{tmdb_id}")
+    async def movie(tmdb_id: Annotated[int, Path(ge=1, le=schemas.MAX_TMDB_ID)]) -> HTMLResponse:
+        today = sources.clock().astimezone(UTC).date()
+
+        def read(connection: Any) -> dict[str, Any] | None:
+            film = movie_history(connection, tmdb_id, today, HISTORY_DAYS)
+            return None if film is None else {"film": film, "movie": film.movie, "drawing": drawing.draw(film)}
+
+        return await page("film.html", read)
+
+    @routes.get("/track-record")
+    async def track_record(parameters: Annotated[schemas.TrackParameters, Query()]) -> HTMLResponse:
+        horizon = parameters.horizon
+
+        def read(connection: Any) -> dict[str, Any]:
+            months = [row for row in forecast_queries.forecast_accuracy(connection) if row["horizon_days"] == horizon]
+            sums = sources.outcome_sums.read(connection, days=OUTCOME_DAYS)
+            return {
+                "months": months[::-1],
+                "calls": track_queries.calls(connection, horizon),
+                "groups": track_queries.groups(connection, horizon),
+                "expectations": outcome_scores.scores(outcome_scores.total(sums.values())),
+            }
+
+        return await page("track_record.html", read, horizon=horizon, horizons=FORECAST_HORIZONS_DAYS)
+
+    @routes.get("/lists")
+    async def lists() -> HTMLResponse:
+        today = sources.clock().astimezone(UTC).date()
+        return await page("lists.html", lambda connection: listings.read(connection, today))
+
+    return routes

@@ -1,0 +1,37 @@
+"""The SQL of the track record: the best and worst forecasts, and how forecasts held by group of films."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+CALLS = 10
+
+_CALLS = text("""
+    WITH of_film AS (
+        SELECT DISTINCT ON (tmdb_id, gain > 0) forecast_calls.*, title FROM forecast_calls JOIN movies USING (tmdb_id)
+        WHERE horizon_days = :horizon ORDER BY tmdb_id, gain > 0, abs(gain) DESC
+    ), ordered AS (
+        SELECT *, row_number() OVER (PARTITION BY gain > 0 ORDER BY abs(gain) DESC, tmdb_id) AS place FROM of_film
+    )
+    SELECT * FROM ordered WHERE place <= :calls ORDER BY gain DESC, tmdb_id
+""")
+
+_GROUPS = text("""
+    SELECT dimension, category, is_backtest, films, mae, mae_no_change, skill, coverage FROM forecast_group_accuracy
+    WHERE horizon_days = :horizon AND films >= :fewest ORDER BY dimension, is_backtest, films DESC, category
+""")
+
+FEWEST_FILMS = 100
+"""Forecasts of a group below which its score is left out: it would be chance."""
+
+
+def calls(connection: Connection, horizon: int) -> list[dict[str, Any]]:
+    """Return the best and worst forecasts at a horizon, one of each for a film, the best first."""
+    return [dict(row) for row in connection.execute(_CALLS, {"horizon": horizon, "calls": CALLS}).mappings()]
+
+
+def groups(connection: Connection, horizon: int) -> list[dict[str, Any]]:
+    """Return how forecasts at a horizon held by votes, language and stage of the films."""
+    return [dict(row) for row in connection.execute(_GROUPS, {"horizon": horizon, "fewest": FEWEST_FILMS}).mappings()]

@@ -1,0 +1,45 @@
+"""Numbers and dates as the pages that are made on the server write them; the scripts of the dashboard do the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+NONE = "–"
+
+
+def popularity(value: float | None) -> str:
+    """Write a popularity with three digits or more."""
+    if value is None:
+        return NONE
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def rating(value: float | None) -> str:
+    """Write a mean vote."""
+    return NONE if value is None else f"{value:.1f}"
+
+
+def percent(share: float | None) -> str:
+    """Write a share in whole percent."""
+    return NONE if share is None else f"{share:.0%}".replace("%", " %")
+
+
+def percentile(share: float) -> str:
+    """Write a share so that it never claims all: 0.99996 is 99.99 %."""
+    return f"{int(share * 10_000) / 100:g} %"
+
+
+def day(value: date | None) -> str:
+    """Write a date as people do."""
+    return "no date yet" if value is None else f"{value.day} {value:%b %Y}"
+
+
+def days(count: int) -> str:
+    """Write a number of days."""
+    return "1 day" if count == 1 else f"{count:,} days"
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    function.__name__: function for function in (popularity, rating, percent, percentile, day, days)
+}

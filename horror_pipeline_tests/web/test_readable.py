@@ -1,0 +1,115 @@
+"""The pages that need no script."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import timedelta
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, insert
+
+from horror_pipeline.warehouse import tables
+from horror_pipeline_tests.web import rows
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+def words(page: str) -> str:
+    """The page's text, one space between words."""
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", page)))
+
+
+def add_call(engine: Engine, tmdb_id: int, gain: float, back: int = 7) -> None:
+    row = {"made_on": rows.TODAY - timedelta(days=back), "tmdb_id": tmdb_id, "horizon_days": 7, "is_backtest": False}
+    row |= {"target_date": rows.TODAY, "origin_popularity": 5.0, "forecast_popularity": 8.0, "gain": gain}
+    row |= {"popularity_lower": 6.0, "popularity_upper": 12.5, "outcome_popularity": 13.0}
+    with engine.begin() as connection:
+        connection.execute(insert(tables.forecast_calls), row)
+
+
+def test_a_films_page_says_everything_without_a_script(client: TestClient, engine: Engine) -> None:
+    rows.add_source(engine)
+    rows.add_film(engine, 7, "The Thing", overview="Cold.", directors=["John"], genres=["Horror", "Mystery"])
+    rows.add_prediction(engine, 7)
+    rows.add_forecast(engine, 7)
+    rows.add_mover(engine, 7)
+    rows.add_snapshots(engine, 7, {rows.TODAY - timedelta(days=back): 2.0 + back for back in range(5)})
+    answer = client.get("/movies/7")
+    assert answer.status_code == 200
+    assert "<script" not in answer.text and "style=" not in answer.text
+    said = words(answer.text)
+    assert "The Thing (2024) · Horror, measured" in said
+    assert "31 Oct 2024 · Horror, Mystery" in said
+    assert "expected for such a film: 2.00 (1.00 – 5.00)" in said
+    assert "From 3.00 to 9.00 in 7 days; such films went to 3.20. Rank 20 → 4. More than 99.72 % of changes" in said
+    assert "7 days ahead 29 Nov 2026 3.00 1.50 – 4.50" in said
+    assert 'property="og:title" content="The Thing (2024)"' in answer.text
+    assert "og:image" not in answer.text  # made-up films have no posters
+    assert answer.headers["etag"]
+
+
+def test_texts_of_films_are_text(client: TestClient, engine: Engine) -> None:
+    rows.add_film(engine, 7, HOSTILE, overview=HOSTILE, tagline=HOSTILE, directors=[HOSTILE], poster_path='/x"onload="')
+    rows.add_source(engine, is_demo=False, api_url="https://api.themoviedb.org/3")
+    answer = client.get("/movies/7")
+    assert "<script" not in answer.text
+    assert 'onload="' not in answer.text
+    assert answer.text.count("og:image") == 1
+
+
+def test_a_film_that_is_unknown_is_said_in_words(client: TestClient, offline_client: TestClient) -> None:
+    answer = client.get("/movies/7")
+    assert answer.status_code == 404
+    assert "No such film is known here." in words(answer.text)
+    assert client.get("/movies/0").status_code == 422
+    assert offline_client.get("/movies/7").status_code == 503
+    assert "This page has no data: cannot reach the database." in words(offline_client.get("/lists").text)
+
+
+def test_the_track_record_shows_the_best_and_the_worst_calls_with_what_came(client: TestClient, engine: Engine) -> None:
+    empty = words(client.get("/track-record").text)
+    assert "No forecast has been held against a later day yet." in empty
+    for tmdb_id, gain in ((1, 5.0), (2, -2.0)):
+        rows.add_film(engine, tmdb_id)
+        add_call(engine, tmdb_id, gain)
+    add_call(engine, 1, 3.0, back=9)
+    rows.add_forecast_score(engine, 7, rows.TODAY)
+    group = {"made_on": rows.TODAY - timedelta(days=7), "horizon_days": 7, "dimension": "votes", "category": "below 10"}
+    group |= {"target_date": rows.TODAY, "is_backtest": False, "films": 400, "films_in_interval": 320}
+    with engine.begin() as connection:
+        connection.execute(
+            insert(tables.forecast_group_scores), group | {"total_error": 200.0, "total_error_no_change": 400.0}
+        )
+    said = words(client.get("/track-record").text)
+    best, worst = said.index("Best calls"), said.index("Worst calls")
+    assert "Film 1 made on 15 Nov 2026 5.00 8.00 6.00 – 12.5 13.0 outside" in said[best:worst]
+    assert said.count("Film 1") == 1
+    assert "Film 2" in said[worst:]
+    assert "November 2026 live 1,000 0.70 1.00 30 % 79 %" in said
+    assert "below 10 live 400 0.50 1.00 50 % 80 %" in said
+    assert "Film 1" not in words(client.get("/track-record?horizon=1").text)
+    assert client.get("/track-record?horizon=2").status_code == 422
+    record = client.get("/api/track-record").json()
+    assert [(call["tmdb_id"], call["gain"]) for call in record["calls"]] == [(1, 5.0), (2, -2.0)]
+    assert record["groups"][0]["skill"] == 0.5
+
+
+@pytest.mark.parametrize("path", ["/lists", "/track-record"])
+def test_an_empty_database_has_pages_as_well(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert "yet" in words(answer.text)
+
+
+def test_the_lists_lead_to_the_films(client: TestClient, engine: Engine) -> None:
+    for tmdb_id in (1, 2):
+        rows.add_film(engine, tmdb_id)
+    rows.add_film(engine, 3, "Soon", release_date=rows.TODAY + timedelta(days=3))
+    rows.add_prediction(engine, 3, stage="before_release")
+    rows.add_mover(engine, 1)
+    rows.add_forecast(engine, 2)
+    page = client.get("/lists").text
+    assert [page.count(f'href="/movies/{tmdb_id}"') for tmdb_id in (1, 2, 3)] == [2, 2, 2]
+    assert "Soon 25 Nov 2026 2.00 (1.00 – 5.00) 6.5 (5.5 – 7.5)" in words(page)
