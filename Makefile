@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url
+COMPILE := $(BIN)/uv pip compile --system-certs --quiet --universal --python-version 3.11 --no-header --no-emit-index-url
 
-# uv takes seconds where pip takes a minute. pip takes over where only its own configuration names a reachable index.
-install = $(BIN)/uv pip install --quiet --python $(BIN)/python $(1) \
+# uv takes seconds where pip takes a minute; like pip it trusts the certificates of the system. pip takes over where only its own configuration names a reachable index.
+install = $(BIN)/uv pip install --system-certs --quiet --python $(BIN)/python $(1) \
   || { echo "uv cannot install; using pip" >&2; $(PIP) install $(1); }
 
 .PHONY: run up dev test test-fast lint lock bench clean
