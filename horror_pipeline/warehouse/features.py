@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from sqlalchemy import Boolean, Connection, Integer, cast, delete, func, select
+from sqlalchemy import Boolean, Connection, Integer, Numeric, cast, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from horror_pipeline.warehouse.bulk import WriteCounts, copy_upsert
@@ -29,7 +29,9 @@ def training_fingerprint(connection: Connection) -> str:
             func.max(movies.c.details_fetched_at),
             func.max(movies.c.first_seen_at),
             select(func.count()).select_from(other_movies).scalar_subquery(),
-            select(func.max(other_movies.c.observed_at)).scalar_subquery(),
+            # Every sweep writes them anew, so that they were observed later does not tell whether they changed.
+            select(func.sum(cast(other_movies.c.popularity, Numeric))).scalar_subquery(),
+            select(func.sum(other_movies.c.vote_count)).scalar_subquery(),
         )
     ).one()
     return "|".join("" if value is None else str(value) for value in row)

@@ -14,10 +14,14 @@ from horror_pipeline.warehouse.engine import opened
 
 
 def settings_of(home: Path, url: URL, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    address, dagster = (
+        url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+        for name in (url.database, f"{url.database}_dagster")
+    )
     for name, value in {
         "HORROR_HOME": str(home),
         "DATABASE_URL": address,
+        "DAGSTER_DATABASE_URL": dagster,
         "HORROR_RUN_LAUNCHER": "celery",
         "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
     }.items():

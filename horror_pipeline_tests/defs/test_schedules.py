@@ -14,6 +14,7 @@ from horror_pipeline.defs.schedules import (
     daily_snapshot,
     hourly_training,
 )
+from horror_pipeline.orchestration.missing import PARTITION, RANGE_END, RANGE_START
 from horror_pipeline.warehouse import features, snapshots, tables
 
 TICK = dt.datetime(2026, 11, 22, 9, tzinfo=dt.UTC)
@@ -56,7 +57,7 @@ class Clockwork:
         requests = self.tick(schedule, at)
         assert not isinstance(requests, str), requests
         return [
-            (one.tags["dagster/asset_partition_range_start"], one.tags["dagster/asset_partition_range_end"])
+            (one.tags.get(RANGE_START) or one.tags[PARTITION], one.tags.get(RANGE_END) or one.tags[PARTITION])
             for one in requests
         ]
 
