@@ -12,7 +12,8 @@ import logging
 import sys
 import threading
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -169,6 +170,18 @@ def doctor() -> None:
         sys.exit(1)
 
 
+@contextmanager
+def _reading(output: OutputFormat) -> Iterator[Environment]:
+    """Prepare the warehouse for a command that prints what it holds; a table says first whose data it is."""
+    from horror_pipeline.runtime.environment import prepared
+
+    settings = get_settings()
+    with prepared(settings) as environment:
+        if output is OutputFormat.TABLE:
+            print_source(settings)
+        yield environment
+
+
 @app.command()
 def predictions(
     upcoming: Annotated[bool, typer.Option("--upcoming", help="Only films not yet released.")] = False,
@@ -177,12 +190,7 @@ def predictions(
     output: Annotated[OutputFormat, typer.Option("--format", help="How to print them.")] = OutputFormat.TABLE,
 ) -> None:
     """Print the newest predictions."""
-    from horror_pipeline.runtime.environment import prepared
-
-    settings = get_settings()
-    with prepared(settings) as environment:
-        if output is OutputFormat.TABLE:
-            print_source(settings)
+    with _reading(output) as environment:
         _print_predictions(environment, upcoming=upcoming, undervalued=undervalued, limit=limit, output=output)
 
 
@@ -212,15 +220,11 @@ def forecasts(
 ) -> None:
     """Print the newest forecasts, the most popular films first."""
     from horror_pipeline.cli.predictions import print_forecasts
-    from horror_pipeline.runtime.environment import prepared
     from horror_pipeline.warehouse.forecasts import top_forecasts
 
     if horizon not in FORECAST_HORIZONS_DAYS:
         raise HorrorError(f"there is no forecast {horizon} days ahead", "choose 1, 3, 7, 14 or 30 for --horizon")
-    settings = get_settings()
-    with prepared(settings) as environment:
-        if output is OutputFormat.TABLE:
-            print_source(settings)
+    with _reading(output) as environment:
         with environment.transaction() as connection:
             rows = top_forecasts(connection, horizon, "movers" if movers else "popularity", limit)
         print_forecasts(rows, output.value, out)
@@ -236,7 +240,6 @@ def movers(
 ) -> None:
     """Print how popularity changed, the rises that are most unusual for such a film first."""
     from horror_pipeline.cli.predictions import print_movers
-    from horror_pipeline.runtime.environment import prepared
     from horror_pipeline.warehouse.movers import MoverOrder, top_movers
 
     if span not in MOVER_SPANS_DAYS:
@@ -244,10 +247,7 @@ def movers(
     if rising and falling:
         raise HorrorError("a list is of rises or of falls", "choose one of --rising and --falling")
     order: MoverOrder = "rising" if rising else "falling" if falling else "breakouts"
-    settings = get_settings()
-    with prepared(settings) as environment:
-        if output is OutputFormat.TABLE:
-            print_source(settings)
+    with _reading(output) as environment:
         with environment.transaction() as connection:
             rows = top_movers(connection, span, order, limit)
         print_movers(rows, output.value, out)

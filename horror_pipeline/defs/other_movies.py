@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from horror_pipeline.defs.partitions import last_release_year, release_years, years_of
 from horror_pipeline.defs.resources import Clock
-from horror_pipeline.domain import MIN_VOTES_SCORED
+from horror_pipeline.domain import MIN_VOTES_SCORED, TMDB_POOL
 from horror_pipeline.orchestration.each_partition import each_partition
 from horror_pipeline.orchestration.metadata import Figures, request_figures, row_count, skip
 from horror_pipeline.orchestration.progress import Progress
@@ -29,7 +29,7 @@ from horror_pipeline.warehouse.other_movies import replace_year
     group_name="core",
     kinds={"python", "postgres"},
     code_version="1",
-    pool="tmdb",
+    pool=TMDB_POOL,
     output_required=False,
 )
 def other_movies(

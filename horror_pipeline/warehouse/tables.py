@@ -9,6 +9,7 @@ NULL. Unknown is NULL, never 0 or ''. Units are suffixes (`_minutes`, `_usd`), b
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -53,6 +54,23 @@ def _number(
 
 def _flag(name: str, comment: str, *, nullable: bool = True) -> Column[bool]:
     return Column(name, Boolean, nullable=nullable, comment=comment)
+
+
+def _horizon() -> Column[int]:
+    comment = "Days from made_on to target."
+    return Column("horizon_days", SmallInteger, primary_key=True, autoincrement=False, comment=comment)
+
+
+def _scores() -> tuple[Column[Any], ...]:
+    """Declare what is stored of forecasts that were compared with what came: sums over the films."""
+    return (
+        Column("target_date", Date, nullable=False, comment="The day of the snapshot they are compared with."),
+        _flag("is_backtest", "Whether the forecasts were made afterward.", nullable=False),
+        Column("films", Integer, nullable=False, info={"range": (1, None)}, comment="Films at popularity 1 or more."),
+        _number("total_error", "Sum of the absolute errors of the forecasts.", 0, nullable=False),
+        _number("total_error_no_change", "Sum of the absolute errors of no change.", 0, nullable=False),
+        Column("films_in_interval", Integer, nullable=False, comment="Films whose outcome is within the interval."),
+    )
 
 
 data_source = Table(
@@ -382,7 +400,7 @@ popularity_forecasts = Table(
     metadata,
     Column("made_on", Date, primary_key=True, comment="Partition: the UTC day whose snapshot is the newest one used."),
     _movie_id(),
-    Column("horizon_days", SmallInteger, primary_key=True, autoincrement=False, comment="Days from made_on to target."),
+    _horizon(),
     Column("target_date", Date, nullable=False, comment="The day that is forecast: made_on + horizon_days."),
     _number("origin_popularity", "Popularity on made_on, which is also the forecast of no change.", 0, nullable=False),
     _number("forecast_popularity", "Popularity forecast for target_date.", 0, nullable=False),
@@ -398,13 +416,8 @@ forecast_scores = Table(
     "forecast_scores",
     metadata,
     Column("made_on", Date, primary_key=True, comment="The day the forecasts were made on."),
-    Column("horizon_days", SmallInteger, primary_key=True, autoincrement=False, comment="Days from made_on to target."),
-    Column("target_date", Date, nullable=False, comment="The day of the snapshot they are compared with."),
-    _flag("is_backtest", "Whether the forecasts were made afterward.", nullable=False),
-    Column("films", Integer, nullable=False, info={"range": (1, None)}, comment="Films at popularity 1 or more."),
-    _number("total_error", "Sum of the absolute errors of the forecasts.", 0, nullable=False),
-    _number("total_error_no_change", "Sum of the absolute errors of no change.", 0, nullable=False),
-    Column("films_in_interval", Integer, nullable=False, comment="Films whose outcome is within the interval."),
+    _horizon(),
+    *_scores(),
     comment="How one day's forecasts at one horizon compare with the outcomes; summed up in `forecast_accuracy`.",
 )
 
@@ -412,15 +425,10 @@ forecast_group_scores = Table(
     "forecast_group_scores",
     metadata,
     Column("made_on", Date, primary_key=True, comment="The day the forecasts were made on."),
-    Column("horizon_days", SmallInteger, primary_key=True, autoincrement=False, comment="Days from made_on to target."),
+    _horizon(),
     Column("dimension", Text, primary_key=True, comment="`votes` as last observed, `language` or `stage`."),
     Column("category", Text, primary_key=True, comment="The group, like `10 to 99`, `en` or `before release`."),
-    Column("target_date", Date, nullable=False, comment="The day of the snapshot they are compared with."),
-    _flag("is_backtest", "Whether the forecasts were made afterward.", nullable=False),
-    Column("films", Integer, nullable=False, info={"range": (1, None)}, comment="Films at popularity 1 or more."),
-    _number("total_error", "Sum of the absolute errors of the forecasts.", 0, nullable=False),
-    _number("total_error_no_change", "Sum of the absolute errors of no change.", 0, nullable=False),
-    Column("films_in_interval", Integer, nullable=False, comment="Films whose outcome is within the interval."),
+    *_scores(),
     comment="How one day's forecasts of a group of films at one horizon compare with the outcomes.",
 )
 
@@ -429,7 +437,7 @@ forecast_calls = Table(
     metadata,
     Column("made_on", Date, primary_key=True, comment="The day the forecast was made on."),
     _movie_id(),
-    Column("horizon_days", SmallInteger, primary_key=True, autoincrement=False, comment="Days from made_on to target."),
+    _horizon(),
     Column("target_date", Date, nullable=False, comment="The day that was forecast."),
     _flag("is_backtest", "Whether the forecast was made afterward.", nullable=False),
     _number("origin_popularity", "Popularity on made_on.", 0, nullable=False),
