@@ -101,8 +101,11 @@ def _demo_films() -> pd.DataFrame:
     from horror_pipeline.transform.movies import CleanMovie, clean_movie, clean_other
 
     films = list(Catalogue().known_on(TODAY))
-    found = (clean_movie(details(film, TODAY, DEMO_SEED, ["credits"]), first_year=2010) for film in films)
-    others = (clean_other(row(film, TODAY, DEMO_SEED)) for film in films)
+    found = (
+        clean_movie(details(film, TODAY, DEMO_SEED, ["credits"]), first_year=2010, collected=("Horror",))
+        for film in films
+    )
+    others = (clean_other(row(film, TODAY, DEMO_SEED), ("Horror",)) for film in films)
     return pd.DataFrame([*(film.row for film in found if isinstance(film, CleanMovie)), *filter(None, others)])
 
 

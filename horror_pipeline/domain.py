@@ -59,6 +59,29 @@ MIN_VOTES_SCORED = 10
 HORROR_GENRE_ID = 27
 """TMDB's id of the genre horror."""
 
+GENRE_NAMES = {
+    12: "Adventure",
+    14: "Fantasy",
+    16: "Animation",
+    18: "Drama",
+    HORROR_GENRE_ID: "Horror",
+    28: "Action",
+    35: "Comedy",
+    36: "History",
+    37: "Western",
+    53: "Thriller",
+    80: "Crime",
+    99: "Documentary",
+    878: "Science Fiction",
+    9648: "Mystery",
+    10402: "Music",
+    10749: "Romance",
+    10751: "Family",
+    10752: "War",
+    10770: "TV Movie",
+}
+"""TMDB's movie genres by id."""
+
 LAST_PAGE = 500
 """TMDB serves pages 1 to 500 of a listing and refuses higher ones."""
 

@@ -21,7 +21,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from horror_pipeline.domain import credential_form
+from horror_pipeline.domain import GENRE_NAMES, HORROR_GENRE_ID, credential_form
 from horror_pipeline.errors import SettingsError
 
 TMDB_API_URL = "https://api.themoviedb.org/3"
@@ -50,6 +50,17 @@ def _json_object(value: object) -> object:
     if not isinstance(parsed, dict):
         raise ValueError("must be a JSON object, such as {}")
     return parsed
+
+
+def _genres(value: object) -> object:
+    """Names of genres, separated by commas, as TMDB writes them; none stands for all."""
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)) or [str(name).lower() for name in names] == ["all"]:
+        return ()
+    known = {name.lower(): name for name in GENRE_NAMES.values()}
+    if not all(str(name).lower() in known for name in names):
+        raise ValueError(f"must be `all`, or names of TMDB's genres with commas between: {', '.join(known.values())}")
+    return tuple(dict.fromkeys(known[str(name).lower()] for name in names))
 
 
 def _http_url(value: str) -> str:
@@ -123,8 +134,11 @@ class Settings(BaseSettings):
         le=MOST_VOTES,
         description="Votes a released film needs to be collected; upcoming films are always in.",
     )
+    horror_genres: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_genres)] = Field(
+        (GENRE_NAMES[HORROR_GENRE_ID],), description="Genres collected: TMDB's names with commas between, or `all`."
+    )
     horror_learn_from: Literal["all", "horror"] = Field(
-        "all", description="Films that models learn from: of `all` genres, or `horror` alone; they predict horror."
+        "all", description="Films that models learn from: of `all` genres, or `horror`: those collected alone."
     )
     horror_retention_days: int = Field(
         180, ge=1, le=180, description="Days TMDB data is kept; TMDB's terms allow six months at most."
@@ -181,6 +195,16 @@ class Settings(BaseSettings):
         if self.horror_run_launcher == "celery" and self.celery_broker_url is None:
             raise ValueError("HORROR_RUN_LAUNCHER=celery needs CELERY_BROKER_URL, like redis://localhost:6379/0")
         return self
+
+    @property
+    def genre_ids(self) -> tuple[int, ...]:
+        """TMDB's ids of the genres that are collected; none where all are."""
+        return tuple(genre for genre, name in GENRE_NAMES.items() if name in self.horror_genres)
+
+    @property
+    def learns_from_others(self) -> bool:
+        """Whether models learn from films that are not collected."""
+        return self.horror_learn_from == "all" and bool(self.horror_genres)
 
     @property
     def tmdb_source(self) -> TmdbSource:

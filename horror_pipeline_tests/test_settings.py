@@ -63,6 +63,9 @@ def test_schedules_take_on_and_off(monkeypatch: pytest.MonkeyPatch, value: str) 
         ("DATABASE_URL", "postgresql://u:hunter2@host", "DATABASE_URL"),
         ("DATABASE_URL", "hunter2", "DATABASE_URL"),
         ("HORROR_UI_PORT", "99999", "HORROR_UI_PORT"),
+        ("HORROR_GENRES", "horror, splatter", "HORROR_GENRES: must be `all`, or names of TMDB's genres"),
+        ("HORROR_GENRES", "all, horror", "HORROR_GENRES"),
+        ("HORROR_GENRES", "horror,", "HORROR_GENRES"),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_the_variable_and_hides_the_value(
@@ -75,6 +78,23 @@ def test_a_wrong_value_is_one_line_that_names_the_variable_and_hides_the_value(
     assert said in message
     assert "\n" not in message
     assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    ("value", "names", "ids", "has_others"),
+    [
+        (None, ("Horror",), (27,), True),
+        ("horror, science fiction,HORROR", ("Horror", "Science Fiction"), (27, 878), True),
+        ("All", (), (), False),
+    ],
+)
+def test_genres_are_named_as_tmdb_names_them(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, names: tuple[str, ...], ids: tuple[int, ...], has_others: bool
+) -> None:
+    if value is not None:
+        monkeypatch.setenv("HORROR_GENRES", value)
+    settings = load_settings()
+    assert (settings.horror_genres, settings.genre_ids, settings.learns_from_others) == (names, ids, has_others)
 
 
 def test_a_malformed_credential_is_refused_without_repeating_it(monkeypatch: pytest.MonkeyPatch) -> None:

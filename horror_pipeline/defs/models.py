@@ -93,8 +93,8 @@ def _asset(name: str) -> dg.AssetsDefinition:
         training: Training | None = None
         now = clock()
         if fingerprint is not None or not is_current(row):
-            films = read_training_films(warehouse, settings.horror_learn_from)
-            training = _train(films, name, row, now)
+            films = read_training_films(warehouse, settings.learns_from_others)
+            training = _train(films, name, settings.horror_genres, row, now)
             log = context.log.warning if training.outcome == "skipped" else context.log.info
             log(f"{training.outcome}: {training.reason}")
             with warehouse.begin() as connection:
@@ -114,12 +114,14 @@ def _asset(name: str) -> dg.AssetsDefinition:
     return model
 
 
-def _train(films: "pd.DataFrame", name: str, row: dict[str, Any] | None, now: dt.datetime) -> "Training":
+def _train(
+    films: "pd.DataFrame", name: str, genres: tuple[str, ...], row: dict[str, Any] | None, now: dt.datetime
+) -> "Training":
     from horror_pipeline.modeling.specs import MODELS
     from horror_pipeline.modeling.training import train
 
     spec = MODELS[name]
-    return train(spec, inputs_of(spec.stage), films, load_champion(row), now, SEED)
+    return train(spec, inputs_of(spec.stage, genres), films, load_champion(row), now, SEED)
 
 
 def _row(name: str, training: "Training", now: dt.datetime) -> dict[str, Any]:

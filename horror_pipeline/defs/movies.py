@@ -51,7 +51,7 @@ def movies(
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
 ) -> Iterator[dg.MaterializeResult]:
-    """Every known horror film, clean and typed, one row each.
+    """Every known film of the genres that are collected, clean and typed, one row each.
 
     Impossible values are NULL. Documents that cannot be films at all are in `raw.rejected_records`, with the reason. A
     film that TMDB has deleted stays, and `gone_at` says since when. A film that was accepted once and is rejected now
@@ -62,7 +62,7 @@ def movies(
     judged: dict[str, list[dg.AssetCheckResult]] = {}
     warnings = Counter[str]()
     for year in years:
-        cleaning = Cleaning(settings.horror_first_year, clock())
+        cleaning = Cleaning(settings.horror_first_year, settings.horror_genres, clock())
         written = _clean_year(warehouse, year, cleaning)
         context.add_asset_metadata(_figures(cleaning, written), partition_key=str(year))
         judged[str(year)] = [_rejections(written.total, len(cleaning.rejected))]

@@ -42,7 +42,8 @@ def other_movies(
     """The released films of a year that are not horror, as TMDB lists them: models of horror learn from them too.
 
     Only films with enough votes are listed, ten at least, and their details are not read. A year is replaced as a
-    whole. Where models learn from horror films alone, nothing is requested.
+    whole. Where models learn from horror films alone, nothing is requested; where films of all genres are collected,
+    there are no others.
     """
     if settings.horror_learn_from == "horror":
         return skip(context, "models learn from horror films alone: HORROR_LEARN_FROM=horror")
@@ -53,9 +54,10 @@ def other_movies(
 
     def sweep(year: int) -> Figures:
         last = last_release_year(today)
-        listing = listing_of_others(year, today=today, last_year=last, min_votes=min_votes)
+        listing = listing_of_others(year, today=today, last_year=last, min_votes=min_votes, genres=settings.genre_ids)
         pages = sweeper.read_once(listing).pages if listing else []
-        cleaned = [clean_other(row) for page in pages for row in rows_of(json.loads(page.text))]
+        rows = (row for page in pages for row in rows_of(json.loads(page.text)))
+        cleaned = [clean_other(row, settings.horror_genres) for row in rows]
         films = {row["tmdb_id"]: row | {"listed_year": year, "observed_at": clock()} for row in cleaned if row}
         with warehouse.begin() as connection:
             stored = replace_year(connection, year, films.values())

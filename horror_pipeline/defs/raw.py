@@ -99,7 +99,7 @@ def discover_pages(
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
 ) -> Iterator[dg.MaterializeResult]:
-    """TMDB's horror listing of a release year: released films with enough votes, and all upcoming films.
+    """TMDB's listing of a release year, of horror by default: released films with enough votes, all upcoming films.
 
     The number of distinct films is compared with the total that TMDB states. A listing that falls short is swept again;
     if it still falls short, the check fails. A film that is missing from a listing is never deleted for it.
@@ -112,7 +112,11 @@ def discover_pages(
 
     def sweep(year: int) -> Figures:
         listings = listings_of(
-            year, today=now.date(), last_year=last_release_year(now.date()), min_votes=settings.horror_min_votes
+            year,
+            today=now.date(),
+            last_year=last_release_year(now.date()),
+            min_votes=settings.horror_min_votes,
+            genres=settings.genre_ids,
         )
         sweeps = [sweeper.sweep(listing) for listing in listings]
         if not sweeper.is_moving:

@@ -190,6 +190,7 @@ def notice() -> str:
 
 _FILTERS: dict[str, Callable[[_Listed, str], bool]] = {
     "with_genres": lambda item, value: _has_genres(item.film.genre_ids, value),
+    "without_genres": lambda item, value: not _has_genres(item.film.genre_ids, value.replace(",", "|")),
     "primary_release_date.gte": lambda item, value: bool(item.released) and item.released >= value,
     "primary_release_date.lte": lambda item, value: bool(item.released) and item.released <= value,
     "vote_count.gte": lambda item, value: value.isdecimal() and item.votes >= int(value),
@@ -202,8 +203,9 @@ _ORDERS: dict[str, Callable[[_Listed], Any]] = {
 
 
 def _has_genres(genre_ids: tuple[int, ...], value: str) -> bool:
-    """Return whether a film has all the ids, which are separated by commas."""
-    return all(part.isdigit() and int(part) in genre_ids for part in value.split(",") if part)
+    """Return whether a film has all the ids where commas separate them, or one of them where bars do."""
+    parts = [part.isdigit() and int(part) in genre_ids for part in value.replace("|", ",").split(",") if part]
+    return any(parts) if "|" in value else all(parts)
 
 
 def _export_day(path: str) -> dt.date | None:

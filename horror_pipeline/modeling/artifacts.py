@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 """The version of this package's learning code. Raise it when the same data would give another model or artifact."""
 
 ALLOWED_TYPES = frozenset(
     {
-        "horror_pipeline.modeling.estimators.HorrorRegressor",
+        "horror_pipeline.modeling.estimators.CollectedRegressor",
         "horror_pipeline.modeling.estimators.LogRegressor",
         "horror_pipeline.modeling.estimators.ScaledLogRegressor",
         "horror_pipeline.modeling.estimators.TransformedRegressor",

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from horror_pipeline.modeling.estimators import (
-    HorrorRegressor,
+    CollectedRegressor,
     LogRegressor,
     ScaledLogRegressor,
     TransformedRegressor,
@@ -32,7 +32,7 @@ BASELINES = (CONSTANT, LINEAR)
 """What candidates are compared with: the training films' median, and the predecessor's linear regression."""
 
 OWN = "own"
-"""Boosting fitted to horror films alone, where the others of a blend learn from all genres."""
+"""Boosting fitted to the films that are predicted alone, where the others of a blend learn from all genres."""
 
 PREDECESSOR_FEATURES = (
     "runtime_minutes",
@@ -94,11 +94,11 @@ def candidates(problem: Problem) -> dict[str, dict[str, float]]:
 
 def components(problem: Problem) -> dict[str, Any]:
     """Build every component of a model, unfitted; each takes preprocessed films, targets and weights."""
-    of_horror = {CONSTANT: DummyRegressor(strategy="median"), LINEAR: _predecessor_linear(problem.inputs)}
+    own = {CONSTANT: DummyRegressor(strategy="median"), LINEAR: _predecessor_linear(problem.inputs)}
     if not problem.others.empty:
-        of_horror[OWN] = _components(problem, len(problem.films))["boosting"]
-    column = problem.inputs.positions(["is_horror"])[0]
-    wrapped = {name: HorrorRegressor(estimator, column) for name, estimator in of_horror.items()}
+        own[OWN] = _components(problem, len(problem.films))["boosting"]
+    columns = problem.inputs.positions(problem.inputs.collected)
+    wrapped = {name: CollectedRegressor(estimator, columns) for name, estimator in own.items()}
     return wrapped | _components(problem, problem.rows)
 
 

@@ -85,21 +85,21 @@ class LogRegressor(RegressorMixin, BaseEstimator):
         return np.asarray((np.exp(np.minimum(self.regressor_.predict(X), 20.0)) - 0.02) * self.scale_)
 
 
-class HorrorRegressor(RegressorMixin, BaseEstimator):
-    """Fits a regressor to the horror films alone.
+class CollectedRegressor(RegressorMixin, BaseEstimator):
+    """Fits a regressor to the films that are collected alone.
 
     Args:
         regressor: any regressor.
-        column: the preprocessed column that tells whether a film is a horror film.
+        columns: the preprocessed columns of which such a film has a 1 in one; none where all films are such.
     """
 
-    def __init__(self, regressor: Any, column: int) -> None:
+    def __init__(self, regressor: Any, columns: list[int]) -> None:
         """Keep both."""
-        self.regressor, self.column = regressor, column
+        self.regressor, self.columns = regressor, columns
 
-    def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> HorrorRegressor:
-        """Fit to the horror films."""
-        known = X[:, self.column] == 1
+    def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> CollectedRegressor:
+        """Fit to those films."""
+        known = (X[:, self.columns] == 1).any(axis=1) if self.columns else np.ones(len(X), dtype=bool)
         weight = None if sample_weight is None else sample_weight[known]
         self.regressor_ = clone(self.regressor).fit(X[known], y[known], sample_weight=weight)
         return self

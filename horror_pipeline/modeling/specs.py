@@ -88,11 +88,14 @@ class Inputs:
         numbers: numeric columns, `runtime_minutes` among them.
         flags: columns of 0 and 1.
         categories: text columns.
+        collected: the flags of which a film has one if its genres are collected; none where those of all genres are.
+            Films of other genres are only learned from.
     """
 
     numbers: tuple[str, ...]
     flags: tuple[str, ...]
     categories: tuple[str, ...]
+    collected: tuple[str, ...] = ("is_horror",)
 
     @property
     def names(self) -> list[str]:

@@ -142,19 +142,19 @@ def train(
 ) -> Training:
     """Compare the candidates, and fit the best where it improves on the champion.
 
-    A model for which films of other genres are no help learns from horror films alone.
+    A model for which films of other genres are no help learns from those that are collected alone.
 
     Args:
         spec: the model.
         inputs: the columns it may use.
-        films: rows of `movie_features`, with targets; those that are not horror are only learned from.
+        films: rows of `movie_features`, with targets; those of genres that are not collected are only learned from.
         champion: the version that predicts at present.
         now: the time of the training.
         seed: seed of everything random.
     """
     known = training_films(spec, films)
-    horror = known["is_horror"] == 1
-    films, others = (known[rows].reset_index(drop=True) for rows in (horror, ~horror))
+    own = known[[*inputs.collected]].eq(1).any(axis=1) if inputs.collected else known["tmdb_id"].notna()
+    films, others = (known[rows].reset_index(drop=True) for rows in (own, ~own))
     if len(others) < len(films):  # so few teach little, and trying them doubles the time
         others = others.head(0)
     problem = Problem(spec, inputs, films, seed, others)

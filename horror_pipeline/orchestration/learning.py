@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine
 
-from horror_pipeline.domain import MODEL_NAMES, Stage
+from horror_pipeline.domain import GENRE_NAMES, HORROR_GENRE_ID, MODEL_NAMES, Stage
 from horror_pipeline.modeling.artifacts import CODE_VERSION, library_versions
 from horror_pipeline.warehouse import features, models, other_movies, snapshot_stats
 
@@ -36,17 +36,12 @@ def read_features(warehouse: Engine) -> pd.DataFrame:
     return _features_as_of(warehouse, fingerprint).copy()
 
 
-def read_training_films(warehouse: Engine, learn_from: str) -> pd.DataFrame:
-    """Read the features of all films that models learn from: those of `read_features`, and films of other genres.
-
-    Args:
-        warehouse: the database.
-        learn_from: `all` genres, or `horror` alone.
-    """
+def read_training_films(warehouse: Engine, learns_from_others: bool) -> pd.DataFrame:
+    """Read the features of all films that models learn from: those of `read_features`, and others if wanted."""
     import pandas as pd
 
     films = read_features(warehouse)
-    if learn_from == "horror" or films.empty:
+    if not learns_from_others or films.empty:
         return films
     with warehouse.connect() as connection:
         fingerprint = features.state(connection, features.FEATURES_STEP)
@@ -86,17 +81,23 @@ def _features_as_of(warehouse: Engine, _fingerprint: str | None) -> pd.DataFrame
     return frame
 
 
-def inputs_of(stage: Stage) -> Inputs:
-    """Return the columns that a model of the stage may use."""
+def inputs_of(stage: Stage, genres: tuple[str, ...] = (GENRE_NAMES[HORROR_GENRE_ID],)) -> Inputs:
+    """Return the columns that a model of the stage may use.
+
+    Args:
+        stage: the stage.
+        genres: names of those that are collected; none for all.
+    """
     from horror_pipeline.modeling.specs import Inputs
-    from horror_pipeline.transform.features import FEATURES, feature_names
+    from horror_pipeline.transform.features import FEATURES, GENRES, feature_names
 
     allowed = set(feature_names(stage))
-    by_kind = [
+    numbers, flags, categories = (
         tuple(feature.name for feature in FEATURES if feature.kind == kind and feature.name in allowed)
         for kind in ("number", "flag", "category")
-    ]
-    return Inputs(*by_kind)
+    )
+    collected = tuple(feature for feature, genre in GENRES.items() if genre in genres)
+    return Inputs(numbers, flags, categories, collected)
 
 
 def records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Sweeping a release year's horror listing so that no film is lost, and reporting when some may be.
+"""Sweeping a release year's listing so that no film is lost, and reporting when some may be.
 
 TMDB caches each page on its own, so rows are repeated and skipped over page borders, totals differ from page to page,
 and a page may be short without being the last. Therefore rows are deduplicated by id, the distinct ids are compared
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from horror_pipeline.domain import HORROR_GENRE_ID, LAST_PAGE
+from horror_pipeline.domain import LAST_PAGE
 from horror_pipeline.errors import BadRequestError, UnavailableError
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.listings import Listing, Slice
@@ -32,7 +32,8 @@ FEWEST_ROWS_TO_JUDGE = 5
 """The fewest rows with genres that show whether TMDB filtered a page by genre."""
 
 MOST_FILMS = 100_000
-"""The largest credible total of a listing. TMDB has some 60,000 horror films of all years."""
+"""The largest credible total of a listing, which is one release year's. TMDB has some 60,000 horror films of all years,
+and 1.2 million films of all genres and years."""
 
 MOST_SURPLUS = 100
 """By how many films the totals of a listing's parts may together exceed twice the total of the whole."""
@@ -221,13 +222,15 @@ class Sweeper:
 def query(listing: Listing, dates: Slice, page: int) -> dict[str, str | int]:
     """Return the query of one page, without the credential."""
     params: dict[str, str | int] = {
-        "with_genres" if listing.is_horror else "without_genres": HORROR_GENRE_ID,
         "include_adult": "false",
         "language": "en-US",
         "sort_by": "primary_release_date.asc",
         "primary_release_date.gte": dates.start.isoformat(),
         "page": page,
     }
+    if listing.genres:
+        name, separator = ("with_genres", "|") if listing.is_collected else ("without_genres", ",")
+        params[name] = separator.join(map(str, listing.genres))
     if dates.end is not None:
         params["primary_release_date.lte"] = dates.end.isoformat()
     if listing.min_votes > 0:
@@ -238,8 +241,8 @@ def query(listing: Listing, dates: Slice, page: int) -> dict[str, str | int]:
 def _page(sweep: Sweep, job: tuple[Slice, int], text: str, body: Json) -> Page:
     dates, number = job
     rows, new_year = rows_of(body), sweep.listing.new_year
-    if number == 1 and sweep.listing.is_horror:
-        _refuse_unfiltered(rows)
+    if number == 1 and sweep.listing.genres and sweep.listing.is_collected:
+        _refuse_unfiltered(rows, set(sweep.listing.genres))
     films = [row for row in rows if movie_id(row) is not None]
     return Page(
         sweep.listing.name,
@@ -283,13 +286,13 @@ def _refuse_contradiction(sweep: Sweep, stated: int) -> None:
         )
 
 
-def _refuse_unfiltered(rows: list[Any]) -> None:
+def _refuse_unfiltered(rows: list[Any], wanted: set[int]) -> None:
     """Refuse a listing that ignores the genre: TMDB answers query keys it does not know with every film.
 
     Raises:
-        BadRequestError: most rows are not horror films.
+        BadRequestError: most rows are of other genres.
     """
     genres = [row.get("genre_ids") for row in rows if isinstance(row, dict)]
-    known = [ids for ids in genres if isinstance(ids, list)]
-    if len(known) >= FEWEST_ROWS_TO_JUDGE and sum(HORROR_GENRE_ID in ids for ids in known) * 2 < len(known):
-        raise BadRequestError("TMDB ignored the genre filter of /discover/movie: most rows are no horror films")
+    known = [any(genre in ids for genre in wanted) for ids in genres if isinstance(ids, list)]
+    if len(known) >= FEWEST_ROWS_TO_JUDGE and sum(known) * 2 < len(known):
+        raise BadRequestError("TMDB ignored the genre filter of /discover/movie: most rows are of other genres")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, replace
 
+from horror_pipeline.domain import HORROR_GENRE_ID
+
 FARTHEST_YEAR = 2100
 """A slice that starts after this year is not halved, because an open slice could be halved for ever."""
 
@@ -36,7 +38,9 @@ class Slice:
 
 @dataclass(frozen=True)
 class Listing:
-    """One listing of a release year: released horror with enough votes, upcoming horror, or released other films.
+    """One listing of a release year: released films with enough votes, upcoming films, or released films of others.
+
+    Films listed have one of `genres`, those of `others` have none of them. Without any, films of all genres are listed.
 
     It includes the first day of the next year: a film whose date moves over New Year between two sweeps, or whose date
     is impossible, like a 45th of December, would fall between two years otherwise.
@@ -46,7 +50,8 @@ class Listing:
     release_year: int
     dates: Slice
     min_votes: int = 0
-    is_horror: bool = True
+    genres: tuple[int, ...] = (HORROR_GENRE_ID,)
+    is_collected: bool = True
 
     @property
     def new_year(self) -> dt.date | None:
@@ -54,7 +59,14 @@ class Listing:
         return None if self.dates.end is None else dt.date(self.release_year + 1, 1, 1)
 
 
-def listings_of(release_year: int, *, today: dt.date, last_year: int, min_votes: int) -> list[Listing]:
+def listings_of(
+    release_year: int,
+    *,
+    today: dt.date,
+    last_year: int,
+    min_votes: int,
+    genres: tuple[int, ...] = (HORROR_GENRE_ID,),
+) -> list[Listing]:
     """Return the listings that together hold every film of a release year that is collected.
 
     Args:
@@ -62,21 +74,28 @@ def listings_of(release_year: int, *, today: dt.date, last_year: int, min_votes:
         today: films up to this date are released, later ones upcoming.
         last_year: the last partition, which includes later years.
         min_votes: votes a released film needs; upcoming films need none.
+        genres: ids of the genres that are collected; none for all.
     """
     first, new_year = dt.date(release_year, 1, 1), dt.date(release_year + 1, 1, 1)
     last = None if release_year >= last_year else new_year
     tomorrow = today + dt.timedelta(days=1)
     listings = []
     if first <= today:
-        listings.append(Listing("released", release_year, Slice(first, min(last or today, today)), min_votes))
+        listings.append(Listing("released", release_year, Slice(first, min(last or today, today)), min_votes, genres))
     if last is None or new_year > tomorrow:
-        listings.append(Listing("upcoming", release_year, Slice(max(first, tomorrow), last)))
+        listings.append(Listing("upcoming", release_year, Slice(max(first, tomorrow), last), genres=genres))
     return listings
 
 
-def listing_of_others(release_year: int, *, today: dt.date, last_year: int, min_votes: int) -> Listing | None:
-    """Return the listing of a year's released films that are not horror; None where the year has yet to begin."""
-    for listing in listings_of(release_year, today=today, last_year=last_year, min_votes=min_votes):
-        if listing.name == "released":
-            return replace(listing, name="others", is_horror=False)
+def listing_of_others(
+    release_year: int, *, today: dt.date, last_year: int, min_votes: int, genres: tuple[int, ...]
+) -> Listing | None:
+    """Return the listing of a year's released films of no genre that is collected.
+
+    Returns:
+        None where the year has yet to begin, or all genres are collected.
+    """
+    collected = listings_of(release_year, today=today, last_year=last_year, min_votes=min_votes, genres=genres)
+    if genres and collected[0].name == "released":
+        return replace(collected[0], name="others", is_collected=False)
     return None

@@ -23,8 +23,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from horror_pipeline.domain import Stage
-from horror_pipeline.transform.movies import GENRE_NAMES
+from horror_pipeline.domain import GENRE_NAMES, Stage
 
 Kind = Literal["number", "flag", "category"]
 

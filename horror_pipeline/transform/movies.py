@@ -14,30 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from horror_pipeline.domain import HORROR_GENRE_ID
-
-GENRE_NAMES = {
-    12: "Adventure",
-    14: "Fantasy",
-    16: "Animation",
-    18: "Drama",
-    HORROR_GENRE_ID: "Horror",
-    28: "Action",
-    35: "Comedy",
-    36: "History",
-    37: "Western",
-    53: "Thriller",
-    80: "Crime",
-    99: "Documentary",
-    878: "Science Fiction",
-    9648: "Mystery",
-    10402: "Music",
-    10749: "Romance",
-    10751: "Family",
-    10752: "War",
-    10770: "TV Movie",
-}
-"""TMDB's movie genres by id."""
+from horror_pipeline.domain import GENRE_NAMES, HORROR_GENRE_ID
 
 EARLIEST_YEAR = 1874  # the first motion picture
 LONGEST_RUNTIME_MINUTES = 1_000
@@ -73,13 +50,16 @@ class Rejection:
     reason: str
 
 
-def clean_movie(document: object, *, listed: object = None, first_year: int) -> CleanMovie | Rejection:
+def clean_movie(
+    document: object, *, listed: object = None, first_year: int, collected: tuple[str, ...]
+) -> CleanMovie | Rejection:
     """Type the details of a film.
 
     Args:
         document: the details as TMDB sent them; any JSON value is accepted.
         listed: the film's row in a listing read after the details, whose popularity and votes are newer; or None.
         first_year: films released before it are out of scope; films without a date are in scope.
+        collected: names of the genres of which a film in scope has one; none: every film is in scope.
 
     Returns:
         The typed film, or the reason for its rejection. Never raises, whatever the JSON.
@@ -96,8 +76,8 @@ def clean_movie(document: object, *, listed: object = None, first_year: int) -> 
         return Rejection("no title")
     newest = listed if isinstance(listed, Mapping) else None
     genres = _genres(reader, newest)
-    if GENRE_NAMES[HORROR_GENRE_ID] not in genres:
-        return Rejection(f"not a horror film: {', '.join(genres) or 'no genres'}")
+    if collected and not set(collected) & set(genres):
+        return Rejection(f"of no genre that is collected: {', '.join(genres) or 'no genres'}")
     release_date = reader.date("release_date")
     if release_date is not None and release_date.year < first_year:
         return Rejection(f"released {release_date}, before {first_year}")
@@ -108,14 +88,15 @@ def clean_movie(document: object, *, listed: object = None, first_year: int) -> 
     return CleanMovie(row, tuple(reader.warnings))
 
 
-def clean_other(listed: object) -> dict[str, Any] | None:
+def clean_other(listed: object, collected: tuple[str, ...]) -> dict[str, Any] | None:
     """Type the listing row of a film of other genres: a row of `other_movies` without `observed_at`.
 
     Args:
         listed: the row as TMDB sent it; any JSON value is accepted.
+        collected: names of the genres that are collected.
 
     Returns:
-        The typed row; None where it has no id, title or release date, or is a horror film.
+        The typed row; None where it has no id, title or release date, or has a genre that is collected.
     """
     if not isinstance(listed, Mapping):
         return None
@@ -123,7 +104,7 @@ def clean_other(listed: object) -> dict[str, Any] | None:
     tmdb_id, original_title = reader.whole("id", 1, BIGGEST_BIGINT), reader.text("original_title")
     title, release_date = reader.text("title") or original_title, reader.date("release_date")
     genres = _genres(reader, None)
-    if tmdb_id is None or title is None or release_date is None or GENRE_NAMES[HORROR_GENRE_ID] in genres:
+    if tmdb_id is None or title is None or release_date is None or set(collected) & set(genres):
         return None
     row = {"tmdb_id": tmdb_id, "title": title, "original_title": original_title, "release_date": release_date}
     language = reader.text("original_language", _LANGUAGE)
@@ -136,10 +117,12 @@ class Cleaning:
 
     Args:
         first_year: as in `clean_movie`.
+        collected: as in `clean_movie`.
         now: the present moment, UTC.
     """
 
     first_year: int
+    collected: tuple[str, ...]
     now: dt.datetime
     rejected: list[dict[str, Any]] = field(default_factory=list)
     warnings: Counter[str] = field(default_factory=Counter)
@@ -157,7 +140,7 @@ class Cleaning:
                 continue  # gone before it was ever read: there is nothing to clean
             is_listing_newer = film.listed_at is not None and film.listed_at >= film.fetched_at
             listed, observed_at = (film.listed, film.listed_at) if is_listing_newer else (None, film.fetched_at)
-            movie = clean_movie(film.payload, listed=listed, first_year=self.first_year)
+            movie = clean_movie(film.payload, listed=listed, first_year=self.first_year, collected=self.collected)
             if isinstance(movie, Rejection):
                 self._reject(film, movie)
                 continue

@@ -168,7 +168,7 @@ movies = Table(
     Column("revenue_usd", BigInteger, info={"range": (1, None)}, comment="Box office in US dollars."),
     Column("collection_id", BigInteger, comment="TMDB's id of the series it belongs to."),
     Column("collection_name", Text, comment="Name of that series."),
-    Column("genres", ARRAY(Text), nullable=False, comment="Genre names; Horror is always among them."),
+    Column("genres", ARRAY(Text), nullable=False, comment="Genre names; one that is collected is among them."),
     Column("keywords", ARRAY(Text), comment="TMDB's keywords; NULL: never received."),
     Column("directors", ARRAY(Text), comment="Directors; NULL: never received."),
     Column("cast_names", ARRAY(Text), comment="Leading cast in billing order; NULL: never received."),
@@ -191,7 +191,7 @@ movies = Table(
         text("to_tsvector('simple'::regconfig, (title || ' '::text) || COALESCE(original_title, ''::text))"),
         postgresql_using="gin",
     ),
-    comment="Every known horror film, clean and typed.",
+    comment="Every known film of the genres that are collected, clean and typed.",
 )
 
 other_movies = Table(
@@ -203,7 +203,7 @@ other_movies = Table(
     Column("original_title", Text, comment="Title in the original language."),
     Column("original_language", Text, comment="ISO 639-1 code."),
     Column("release_date", Date, nullable=False, comment="Primary release."),
-    Column("genres", ARRAY(Text), nullable=False, comment="Genre names; Horror is never among them."),
+    Column("genres", ARRAY(Text), nullable=False, comment="Genre names; none that is collected is among them."),
     _number("popularity", "TMDB's popularity in that listing.", 0),
     _number("vote_average", "Mean of TMDB's votes, 0 to 10; NULL: no votes.", 0, 10),
     Column("vote_count", Integer, info={"range": (0, None)}, comment="Votes in that listing."),
@@ -261,7 +261,7 @@ movie_features = Table(
     _number("genre_count", "Number of genres, Horror included.", 0),
     _number("title_length", "Characters of the title.", 0),
     _number("title_words", "Words of the title.", 0),
-    _number("director_earlier_films", "Horror films its busiest director released strictly earlier.", 0),
+    _number("director_earlier_films", "Known films that its busiest director released strictly earlier.", 0),
     _number("director_years_since_last", "Years since its directors' last earlier film; NULL: none known.", 0),
     _number("collection_earlier_films", "Films of its collection released strictly earlier.", 0),
     _number("collection_years_since_last", "Years since its collection's last earlier film; NULL: none known.", 0),

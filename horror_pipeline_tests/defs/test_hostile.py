@@ -106,7 +106,7 @@ def ingest(engine: Engine, row: bytes, body: bytes, change: bytes) -> dict[int, 
         raw_tables.replace_changes(connection, NOW.date(), ((page.number, page.text) for page in pages), NOW)
     found = list(details_of(client, [HONEST, HOSTILE], lambda: NOW))
     raw._store_details(engine, found, {HONEST: YEAR, HOSTILE: YEAR})
-    movies._clean_year(engine, YEAR, Cleaning(2010, NOW))
+    movies._clean_year(engine, YEAR, Cleaning(2010, ("Horror",), NOW))
     return {one.tmdb_id: one.failure for one in found}
 
 

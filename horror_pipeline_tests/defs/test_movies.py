@@ -81,7 +81,9 @@ def test_a_film_that_is_no_horror_any_more_stays_as_it_last_was(ingest: Ingest, 
     ingest.now += dt.timedelta(days=1)
     ingest.run()
     assert ingest.value("SELECT title FROM movies WHERE tmdb_id = 1") == "Film 1"
-    assert ingest.rows("SELECT record_key, reason FROM raw.rejected_records") == [("1", "not a horror film: Drama")]
+    assert ingest.rows("SELECT record_key, reason FROM raw.rejected_records") == [
+        ("1", "of no genre that is collected: Drama")
+    ]
 
 
 def test_a_gone_film_stays_with_the_moment_it_went(ingest: Ingest, tmdb: FakeTmdb) -> None:

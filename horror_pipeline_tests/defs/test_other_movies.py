@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 
 from horror_pipeline.defs.other_movies import other_movies
 from horror_pipeline.settings import Settings
-from horror_pipeline_tests.defs.runs import Ingest, figures
-from horror_pipeline_tests.tmdb.fake import FakeTmdb, film
+from horror_pipeline_tests.defs.runs import CATALOGUE, Ingest, figures
+from horror_pipeline_tests.tmdb.fake import FakeTmdb, document, film
 
 pytestmark = pytest.mark.integration
 
@@ -69,6 +69,26 @@ def test_nothing_is_requested_where_models_learn_from_horror_alone(ingest: Inges
     ingest.settings = Settings(_env_file=None, horror_learn_from="horror")
     ingest.run(other_movies)
     assert not ingest.tmdb.asked
+
+
+@pytest.mark.parametrize(
+    ("genres", "collected", "others"),
+    [(("Horror",), [1], [2, 3, 4]), (("Horror", "Thriller"), [1, 2], [3, 4]), ("all", [1, 2, 3, 4], [])],
+)
+def test_what_is_collected_follows_the_genres_and_others_are_the_rest(
+    ingest: Ingest, genres: object, collected: list[int], others: list[int]
+) -> None:
+    names = {27: "Horror", 53: "Thriller", 18: "Drama"}
+    ingest.tmdb.films = [film(key, genre_ids=ids) for key, ids in enumerate([[27, 53], [53], [18], []], start=1)]
+    for one in ingest.tmdb.films:
+        of = [{"id": genre, "name": names[genre]} for genre in one["genre_ids"]]
+        ingest.tmdb.documents[one["id"]] = document(one["id"], genres=of)
+    ingest.run(other_movies)
+    ingest.settings = Settings(_env_file=None, horror_genres=genres)
+    ingest.run(*CATALOGUE, other_movies)
+    assert [row for (row,) in ingest.rows("SELECT tmdb_id FROM movies ORDER BY 1")] == collected
+    assert [row for (row,) in ingest.rows("SELECT tmdb_id FROM other_movies ORDER BY 1")] == others
+    assert ingest.tmdb.asked["details"] == len(collected)
 
 
 def test_the_whole_catalogue_is_not_asked_for(ingest: Ingest) -> None:

@@ -103,8 +103,11 @@ def test_undated_films_match_no_date_filter(tmdb: DemoTmdb) -> None:
     assert dated < discover(tmdb)["total_results"]
 
 
-def test_genres_combine_with_comma(tmdb: DemoTmdb) -> None:
+def test_genres_combine_with_comma_or_bar_and_are_left_out(tmdb: DemoTmdb) -> None:
     both = every_page(tmdb, with_genres="27,35")
+    either, neither = every_page(tmdb, with_genres="27|35"), every_page(tmdb, with_genres="18", without_genres="27,35")
+    assert all({27, 35} & set(row["genre_ids"]) for row in either) and len(either) > len(both)
+    assert neither and not any({27, 35} & set(row["genre_ids"]) for row in neither)
     assert both
     assert all({27, 35} <= set(row["genre_ids"]) for row in both)
 

@@ -230,6 +230,24 @@ def test_films_of_other_genres_teach_where_the_backtest_says_that_they_help(is_h
     assert set(result.forward["tmdb_id"]) <= set(known["tmdb_id"])
 
 
+@pytest.mark.parametrize(("collected", "count"), [(("is_horror", "is_comedy"), 100), ((), 240)])
+def test_every_film_of_a_collected_genre_is_predicted_and_baselines_know_them_all(
+    collected: tuple[str, ...], count: int
+) -> None:
+    known = films().assign(is_horror=0.0, is_comedy=0.0)
+    known.loc[:49, "is_horror"], known.loc[50:99, "is_comedy"] = 1.0, 1.0
+    spec = MODELS["rating_before_release"]
+    result = train(spec, replace(inputs(spec.stage), collected=collected), known, None, NOW)
+    assert result.forward is not None and result.scores is not None
+    learned = known.sort_values(["release_date", "tmdb_id"])
+    own = learned[learned[[*collected]].any(axis=1)] if collected else learned
+    assert len(own) == count
+    last = result.forward[result.forward["block"] == "o4"]
+    earlier = own[own["release_date"] < last["release_date"].min()]
+    assert set(last["tmdb_id"]) | set(earlier["tmdb_id"]) == set(own["tmdb_id"])
+    assert last["constant"].unique() == [earlier["vote_average"].median()]
+
+
 def test_a_champion_is_fitted_anew_when_films_of_other_genres_leave() -> None:
     first = run(pd.concat([films(), others(800)], ignore_index=True))
     assert first.version is not None

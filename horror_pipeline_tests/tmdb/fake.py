@@ -114,8 +114,9 @@ class FakeTmdb:
         low, high = query.get("primary_release_date.gte", ""), query.get("primary_release_date.lte", "9999")
         votes = int(query.get("vote_count.gte", 0))
         found = [one for one in self.films if low <= one["release_date"] <= high and one["vote_count"] >= votes]
-        if "without_genres" in query:
-            found = [one for one in found if 27 not in one["genre_ids"]]
+        for name, separator in (("with_genres", "|"), ("without_genres", ",")):
+            if genres := {int(genre) for genre in query.get(name, "").split(separator) if genre}:
+                found = [one for one in found if bool(genres & {*one["genre_ids"]}) is (name == "with_genres")]
         return sorted(found, key=lambda one: (one["release_date"], str(one["id"]).zfill(9)))
 
     def _page(self, rows: list[dict[str, Any]], query: Mapping[str, str]) -> Response:

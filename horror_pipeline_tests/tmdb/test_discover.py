@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -88,7 +89,7 @@ def test_the_last_year_keeps_a_later_new_year() -> None:
 
 def test_a_query_says_all_that_tmdb_must_filter_by() -> None:
     assert query(LISTING, LISTING.dates, 3) == {
-        "with_genres": 27,
+        "with_genres": "27",
         "include_adult": "false",
         "language": "en-US",
         "sort_by": "primary_release_date.asc",
@@ -270,8 +271,16 @@ def test_rows_without_an_id_are_kept_aside() -> None:
     assert [row["id"] for page in found.pages[:1] for row in page.nameless] == ["two"]
 
 
+def test_films_of_one_of_several_genres_are_asked_for_or_of_none_of_them_or_all() -> None:
+    wanted = replace(LISTING, genres=(27, 53))
+    assert query(wanted, LISTING.dates, 1)["with_genres"] == "27|53"
+    assert query(replace(wanted, is_collected=False), LISTING.dates, 1)["without_genres"] == "27,53"
+    assert not {"with_genres", "without_genres"} & query(replace(wanted, genres=()), LISTING.dates, 1).keys()
+
+
 def test_a_listing_that_ignores_the_genre_is_refused() -> None:
     tmdb = FakeTmdb([film(number, genre_ids=[18]) for number in range(1, 12)])
+    tmdb.listed = lambda _: tmdb.films  # type: ignore[method-assign, assignment]
     with pytest.raises(BadRequestError, match="genre"):
         Sweeper(make_client(tmdb)).sweep(LISTING)
 

@@ -43,7 +43,7 @@ DOCUMENT: dict[str, Any] = {
 
 
 def clean(**changes: Any) -> CleanMovie | Rejection:
-    return clean_movie(DOCUMENT | changes, first_year=2010)
+    return clean_movie(DOCUMENT | changes, first_year=2010, collected=("Horror",))
 
 
 def row(**changes: Any) -> dict[str, Any]:
@@ -169,8 +169,8 @@ def test_a_number_written_as_text_is_taken_and_told() -> None:
         ({"id": 2**63}, "no usable id"),
         ({"title": "", "original_title": ""}, "no title"),
         ({"title": None, "original_title": " \u0000 "}, "no title"),
-        ({"genres": [{"id": 18, "name": "Drama"}]}, "not a horror film: Drama"),
-        ({"genres": []}, "not a horror film: no genres"),
+        ({"genres": [{"id": 18, "name": "Drama"}]}, "of no genre that is collected: Drama"),
+        ({"genres": []}, "of no genre that is collected: no genres"),
         ({"release_date": "2009-12-31"}, "released 2009-12-31, before 2010"),
     ],
 )
@@ -180,7 +180,7 @@ def test_what_nobody_can_recognise_or_is_out_of_scope_is_rejected(changes: dict[
 
 @pytest.mark.parametrize("document", [None, [], "text", 7, 1.5, True])
 def test_what_is_no_object_is_rejected(document: object) -> None:
-    assert isinstance(clean_movie(document, first_year=2010), Rejection)
+    assert isinstance(clean_movie(document, first_year=2010, collected=("Horror",)), Rejection)
 
 
 def test_a_film_without_a_date_is_in_scope() -> None:
@@ -215,7 +215,7 @@ def test_texts_keep_all_that_can_be_printed(title: str, kept: str) -> None:
 
 def test_a_part_that_never_came_is_unknown_and_an_empty_one_is_empty() -> None:
     without = {name: value for name, value in DOCUMENT.items() if name not in ("credits", "keywords")}
-    found = clean_movie(without, first_year=2010)
+    found = clean_movie(without, first_year=2010, collected=("Horror",))
     assert isinstance(found, CleanMovie)
     assert (found.row["keywords"], found.row["directors"], found.row["cast_names"]) == (None, None, None)
     assert row(keywords={"keywords": []})["keywords"] == []
@@ -229,7 +229,7 @@ def test_only_the_leading_cast_is_kept_in_billing_order() -> None:
 
 def test_a_newer_listing_gives_popularity_and_votes_and_nothing_else() -> None:
     listed = {"id": 1091, "title": "Other", "popularity": 40.0, "vote_average": 8.1, "vote_count": 6501}
-    found = clean_movie(DOCUMENT, listed=listed, first_year=2010)
+    found = clean_movie(DOCUMENT, listed=listed, first_year=2010, collected=("Horror",))
     assert isinstance(found, CleanMovie)
     assert (found.row["popularity"], found.row["vote_average"], found.row["vote_count"]) == (40.0, 8.1, 6501)
     assert found.row["title"] == "The Thing Below"
@@ -237,7 +237,7 @@ def test_a_newer_listing_gives_popularity_and_votes_and_nothing_else() -> None:
 
 def test_a_document_without_genres_takes_the_listing_s() -> None:
     without = {name: value for name, value in DOCUMENT.items() if name != "genres"}
-    found = clean_movie(without, listed={"genre_ids": [27, 53, 12345]}, first_year=2010)
+    found = clean_movie(without, listed={"genre_ids": [27, 53, 12345]}, first_year=2010, collected=("Horror",))
     assert isinstance(found, CleanMovie)
     assert found.row["genres"] == ["Horror", "Thriller"]
     assert len(found.warnings) == 1
@@ -282,7 +282,7 @@ def check_row(found: CleanMovie) -> None:
 
 @given(MANGLED, ANYTHING)
 def test_every_document_becomes_a_row_or_a_rejection(changes: dict[str, Any], listed: object) -> None:
-    found = clean_movie(DOCUMENT | changes, listed=listed, first_year=2010)
+    found = clean_movie(DOCUMENT | changes, listed=listed, first_year=2010, collected=("Horror",))
     if isinstance(found, CleanMovie):
         check_row(found)
     else:
@@ -291,7 +291,9 @@ def test_every_document_becomes_a_row_or_a_rejection(changes: dict[str, Any], li
 
 @given(ANYTHING)
 def test_any_json_at_all_becomes_a_row_or_a_rejection(document: object) -> None:
-    assert isinstance(clean_movie(document, listed=document, first_year=2010), CleanMovie | Rejection)
+    assert isinstance(
+        clean_movie(document, listed=document, first_year=2010, collected=("Horror",)), CleanMovie | Rejection
+    )
 
 
 def test_a_deeply_nested_value_is_no_trouble() -> None:
@@ -302,7 +304,7 @@ def test_a_deeply_nested_value_is_no_trouble() -> None:
 def test_a_listing_row_of_another_genre_becomes_a_row_of_other_movies() -> None:
     listed = {"id": 7, "title": "", "original_title": "Nuit", "original_language": "fr", "release_date": "2020-01-02"}
     scores = {"genre_ids": [18, "x", 1], "popularity": 2.5, "vote_count": 0, "vote_average": 0}
-    assert clean_other(listed | scores) == {
+    assert clean_other(listed | scores, ("Horror",)) == {
         "tmdb_id": 7,
         "title": "Nuit",
         "original_title": "Nuit",
@@ -320,6 +322,6 @@ def test_a_listing_row_of_another_genre_becomes_a_row_of_other_movies() -> None:
 )
 def test_a_listing_row_that_teaches_nothing_is_passed_over(changed: dict[str, object]) -> None:
     listed = {"id": 7, "title": "Night", "release_date": "2020-01-02", "genre_ids": [18]}
-    assert clean_other(listed) is not None
-    assert clean_other(listed | changed) is None
-    assert clean_other([listed]) is None
+    assert clean_other(listed, ("Horror",)) is not None
+    assert clean_other(listed | changed, ("Horror",)) is None
+    assert clean_other([listed], ("Horror",)) is None
