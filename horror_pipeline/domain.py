@@ -97,6 +97,12 @@ TMDB_POOL = "tmdb"
 READER_ROLE = "horror_reader"
 """The Postgres role that may read the public tables and nothing else."""
 
+SUPERVISOR_MARK = "HORROR_SUPERVISOR"
+"""The environment variable that every process started by `horror up` carries."""
+
+RUN_TAGS = {name: f"tmdb/{name}" for name in ("requests", "retries", "refusals")}
+"""By column of `finished_runs`: the tags with which a run says how it used TMDB."""
+
 CredentialForm = Literal["v3", "v4"]
 """TMDB's two credentials: an API key, sent in the query, and a read access token, sent as a header."""
 

@@ -13,10 +13,9 @@ from sqlalchemy import Engine
 from horror_pipeline.defs.resources import Clock
 from horror_pipeline.defs.schedules import INITIAL
 from horror_pipeline.orchestration.check_results import delete_check_results
+from horror_pipeline.orchestration.finished_runs import FINISHED
 from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import retention
-
-FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 MOST_RUNS = 2_000
 """Runs deleted by one run of the job, oldest first. Some 20 go each second; the rest goes the next day."""

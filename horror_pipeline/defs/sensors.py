@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from horror_pipeline.orchestration.alerts import Alerts, Cursor
 from horror_pipeline.orchestration.breakouts import message_of
 from horror_pipeline.orchestration.code_version import note_code_version
+from horror_pipeline.orchestration.finished_runs import note_finished_runs
 from horror_pipeline.orchestration.liveness import reap_dead_runs
 from horror_pipeline.orchestration.messages import poster, secrets_of, ui_url
 from horror_pipeline.settings import get_settings
@@ -63,7 +64,11 @@ def breakout_alerts(context: dg.SensorEvaluationContext, warehouse: dg.ResourceP
 
 @dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
 def dead_runs(context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Engine]) -> dg.SkipReason:
-    """Mark runs as failed whose process has died, on whatever host; otherwise they would hold up the queue for ever."""
+    """Mark runs as failed whose process has died, on whatever host; otherwise they would hold up the queue for ever.
+
+    Note the runs that ended, for monitoring.
+    """
     note_code_version(warehouse)
     reaped = reap_dead_runs(context.instance, warehouse)
+    context.update_cursor(note_finished_runs(context.instance, warehouse, context.cursor) or "")
     return dg.SkipReason(f"marked failed: {', '.join(reaped)}" if reaped else "every run under way has a live process")

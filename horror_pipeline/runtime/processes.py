@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from horror_pipeline.domain import SUPERVISOR_MARK
 from horror_pipeline.errors import HorrorError
 from horror_pipeline.runtime import watchdog
 
@@ -81,7 +82,7 @@ class Supervisor:
         self, variables: Mapping[str, str], folder: Path, say: Callable[[str], None], embedded_home: Path | None = None
     ) -> None:
         self.mark = uuid.uuid4().hex
-        self.variables = {**variables, watchdog.MARK: self.mark}
+        self.variables = {**variables, SUPERVISOR_MARK: self.mark}
         self.folder, self.say, self.embedded_home = folder, say, embedded_home
         self.children: list[Child] = []
         self._watchdog: subprocess.Popen[str] | None = None

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import psutil
 
-MARK = "HORROR_SUPERVISOR"
-"""The environment variable that holds the supervisor's mark."""
+from horror_pipeline.domain import SUPERVISOR_MARK
 
 STOP_SECONDS = 8.0
 
@@ -38,7 +37,7 @@ def _marked(mark: str) -> list[psutil.Process]:
     marked = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):  # gone already, or another user's
-            if process.environ().get(MARK) == mark:
+            if process.environ().get(SUPERVISOR_MARK) == mark:
                 marked.append(process)
     return marked
 

@@ -90,6 +90,19 @@ data_source = Table(
     comment="Where this database's data comes from: one row. Demo and TMDB data never mix.",
 )
 
+finished_runs = Table(
+    "finished_runs",
+    metadata,
+    Column("run_id", Text, primary_key=True, comment="Dagster's id of the run."),
+    _text("job_name", "The job."),
+    _text("outcome", "`success`, `failure` or `canceled`."),
+    _instant("ended_at", "When it ended, or was noticed to have ended."),
+    Column("requests", Integer, comment="Requests to TMDB; NULL: it made none, or was killed."),
+    Column("retries", Integer, comment="How many of them repeated one that had failed; NULL likewise."),
+    Column("refusals", Integer, comment="How many of them TMDB refused as too many; NULL likewise."),
+    comment="Every run that ended, noted by a sensor, for monitoring: the dashboard does not see Dagster's storage.",
+)
+
 # -- raw: as received from TMDB ----------------------------------------------------------------------------------------
 
 discover_pages = Table(

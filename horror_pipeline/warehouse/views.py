@@ -97,6 +97,8 @@ VIEWS: dict[str, str] = {
         SELECT horizon_days, dimension, category, is_backtest, {ACCURACY_COLUMNS}
         FROM forecast_group_scores GROUP BY 1, 2, 3, 4
     """,  # noqa: S608  # a constant
+    # A view reads with the rights of its owner, so `horror_reader` can count what it may not see.
+    "rejected_counts": "SELECT source_table, count(*) AS records FROM raw.rejected_records GROUP BY source_table",
 }
 """The query of every view by its qualified name, in the order in which they can be created."""
 
@@ -118,6 +120,7 @@ _COMMENTS: dict[str, str] = {
     "VIEW breakouts": "The first day of every breakout, with the span that shows it best.",
     "VIEW forecast_accuracy": "Errors of forecasts of films at popularity 1 or more, beside those of no change.",
     "VIEW forecast_group_accuracy": "The same by votes, language and stage of the films.",
+    "VIEW rejected_counts": "How many records could not be typed, by the table they were read from.",
     "COLUMN forecast_accuracy.month": "First day of the month that the target dates are in.",
     "COLUMN forecast_accuracy.films": "Forecasts compared: each film once for each day.",
     "COLUMN forecast_accuracy.mae": "Mean absolute error of the forecasts.",

@@ -15,7 +15,7 @@ from sqlalchemy import URL
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
-from horror_pipeline.web import endpoints, feeds, pages, readable
+from horror_pipeline.web import endpoints, feeds, metrics, pages, readable
 from horror_pipeline.web.connections import BoundedConnection
 from horror_pipeline.web.database import Database, DatabaseUnavailableError
 from horror_pipeline.web.health import head_revision
@@ -24,7 +24,7 @@ from horror_pipeline.web.prediction_index import NewestBatch
 from horror_pipeline.web.response_cache import ResponseCache
 from horror_pipeline.web.static_files import StaticFiles
 
-CACHED = ("/api/", "/feeds/", "/lists", "/movies/", "/track-record")
+CACHED = ("/api/", "/feeds/", "/lists", "/metrics", "/movies/", "/track-record")
 
 DESCRIPTION = (
     "Every horror film on TMDB, its popularity day by day, and predictions with 80 % intervals, read-only. "
@@ -79,6 +79,7 @@ def create_app(
     app.include_router(pages.router(templates, posters, files, poll_interval_ms=poll_interval_ms))
     app.include_router(readable.router(sources, templates, posters.allowed))
     app.include_router(feeds.router(sources))
+    app.include_router(metrics.router(sources))
     _answer_errors(app)
     # The last one added is the outermost.
     app.add_middleware(ResponseCache, prefixes=CACHED, except_paths=frozenset({"/api/health"}), seconds=cache_seconds)
