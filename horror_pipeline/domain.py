@@ -100,9 +100,6 @@ READER_ROLE = "horror_reader"
 SUPERVISOR_MARK = "HORROR_SUPERVISOR"
 """The environment variable that every process started by `horror up` carries."""
 
-RUN_TAGS = {name: f"tmdb/{name}" for name in ("requests", "retries", "refusals")}
-"""By column of `finished_runs`: the tags with which a run says how it used TMDB."""
-
 CredentialForm = Literal["v3", "v4"]
 """TMDB's two credentials: an API key, sent in the query, and a read access token, sent as a header."""
 

@@ -20,7 +20,6 @@ from sqlalchemy import URL, Engine
 
 from horror_pipeline.demo.process import spawn
 from horror_pipeline.orchestration.code_version import require_same_code
-from horror_pipeline.orchestration.finished_runs import tag_requests
 from horror_pipeline.orchestration.liveness import executing
 from horror_pipeline.settings import TMDB_API_URL, TMDB_EXPORTS_URL, Settings, get_settings, postgres_url
 from horror_pipeline.tmdb.client import TmdbClient
@@ -106,11 +105,7 @@ class TmdbResource(dg.ConfigurableResource[TmdbClient]):
                 requests_per_second=self.requests_per_second,
                 connections=self.connections,
             )
-            try:
-                yield stack.enter_context(client)
-            finally:
-                if context.run is not None and context.instance is not None:
-                    tag_requests(context.instance, context.run.run_id, client.stats)
+            yield stack.enter_context(client)
 
 
 class SettingsResource(dg.ConfigurableResource[Settings]):

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from horror_pipeline.defs.resources import Clock
 from horror_pipeline.defs.schedules import INITIAL
 from horror_pipeline.orchestration.check_results import delete_check_results
-from horror_pipeline.orchestration.finished_runs import FINISHED
+from horror_pipeline.orchestration.monitoring import FINISHED
 from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import retention
 

@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 from horror_pipeline.orchestration.alerts import Alerts, Cursor
 from horror_pipeline.orchestration.breakouts import message_of
 from horror_pipeline.orchestration.code_version import note_code_version
-from horror_pipeline.orchestration.finished_runs import note_finished_runs
 from horror_pipeline.orchestration.liveness import reap_dead_runs
 from horror_pipeline.orchestration.messages import poster, secrets_of, ui_url
+from horror_pipeline.orchestration.monitoring import note_finished_runs
 from horror_pipeline.settings import get_settings
 from horror_pipeline.warehouse.movers import newest_breakouts
 

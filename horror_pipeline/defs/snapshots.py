@@ -15,6 +15,7 @@ from horror_pipeline.domain import TMDB_POOL
 from horror_pipeline.errors import ExportUnavailableError, TmdbError, WarehouseError
 from horror_pipeline.orchestration.each_partition import record_partitions
 from horror_pipeline.orchestration.metadata import Figures
+from horror_pipeline.orchestration.monitoring import counted
 from horror_pipeline.orchestration.partition_checks import record_results
 from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.tmdb.client import TmdbClient
@@ -88,7 +89,8 @@ def movie_snapshots(
     """
     taken = _Taken()
     try:
-        _take_days(context, warehouse, tmdb, clock, taken)
+        with counted(context, warehouse, tmdb):
+            _take_days(context, warehouse, tmdb, clock, taken)
     except BaseException:
         record_partitions(context, taken.done)  # what is stored is stored, whatever ended the run
         raise

@@ -24,7 +24,7 @@ from horror_pipeline.warehouse.tables import BY_MONTH, movies
 LOCK_SECONDS = 10
 
 KEPT = {
-    *("data_source", "finished_runs", "model_versions", "training_state"),
+    *("data_source", "finished_runs", "request_counts", "model_versions", "training_state"),
     *("forecast_scores", "forecast_group_scores"),
 }
 """Tables without data of TMDB: they state where it came from, how good models were and what they were fitted on."""

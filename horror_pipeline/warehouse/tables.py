@@ -97,10 +97,17 @@ finished_runs = Table(
     _text("job_name", "The job."),
     _text("outcome", "`success`, `failure` or `canceled`."),
     _instant("ended_at", "When it ended, or was noticed to have ended."),
-    Column("requests", Integer, comment="Requests to TMDB; NULL: it made none, or was killed."),
-    Column("retries", Integer, comment="How many of them repeated one that had failed; NULL likewise."),
-    Column("refusals", Integer, comment="How many of them TMDB refused as too many; NULL likewise."),
     comment="Every run that ended, noted by a sensor, for monitoring: the dashboard does not see Dagster's storage.",
+)
+
+request_counts = Table(
+    "request_counts",
+    metadata,
+    Column("asset", Text, primary_key=True, comment="The asset, like `raw/movie_details`."),
+    Column("requests", BigInteger, nullable=False, comment="Requests to TMDB since the database was first filled."),
+    Column("retries", BigInteger, nullable=False, comment="How many of them repeated one that had failed."),
+    Column("refusals", BigInteger, nullable=False, comment="How many of them TMDB refused as too many."),
+    comment="Requests to TMDB by asset, for monitoring; those of a process that was killed are not counted.",
 )
 
 # -- raw: as received from TMDB ----------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import sys
 
 from sqlalchemy.exc import ArgumentError
 
+from horror_pipeline.domain import SUPERVISOR_MARK
 from horror_pipeline.web.app import serve
 
 
@@ -26,7 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
         print('DATABASE_URL is not set; `horror up` sets it, or run: eval "$(horror env)"', file=sys.stderr)
         return 2
     try:
-        serve(url, host=values.host, port=values.port, poll_interval_ms=values.poll_interval_ms)
+        serve(
+            url,
+            host=values.host,
+            port=values.port,
+            poll_interval_ms=values.poll_interval_ms,
+            is_supervised=SUPERVISOR_MARK in os.environ,
+        )
     except (ArgumentError, ValueError):
         print("DATABASE_URL is not a Postgres URL", file=sys.stderr)
         return 2

@@ -40,6 +40,7 @@ def create_app(
     connections: int = 6,
     cache_seconds: float = 5.0,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    is_supervised: bool = False,
 ) -> FastAPI:
     """Create the application. It connects to the database at the first request.
 
@@ -49,6 +50,7 @@ def create_app(
         connections: database connections used at once; one more is reserved for health checks.
         cache_seconds: how long a JSON answer may be served again.
         clock: returns the present moment, with a time zone.
+        is_supervised: whether `horror up` started this process.
     """
     database = Database(database_url, connections=connections)
     sources = endpoints.Sources(
@@ -79,7 +81,7 @@ def create_app(
     app.include_router(pages.router(templates, posters, files, poll_interval_ms=poll_interval_ms))
     app.include_router(readable.router(sources, templates, posters.allowed))
     app.include_router(feeds.router(sources))
-    app.include_router(metrics.router(sources))
+    app.include_router(metrics.router(sources, is_supervised=is_supervised))
     _answer_errors(app)
     # The last one added is the outermost.
     app.add_middleware(ResponseCache, prefixes=CACHED, except_paths=frozenset({"/api/health"}), seconds=cache_seconds)
@@ -95,10 +97,11 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     poll_interval_ms: int = 30_000,
+    is_supervised: bool = False,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then stop within a few seconds."""
     uvicorn.run(
-        create_app(database_url, poll_interval_ms=poll_interval_ms),
+        create_app(database_url, poll_interval_ms=poll_interval_ms, is_supervised=is_supervised),
         host=host,
         port=port,
         access_log=False,

@@ -6,7 +6,6 @@ What the database knows is left out while it is away; `horror_database_up` then 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated
@@ -19,7 +18,6 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, text
 from starlette.responses import Response
 
-from horror_pipeline.domain import SUPERVISOR_MARK
 from horror_pipeline.web.database import DatabaseUnavailableError
 from horror_pipeline.web.endpoints import Sources
 from horror_pipeline.web.schemas import NoParameters
@@ -31,9 +29,9 @@ FAMILIES: dict[str, tuple[type[CounterMetricFamily | GaugeMetricFamily], str, li
     "database_up": (GaugeMetricFamily, "Whether the database answers.", []),
     "newest_data_timestamp_seconds": (GaugeMetricFamily, "When the newest row is from, by table.", ["table"]),
     "runs": (CounterMetricFamily, "Runs that ended.", ["job", "outcome"]),
-    "tmdb_requests": (CounterMetricFamily, "Requests to TMDB of runs that ended.", []),
-    "tmdb_retries": (CounterMetricFamily, "Requests that repeated one that had failed.", []),
-    "tmdb_refusals": (CounterMetricFamily, "Requests that TMDB refused as too many.", []),
+    "tmdb_requests": (CounterMetricFamily, "Requests to TMDB.", ["asset"]),
+    "tmdb_retries": (CounterMetricFamily, "Requests that repeated one that had failed.", ["asset"]),
+    "tmdb_refusals": (CounterMetricFamily, "Requests that TMDB refused as too many.", ["asset"]),
     "rejected_records": (GaugeMetricFamily, "Records that could not be typed, by source.", ["table"]),
     "forecast_skill": (
         GaugeMetricFamily,
@@ -65,10 +63,9 @@ _FIGURES = text("""
     UNION ALL SELECT 'runs', ARRAY[job_name, known.outcome], count(*) FILTER (WHERE run.outcome = known.outcome)
       FROM finished_runs AS run CROSS JOIN (VALUES ('success'), ('failure'), ('canceled')) AS known (outcome)
      GROUP BY job_name, known.outcome
-    UNION ALL SELECT 'tmdb_' || used.name, ARRAY[]::text[], coalesce(sum(used.value), 0)
-      FROM finished_runs CROSS JOIN LATERAL
-           (VALUES ('requests', requests), ('retries', retries), ('refusals', refusals)) AS used (name, value)
-     GROUP BY used.name
+    UNION ALL SELECT 'tmdb_requests', ARRAY[asset], requests FROM request_counts
+    UNION ALL SELECT 'tmdb_retries', ARRAY[asset], retries FROM request_counts
+    UNION ALL SELECT 'tmdb_refusals', ARRAY[asset], refusals FROM request_counts
     UNION ALL SELECT 'rejected_records', ARRAY[source_table], records FROM rejected_counts
     UNION ALL SELECT 'forecast_skill', ARRAY[horizon_days::text],
            1 - sum(total_error) / nullif(sum(total_error_no_change), 0)
@@ -92,8 +89,13 @@ class _Figures(Collector):
             yield family
 
 
-def router(sources: Sources) -> APIRouter:
-    """Create the route."""
+def router(sources: Sources, *, is_supervised: bool) -> APIRouter:
+    """Create the route.
+
+    Args:
+        sources: what the figures are read from.
+        is_supervised: whether `horror up` started this process, and others that are told of.
+    """
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/metrics")
@@ -102,7 +104,8 @@ def router(sources: Sources) -> APIRouter:
             samples = [*await sources.database.run(_figures, for_health=True), ("database_up", [], 1.0)]
         except DatabaseUnavailableError:
             samples = [("database_up", [], 0.0)]
-        samples += await asyncio.to_thread(_memory)
+        own = psutil.Process()
+        samples += await asyncio.to_thread(memory, own, own.parent() if is_supervised else None)
         return Response(generate_latest(_Figures(samples)), media_type=CONTENT_TYPE_LATEST)
 
     return routes
@@ -125,8 +128,3 @@ def memory(own: psutil.Process, supervisor: psutil.Process | None) -> list[Sampl
         if process == own or names:
             used["dashboard" if process == own else names[0]] += size
     return [("process_memory_bytes", [name], size) for name, size in used.items()]
-
-
-def _memory() -> list[Sample]:
-    own = psutil.Process()
-    return memory(own, own.parent() if SUPERVISOR_MARK in os.environ else None)

@@ -47,6 +47,8 @@ def test_the_same_day_again_asks_for_no_details(ingest: Ingest, tmdb: FakeTmdb) 
     tmdb.asked.clear()
     ingest.run(raw.discover_pages, raw.movie_details)
     assert tmdb.asked == {"/discover/movie": 3}
+    counts = ingest.rows("SELECT asset, requests, retries, refusals FROM request_counts ORDER BY asset")
+    assert counts == [("raw/discover_pages", 6, 0, 0), ("raw/movie_details", 26, 0, 0)]
 
 
 def test_the_next_day_asks_for_what_changed_and_what_is_new(ingest: Ingest, tmdb: FakeTmdb) -> None:

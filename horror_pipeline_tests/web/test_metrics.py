@@ -30,16 +30,14 @@ def read(client: TestClient) -> Figures:
     return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
 
 
-def add_run(engine: Engine, run_id: str, outcome: str, **counts: int) -> None:
-    row = {"run_id": run_id, "job_name": "ingest_catalogue", "outcome": outcome, "ended_at": NOW}
-    with engine.begin() as connection:
-        connection.execute(insert(tables.finished_runs), row | counts)
-
-
 def test_monitoring_reads_runs_ages_requests_rejections_and_skill(client: TestClient, engine: Engine) -> None:
-    add_run(engine, "a", "success", requests=100, retries=7, refusals=2)
-    add_run(engine, "b", "success", requests=50, retries=0, refusals=0)
-    add_run(engine, "c", "failure")
+    for run_id, outcome in (("a", "success"), ("b", "success"), ("c", "failure")):
+        row = {"run_id": run_id, "job_name": "ingest_catalogue", "outcome": outcome, "ended_at": NOW}
+        with engine.begin() as connection:
+            connection.execute(insert(tables.finished_runs), row)
+    counts = {"asset": "raw/movie_details", "requests": 150, "retries": 7, "refusals": 2}
+    with engine.begin() as connection:
+        connection.execute(insert(tables.request_counts), counts)
     rows.add_film(engine, 1, observed_at=NOW - timedelta(hours=1))
     rows.add_snapshots(engine, 1, {TODAY: 1.0})
     rows.add_forecast_score(engine, 7, TODAY, mae=0.7)
@@ -57,7 +55,8 @@ def test_monitoring_reads_runs_ages_requests_rejections_and_skill(client: TestCl
     assert figures["horror_runs_total", "ingest_catalogue", "success"] == 2
     assert figures["horror_runs_total", "ingest_catalogue", "failure"] == 1
     assert figures["horror_runs_total", "ingest_catalogue", "canceled"] == 0
-    assert [figures[f"horror_tmdb_{name}_total",] for name in ("requests", "retries", "refusals")] == [150, 7, 2]
+    asked = [figures[f"horror_tmdb_{name}_total", "raw/movie_details"] for name in ("requests", "retries", "refusals")]
+    assert asked == [150, 7, 2]
     hour_ago = (NOW - timedelta(hours=1)).timestamp()
     assert figures["horror_newest_data_timestamp_seconds", "movies"] == hour_ago
     midnight = NOW.replace(hour=0).timestamp()

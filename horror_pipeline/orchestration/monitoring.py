@@ -1,16 +1,18 @@
-"""Noting in the warehouse how runs ended and how they used TMDB, for monitoring, which sees the warehouse alone."""
+"""What monitoring is to know, noted in the warehouse, which is all it sees: how runs ended, and requests to TMDB."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import dagster as dg
 from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
 
-from horror_pipeline.domain import RUN_TAGS
-from horror_pipeline.tmdb.client import ClientStats
-from horror_pipeline.warehouse.tables import finished_runs
+from horror_pipeline.tmdb.client import TmdbClient
+from horror_pipeline.warehouse.tables import finished_runs, request_counts
 
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
@@ -21,10 +23,22 @@ OVERLAP = dt.timedelta(minutes=1)
 """Runs are looked at again for so long, because the clocks of hosts differ. Noting one twice changes nothing."""
 
 
-def tag_requests(instance: dg.DagsterInstance, run_id: str, stats: ClientStats) -> None:
-    """Say in tags of the run, which outlive its process, how it used TMDB."""
-    counts = {"requests": stats.requests, "retries": stats.retries, "refusals": stats.rate_limited}
-    instance.add_run_tags(run_id, {RUN_TAGS[name]: str(count) for name, count in counts.items()})
+@contextmanager
+def counted(context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClient) -> Iterator[None]:
+    """Add the requests that are made inside the block to those of the asset, however the block ends."""
+    before = tmdb.stats
+    try:
+        yield
+    finally:
+        made = tmdb.stats - before
+        counts = {"requests": made.requests, "retries": made.retries, "refusals": made.rate_limited}
+        add = insert(request_counts).values(asset=context.asset_key.to_user_string(), **counts)
+        sums = {name: request_counts.c[name] + add.excluded[name] for name in counts}
+        try:
+            with warehouse.begin() as connection:
+                connection.execute(add.on_conflict_do_update(index_elements=["asset"], set_=sums))
+        except DBAPIError as error:  # what failed in the block is the news
+            context.log.warning(f"{made.requests} requests are not counted: {type(error).__name__}")
 
 
 def note_finished_runs(instance: dg.DagsterInstance, engine: Engine, since: str | None) -> str | None:
@@ -38,9 +52,8 @@ def note_finished_runs(instance: dg.DagsterInstance, engine: Engine, since: str 
     Returns:
         Up to when runs are noted.
     """
-    after = dt.datetime.fromisoformat(since) - OVERLAP if since else None
     records = instance.get_run_records(
-        dg.RunsFilter(statuses=FINISHED, updated_after=after),
+        dg.RunsFilter(statuses=FINISHED, updated_after=dt.datetime.fromisoformat(since) - OVERLAP if since else None),
         limit=MOST_RUNS,
         order_by="update_timestamp",
         ascending=True,
@@ -54,7 +67,6 @@ def note_finished_runs(instance: dg.DagsterInstance, engine: Engine, since: str 
             "outcome": record.dagster_run.status.value.lower(),
             "ended_at": record.update_timestamp.replace(tzinfo=dt.UTC),
         }
-        | {name: int(tag) if (tag := record.dagster_run.tags.get(key)) else None for name, key in RUN_TAGS.items()}
         for record in records
     ]
     with engine.begin() as connection:
