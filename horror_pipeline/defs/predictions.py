@@ -46,7 +46,8 @@ def model_predictions(
 
     Released films are predicted by the models that may use votes, upcoming films by the models that use only what is
     known before release. A batch is written only when a champion or the data has changed. Beside each prediction stands
-    the actual value at that moment. Of batches older than a week, the last of each day is kept.
+    the actual value at that moment. Of batches older than a week, the last of each day is kept. What moved each
+    prediction of the newest batch is in `prediction_explanations`.
     """
     with warehouse.connect() as connection:
         rows = read_champions(connection)
@@ -54,15 +55,18 @@ def model_predictions(
         if is_predicted(connection, rows):
             return skip(context, "neither a champion nor the data has changed since the last batch")
     from horror_pipeline.modeling.batch import predict_batch
+    from horror_pipeline.modeling.expectation_parts import explain_batch
 
     champions = {name: load_champion(row) for name, row in rows.items()}
     for name, champion in champions.items():
         if champion is None or champion.artifact is None:
             context.log.warning(f"{name} has no usable champion: {champion.refusal if champion else 'never trained'}")
     now, versions = clock(), versions_of(rows)
-    batch = predict_batch(read_features(warehouse), champions, now)
+    films = read_features(warehouse)
+    batch, explained = predict_batch(films, champions, now), explain_batch(films, champions, now)
     with warehouse.begin() as connection:
         written = predictions.write_batch(connection, records(batch)) if any(rows.values()) else 0
+        predictions.replace_explanations(connection, records(explained), of_forecasts=False)
         thinned = predictions.thin_batches(connection, now, settings.horror_retention_days)
         if fingerprint is not None:
             features.set_state(connection, features.PREDICTIONS_STEP, fingerprint, now)

@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, delete, text
 
 from horror_pipeline.warehouse.bulk import WriteCounts, copy_rows, copy_upsert
 from horror_pipeline.warehouse.days import distinct_values, start_of
-from horror_pipeline.warehouse.tables import model_predictions
+from horror_pipeline.warehouse.tables import model_predictions, prediction_explanations
 
 KEEP_ALL_BATCHES_DAYS = 7
 """Days for which every batch of predictions is kept; of older days the last batch is kept."""
@@ -25,6 +25,13 @@ def write_batch(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> in
         Rows written.
     """
     return copy_rows(connection, model_predictions, rows)
+
+
+def replace_explanations(connection: Connection, rows: Iterable[Mapping[str, Any]], *, of_forecasts: bool) -> int:
+    """Replace what explains the newest expectations, or the newest forecasts; return how many rows were written."""
+    is_forecast = prediction_explanations.c.horizon_days > 0
+    connection.execute(delete(prediction_explanations).where(is_forecast if of_forecasts else ~is_forecast))
+    return copy_rows(connection, prediction_explanations, rows)
 
 
 def thin_batches(connection: Connection, now: dt.datetime, retention_days: int) -> int:

@@ -36,7 +36,12 @@ _RAW_AGES = (
     tables.rejected_records.c.rejected_at,
     tables.other_movies.c.observed_at,
 )
-_MOVIE_AGES = (tables.movie_features.c.as_of, tables.rating_class.c.predicted_at, tables.movie_clusters.c.clustered_at)
+_MOVIE_AGES = (
+    tables.movie_features.c.as_of,
+    tables.rating_class.c.predicted_at,
+    tables.movie_clusters.c.clustered_at,
+    tables.prediction_explanations.c.explained_at,
+)
 
 
 def purge(connection: Connection, older_than: dt.date) -> dict[str, int]:

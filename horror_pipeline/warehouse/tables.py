@@ -358,6 +358,25 @@ model_predictions = Table(
     comment="Predictions by batch; a batch is written only when a champion or the data changed.",
 )
 
+prediction_explanations = Table(
+    "prediction_explanations",
+    metadata,
+    _movie_id(),
+    Column("target", Text, primary_key=True, comment="What is predicted: `popularity` or `vote_average`."),
+    Column(
+        "horizon_days",
+        SmallInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="Days ahead of a forecast; 0: an expectation.",
+    ),
+    _instant("explained_at", "When it was predicted, or the day whose snapshot is the newest one used."),
+    _text("model_version", "Version that predicted."),
+    _number("base", "Mean prediction of all films: the logarithm of popularity or of its change, or a rating."),
+    Column("parts", JSONB, nullable=False, comment="What moved it most, as [label, effect]; base + effects add up."),
+    comment="What moved the newest predictions and forecasts; those before them have none.",
+)
+
 prediction_outcomes = Table(
     "prediction_outcomes",
     metadata,

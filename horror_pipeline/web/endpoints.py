@@ -11,7 +11,16 @@ from fastapi import APIRouter, HTTPException, Path, Query, Response
 from sqlalchemy import Connection
 
 from horror_pipeline.domain import Target
-from horror_pipeline.web import forecast_queries, health, mover_queries, outcome_scores, queries, schemas, track_queries
+from horror_pipeline.web import (
+    forecast_queries,
+    health,
+    mover_queries,
+    outcome_scores,
+    queries,
+    schemas,
+    track_queries,
+    wording,
+)
 from horror_pipeline.web.csv_lists import listed
 from horror_pipeline.web.database import Database, DatabaseUnavailableError
 from horror_pipeline.web.prediction_index import NewestBatch
@@ -269,7 +278,16 @@ def movie_history(connection: Connection, tmdb_id: int, today: date, days: int) 
         ],
         forecasts=[schemas.Forecast(**row) for row in forecast_queries.movie_forecasts(connection, tmdb_id)],
         movers=[schemas.Mover(**row) for row in mover_queries.movie_movers(connection, tmdb_id)],
+        explanations=[_explanation(row) for row in queries.explanations(connection, tmdb_id)],
     )
+
+
+def _explanation(row: dict[str, Any]) -> schemas.Explanation:
+    parts = [
+        schemas.Part(label=label, effect=effect, change=wording.effect(effect, row["target"]))
+        for label, effect in row["parts"]
+    ]
+    return schemas.Explanation(**{**row, "parts": parts})
 
 
 def _models(connection: Connection) -> schemas.Models:

@@ -208,6 +208,16 @@ def movie_predictions(connection: Connection, tmdb_id: int, *, since: date, unti
     )
 
 
+def explanations(connection: Connection, tmdb_id: int) -> list[dict[str, Any]]:
+    """Return what moved a film's newest expectations and forecasts, expectations first."""
+    return _rows(
+        connection,
+        "SELECT target, horizon_days, explained_at, model_version, base, parts FROM prediction_explanations "
+        "WHERE tmdb_id = :tmdb_id ORDER BY horizon_days, target",
+        tmdb_id=tmdb_id,
+    )
+
+
 def batch_keys(connection: Connection) -> list[tuple[Any, ...]]:
     """Return the columns of `prediction_index.Key` for every film of the newest batch, in order of id."""
     statement = text(

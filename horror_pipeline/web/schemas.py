@@ -378,6 +378,28 @@ class TrackRecord(BaseModel):
     groups: list[GroupScore] = Field(description="Groups with a hundred forecasts or more.")
 
 
+class Part(BaseModel):
+    """One of the things that moved a prediction."""
+
+    label: str = Field(examples=["out in October"])
+    effect: float = Field(description="On the scale of the explanation's `base`.", examples=[0.166])
+    change: str = Field(description="The effect as people read it.", examples=["+18 %"])
+
+
+class Explanation(BaseModel):
+    """What moved a prediction most; `base` and the effects of all parts add up to it."""
+
+    target: Target
+    horizon_days: int = Field(description="Days ahead of a forecast; 0: an expectation for such a film.")
+    explained_at: datetime = Field(description="When it was predicted, or the day a forecast was made on.")
+    model_version: str
+    base: float = Field(
+        description="The mean prediction of all films that the model speaks of: the logarithm of an expected "
+        "popularity, the change of log(popularity + 0.1) of a forecast, or a rating."
+    )
+    parts: list[Part] = Field(description="The largest first, what is left last.")
+
+
 class MovieHistory(BaseModel):
     """A film, its popularity by day, the last expectation of each day, and the newest forecasts."""
 
@@ -388,6 +410,7 @@ class MovieHistory(BaseModel):
     )
     forecasts: list[Forecast] = Field(description="From its own history, by horizon; empty: no forecast was made.")
     movers: list[Mover] = Field(description="How its popularity changed up to the newest day, by span.")
+    explanations: list[Explanation] = Field(description="What moved its newest expectations and forecasts.")
 
 
 class ModelVersion(BaseModel):

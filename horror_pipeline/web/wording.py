@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import date
+
+from horror_pipeline.domain import Target
 
 NONE = "–"
 
@@ -30,6 +33,23 @@ def percentile(share: float) -> str:
     return f"{int(share * 10_000) / 100:g} %"
 
 
+def exp(logarithm: float) -> float:
+    """Take a logarithm back."""
+    return math.exp(logarithm)
+
+
+def effect(value: float, target: Target) -> str:
+    """Write what a part adds to a prediction: percent of a popularity, points of a rating; empty if that is nothing."""
+    if target == "vote_average":
+        text = f"{value:+.2f}"
+        return "" if float(text) == 0 else text.replace("-", "−")
+    factor = math.exp(value)
+    if factor >= 3:
+        return f"×{factor:.1f}"
+    text = f"{100 * (factor - 1):+.0f} %"
+    return "" if text in ("+0 %", "-0 %") else text.replace("-", "−")
+
+
 def day(value: date | None) -> str:
     """Write a date as people do."""
     return "no date yet" if value is None else f"{value.day} {value:%b %Y}"
@@ -40,6 +60,6 @@ def days(count: int) -> str:
     return "1 day" if count == 1 else f"{count:,} days"
 
 
-FILTERS: dict[str, Callable[..., str]] = {
-    function.__name__: function for function in (popularity, rating, percent, percentile, day, days)
+FILTERS: dict[str, Callable[..., str | float]] = {
+    function.__name__: function for function in (popularity, rating, percent, percentile, exp, effect, day, days)
 }

@@ -65,6 +65,14 @@ def test_films_of_other_genres_are_learned_from_and_never_predicted(
     assert runs.value("SELECT max(tmdb_id) FROM model_predictions") < 10_000
 
 
+OFF_BY = """
+    SELECT max(abs(base + (SELECT sum((part ->> 1)::float) FROM jsonb_array_elements(parts) AS part)
+                   - CASE target WHEN 'popularity' THEN ln(predicted_popularity) ELSE predicted_vote_average END))
+    FROM prediction_explanations JOIN model_predictions USING (tmdb_id)
+"""
+"""How far explanations do not add up to what they explain."""
+
+
 def charts_of(told: dict[str, Any]) -> dict[str, str]:
     return {key: value for key, value in told.items() if "data:image/svg+xml" in str(value)}
 
@@ -78,6 +86,8 @@ def test_a_training_predicts_every_film_and_a_second_on_the_same_data_writes_not
         ("before_release", UPCOMING),
     ]
     assert runs.value("SELECT count(*) FROM latest_predictions WHERE popularity_upper IS NULL") == 0
+    assert runs.value(OFF_BY) < 1e-6
+    assert runs.value("SELECT count(*) FROM prediction_explanations") == 2 * (RELEASED + UPCOMING)
     assert runs.value("SELECT count(*) FROM rating_class") == RELEASED + UPCOMING
     assert runs.value("SELECT count(*) FROM movie_clusters") == RELEASED + UPCOMING
     for name in MODELS:

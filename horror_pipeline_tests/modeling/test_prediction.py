@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from horror_pipeline.modeling.artifacts import Artifact
+from horror_pipeline.modeling.expectation_parts import columns_of, explain_expectations, scaled
+from horror_pipeline.modeling.explanation import contributions
 from horror_pipeline.modeling.prediction import predict
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.modeling.training import Training
@@ -48,3 +50,32 @@ def test_a_prediction_does_not_hang_on_the_films_beside_it(fitted: tuple[str, Ar
     spec, known = MODELS[name], films()
     alone = pd.concat([predict(spec, artifact, known.iloc[[place]]) for place in (3, 50)])
     pd.testing.assert_frame_equal(alone, predict(spec, artifact, known).loc[[3, 50]])
+
+
+def test_the_parts_of_a_thousand_predictions_add_up_to_them(fitted: tuple[str, Artifact]) -> None:
+    name, artifact = fitted
+    spec, many = MODELS[name], films(1_000, seed=5, upcoming=1_000)
+    rows = many[many["stage"] == spec.stage]
+    predicted = scaled(spec, predict(spec, artifact, rows)["predicted"].to_numpy())
+    found = explain_expectations(spec, artifact, rows)
+    added_up = found["base"] + found["parts"].map(lambda parts: sum(effect for _, effect in parts))
+    assert len(found) == 1_000
+    assert np.abs(added_up - predicted).max() < 1e-6
+    assert found["base"].iloc[0] == pytest.approx(predicted.mean())
+
+
+def test_turning_one_input_changes_its_own_part(trained: Callable[[str], Training]) -> None:
+    version, known = trained("rating_after_release").version, films(seed=6)
+    assert version is not None
+    preprocessor, estimator = version.artifact.estimator[0], version.artifact.estimator[-1]
+    columns = columns_of(preprocessor.inputs.preprocessed_names)
+    rows, other = (
+        preprocessor.transform(each[preprocessor.inputs.names])
+        for each in (known, known.assign(is_drama=1 - known["is_drama"]))
+    )
+    before, after = (
+        contributions(estimator.predict, each, rows[:2], list(columns.values()), 0) for each in (rows, other)
+    )
+    moved = dict(zip(columns, np.abs(after - before).mean(axis=0), strict=True))
+    assert moved["genres"] > 0.5
+    assert max(size for group, size in moved.items() if group != "genres") < 0.1 * moved["genres"]

@@ -144,6 +144,14 @@ def add_forecast(engine: Engine, tmdb_id: int, horizon_days: int = 7, **values: 
     _insert(engine, "popularity_forecasts", row)
 
 
+def add_explanation(engine: Engine, tmdb_id: int, target: str = "popularity", horizon_days: int = 0) -> None:
+    row = {"tmdb_id": tmdb_id, "target": target, "horizon_days": horizon_days, "explained_at": NOW, "base": 1.0}
+    parts = [["out in October", 0.166], ["in French", -0.0943], ["everything else", 0.0001]]
+    row |= {"model_version": "v1", "parts": parts}
+    with engine.begin() as connection:
+        connection.execute(insert(tables.prediction_explanations), row)
+
+
 def add_mover(engine: Engine, tmdb_id: int, span_days: int = 7, **values: Any) -> None:
     row: dict[str, Any] = {
         "snapshot_date": TODAY,

@@ -35,6 +35,7 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
     rows.add_prediction(engine, 7)
     rows.add_forecast(engine, 7)
     rows.add_mover(engine, 7)
+    rows.add_explanation(engine, 7)
     rows.add_snapshots(engine, 7, {rows.TODAY - timedelta(days=back): 2.0 + back for back in range(5)})
     answer = client.get("/movies/7")
     assert answer.status_code == 200
@@ -43,6 +44,8 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
     assert "The Thing (2024) · Horror, measured" in said
     assert "31 Oct 2024 · Horror, Mystery" in said
     assert "expected for such a film: 2.00 (1.00 – 5.00)" in said
+    assert "Popularity: from 2.72 to 2.00 out in October +18 % in French −9 %" in said
+    assert "everything else" not in said  # it is next to nothing
     assert "From 3.00 to 9.00 in 7 days; such films went to 3.20. Rank 20 → 4. More than 99.72 % of changes" in said
     assert "7 days ahead 29 Nov 2026 3.00 1.50 – 4.50" in said
     assert 'property="og:title" content="The Thing (2024)"' in answer.text

@@ -80,8 +80,8 @@ function showFilm(data) {
       movie.overview && h("p", {}, movie.overview),
       people("Directed by", movie.directors), people("With", movie.cast_names))),
     h("div", { class: "facts" },
-      figure("Popularity", popularity(movie.popularity), newest && expectation(newest, "popularity", popularity, movie.popularity)),
-      figure("Rating", movie.vote_average === null ? "no votes" : `${rating(movie.vote_average)} from ${votes(movie.vote_count)}`, newest && expectation(newest, "vote_average", rating, movie.vote_average), betterHalf(movie))),
+      figure("Popularity", popularity(movie.popularity), newest && expectation(newest, "popularity", popularity, movie.popularity), why(data, "popularity")),
+      figure("Rating", movie.vote_average === null ? "no votes" : `${rating(movie.vote_average)} from ${votes(movie.vote_count)}`, newest && expectation(newest, "vote_average", rating, movie.vote_average), why(data, "vote_average"), betterHalf(movie))),
     movie.cluster_name && h("p", { class: "small muted" }, "Grouped, by genres, language, season and title, with films that stand out by: ", h("strong", {}, movie.cluster_name), "."),
     h("p", { class: "small" }, h("a", { href: `/movies/${movie.tmdb_id}` }, "This film's own page")),
     onTmdb(movie),
@@ -119,6 +119,12 @@ function expectation(row, target, write, real) {
   if (predicted === null) return h("p", { class: "small muted" }, "no expectation");
   const scale = target === "popularity" ? popularityScale([lower, upper, real]) : ratingScale;
   return [interval({ predicted, lower, upper, real, scale }), h("p", { class: "small muted" }, `expected for such a film: ${write(predicted)} (${write(lower)} – ${write(upper)})`)];
+}
+
+// The things that moved an expectation most; the film's own page has them with their sizes.
+function why({ explanations }, target) {
+  const parts = explanations.find((row) => row.target === target && row.horizon_days === 0)?.parts.filter((part) => part.change);
+  return parts?.length ? h("p", { class: "small muted" }, parts.map(({ label, change }) => `${label} ${change}`).join(", ")) : null;
 }
 
 function poster(movie) {

@@ -1,0 +1,106 @@
+"""What moved a prediction: Shapley values of groups of inputs, by antithetic permutation sampling.
+
+An input's Shapley value is what it adds to the prediction, averaged over all orders in which the inputs of a film can
+take the place of those of another film (Štrumbelj and Kononenko, 2014). A few orders are drawn, each together with its
+reverse, which cancels what pairs of inputs do together (Mitchell et al., 2022). Along each order the differences
+telescope, so that base and parts add up to the prediction exactly, whatever the model. Inputs that say the same thing
+are one group: taken apart, they would make films that cannot exist.
+
+Parts are centered on the films that are explained together: the base is their mean prediction, and a part says how far
+a film's inputs move it from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from horror_pipeline.modeling.specs import Floats
+
+BACKGROUND = 2
+"""Films whose inputs are replaced. More change the parts little, because they are centered on all films."""
+
+MOST_PARTS = 5
+"""Parts that are named; the others are summed up."""
+
+REST = "everything else"
+
+_DECIMALS = 6
+
+Value = Callable[[NDArray[Any]], Floats]
+"""The prediction of each row on the scale on which parts add up."""
+
+
+def explain(value: Value, rows: NDArray[Any], groups: Sequence[Sequence[int]], seed: int = 0) -> tuple[float, Floats]:
+    """Divide what sets each prediction apart from the mean among groups of columns.
+
+    Args:
+        value: the model.
+        rows: what it predicts from, one row for each film.
+        groups: the columns of each group; columns in no group are as in the film.
+        seed: of the orders.
+
+    Returns:
+        The base, which is the mean prediction, and the parts: films x groups. Base and a film's parts add up to its
+        prediction.
+    """
+    predicted = value(rows)
+    places = (np.arange(BACKGROUND) + 0.5) / BACKGROUND * len(rows)  # spread over the range of predictions
+    background = rows[np.argsort(predicted, kind="stable")[places.astype(int)]]
+    parts = contributions(value, rows, background, groups, seed)
+    center = parts.mean(axis=0)
+    return float(predicted.mean()), parts - center
+
+
+def contributions(
+    value: Value, rows: NDArray[Any], background: NDArray[Any], groups: Sequence[Sequence[int]], seed: int
+) -> Floats:
+    """Sample each group's Shapley value against fixed background rows, with one order and its reverse for each.
+
+    Args:
+        value: the model.
+        rows: the rows to explain.
+        background: the rows they are held against.
+        groups: the columns of each group.
+        seed: of the orders.
+    """
+    parts, random = np.zeros((len(rows), len(groups))), np.random.default_rng(seed)
+    for start in background:
+        order = random.permutation(len(groups))
+        for each in (order, order[::-1]):
+            _walk(value, rows, start, [(group, groups[group]) for group in each], parts)
+    return parts / (2 * len(background))
+
+
+def _walk(
+    value: Value, rows: NDArray[Any], start: NDArray[Any], order: Sequence[tuple[int, Sequence[int]]], parts: Floats
+) -> None:
+    """Replace a background row's groups by those of each film, one after the other, and add up what each changes."""
+    mixed = rows.copy()
+    for _, columns in order:
+        mixed[:, columns] = start[columns]
+    before = value(mixed)
+    for group, columns in order:
+        changed = (rows[:, columns] != start[columns]).any(axis=1)
+        if changed.any():
+            mixed[np.ix_(changed, columns)] = rows[np.ix_(changed, columns)]
+            after = value(mixed[changed])
+            parts[changed, group] += after - before[changed]
+            before[changed] = after
+
+
+def strongest(base: float, parts: Floats, predicted: float, label: Callable[[int], str]) -> list[tuple[str, float]]:
+    """Name the largest parts of one film, and sum up the rest so that all add up to the prediction less the base.
+
+    Args:
+        base: the base.
+        parts: the film's part by group.
+        predicted: the film's prediction, on the scale of the parts.
+        label: names a group by its place.
+    """
+    largest = np.argsort(-np.abs(parts), kind="stable")[:MOST_PARTS]
+    named = [(label(int(group)), round(float(parts[group]), _DECIMALS)) for group in largest if parts[group] != 0]
+    return [*named, (REST, predicted - base - sum(effect for _, effect in named))]
