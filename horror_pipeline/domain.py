@@ -32,6 +32,9 @@ MOVER_SPANS_DAYS = (1, 7, 30)
 BREAKOUT_PERCENTILE = 0.99
 """Share of the changes of such films that a breakout is larger than: at most one usual film in a hundred is one."""
 
+SIMILAR_FILMS = 20
+"""How many of the films nearest to a film are kept."""
+
 _OUTLIER_FACTOR, _OUTLIER_RANK, _FEWEST_VALUES = 100.0, 10, 5
 
 CREDIBILITY_SAMPLE = 2 * _OUTLIER_RANK - 1

@@ -79,6 +79,7 @@ CHECKED = (
     Checked("movie_movers", tables.movie_movers, _days_of_run(tables.movie_movers.c.snapshot_date), is_blocking=False),
     Checked("rating_class", tables.rating_class, is_blocking=False),
     Checked("movie_clusters", tables.movie_clusters, is_blocking=False),
+    Checked("similar_movies", tables.similar_movies, is_blocking=False),
 )
 
 

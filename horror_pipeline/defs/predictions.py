@@ -1,4 +1,4 @@
-"""The assets of predictions: a batch for every film, rating classes, and groups of similar films."""
+"""The assets of predictions: a batch for every film, rating classes, groups of films, and the films nearest to each."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from horror_pipeline.defs.models import load_champion
 from horror_pipeline.defs.resources import Clock
 from horror_pipeline.domain import MODEL_NAMES
+from horror_pipeline.modeling.artifacts import CODE_VERSION
 from horror_pipeline.orchestration.learning import (
     CHAMPIONS_STEP,
     SEED,
@@ -24,6 +25,10 @@ from horror_pipeline.orchestration.learning import (
 from horror_pipeline.orchestration.metadata import rounded, skip
 from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import features, predictions, tables
+from horror_pipeline.warehouse import similar_movies as similar
+
+TEXTS_STEP = "similar_movies_texts"
+"""Where `training_state` has the digest of the texts that the films were last compared by."""
 
 UNCHANGED = "the features have not changed since the last time"
 
@@ -156,3 +161,46 @@ def movie_clusters(
     table = "\n".join(["| group | what stands out | films |", "|---|---|---|", *profiles])
     figures = {"dagster/row_count": len(result.films), "rows_written": len(result.films)}
     yield dg.MaterializeResult(metadata={**figures, "profiles": dg.MetadataValue.md(table)})
+
+
+@dg.asset(
+    key="similar_movies",
+    deps=["movies", "movie_features"],  # a training in which nothing is new ends with the features
+    group_name="predictions",
+    kinds={"scikitlearn", "postgres"},
+    code_version="1",
+    output_required=False,
+)
+def similar_movies(
+    context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]
+) -> Iterator[dg.MaterializeResult]:
+    """The twenty films nearest to each film, by overview, keywords, genres, directors, cast and collection.
+
+    The score says how near a film is, from 0 to 1. They are found anew only when one of these has changed in a film:
+    votes and popularity change daily and say nothing here.
+    """
+    with warehouse.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        fingerprint = pending_fingerprint(connection, "similar_movies")
+        if fingerprint is None:
+            return skip(context, UNCHANGED)
+        texts = f"{CODE_VERSION}|{similar.fingerprint_of_texts(connection)}"
+        is_known = texts == features.state(connection, TEXTS_STEP)
+        names, films = ([], []) if is_known else similar.read_texts(connection)
+    if is_known:
+        with warehouse.begin() as connection:
+            finish(connection, "similar_movies", fingerprint, clock())
+        return skip(context, "no film has changed in what films are compared by")
+    import pandas as pd
+
+    from horror_pipeline.modeling.similar_movies import similar_movies as find
+
+    found = find(pd.DataFrame(films, columns=names), SEED)
+    with warehouse.begin() as connection:
+        written = similar.replace_similar(connection, {str(name): found[name].to_numpy() for name in found})
+        finish(connection, "similar_movies", fingerprint, clock())
+        finish(connection, TEXTS_STEP, texts, clock())
+    nearest = found.loc[found["rank"] == 1, "score"]
+    figures = {"dagster/row_count": written, "films": len(films), "films_with_similar_ones": len(nearest)}
+    yield dg.MaterializeResult(
+        metadata=figures | ({"median_score_of_the_nearest": float(nearest.median())} if written else {})
+    )

@@ -146,7 +146,8 @@ def is_training_up_to_date(connection: Connection) -> bool:
     """
     if features.training_fingerprint(connection) != features.state(connection, features.FEATURES_STEP):
         return False
-    if any(pending_fingerprint(connection, step) for step in (*MODEL_NAMES, "rating_class", "movie_clusters")):
+    steps = (*MODEL_NAMES, "rating_class", "movie_clusters", "similar_movies")
+    if any(pending_fingerprint(connection, step) for step in steps):
         return False
     champions = read_champions(connection)
     return all(map(is_current, champions.values())) and is_predicted(connection, champions)

@@ -76,8 +76,9 @@ def _old_rows(older_than: dt.date) -> Iterator[tuple[Table, Any]]:
         yield table, table.c[date] < older_than
     for age in _MOVIE_AGES:
         yield age.table, or_(age < start, ~exists().where(movies.c.tmdb_id == age.table.c.tmdb_id))
-    gone = ~exists().where(movies.c.tmdb_id == tables.release_date_changes.c.tmdb_id)
-    yield tables.release_date_changes, gone
+    similar = tables.similar_movies.c
+    for tmdb_id in (tables.release_date_changes.c.tmdb_id, similar.tmdb_id, similar.similar_tmdb_id):
+        yield tmdb_id.table, ~exists().where(movies.c.tmdb_id == tmdb_id)
     yield tables.model_predictions, tables.model_predictions.c.predicted_at < start
     yield tables.forecast_calls, tables.forecast_calls.c.made_on < older_than
 

@@ -432,6 +432,16 @@ movie_clusters = Table(
     comment="Groups of similar films.",
 )
 
+similar_movies = Table(
+    "similar_movies",
+    metadata,
+    _movie_id(),
+    Column("rank", SmallInteger, primary_key=True, autoincrement=False, comment="1: the nearest film."),
+    Column("similar_tmdb_id", BigInteger, nullable=False, comment="TMDB's movie id of the film it resembles."),
+    _number("score", "How near it is: 1 for the same texts, people and collection.", 0, 1, nullable=False),
+    comment="The films nearest to each film, by overview, keywords, genres, people and collection.",
+)
+
 # -- forecasts: from the daily history, later compared with it ---------------------------------------------------------
 
 popularity_forecasts = Table(

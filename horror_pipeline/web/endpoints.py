@@ -18,6 +18,7 @@ from horror_pipeline.web import (
     outcome_scores,
     queries,
     schemas,
+    similar_queries,
     track_queries,
     wording,
 )
@@ -264,11 +265,12 @@ def _summary(connection: Connection) -> schemas.Summary:
 
 
 def movie_history(connection: Connection, tmdb_id: int, today: date, days: int) -> schemas.MovieHistory | None:
-    """Read a film with its last days, expectations, forecasts and movers; None if it is unknown."""
+    """Read a film with its last days, expectations, forecasts, movers and similar films; None if it is unknown."""
     film = queries.movie(connection, tmdb_id)
     if film is None:
         return None
     since = today - timedelta(days=days)
+    similar = similar_queries.similar_movies(connection, tmdb_id)
     return schemas.MovieHistory(
         movie=schemas.MovieDetail(**film),
         history=[schemas.Snapshot(**row) for row in queries.movie_history(connection, tmdb_id, since=since)],
@@ -279,6 +281,8 @@ def movie_history(connection: Connection, tmdb_id: int, today: date, days: int) 
         forecasts=[schemas.Forecast(**row) for row in forecast_queries.movie_forecasts(connection, tmdb_id)],
         movers=[schemas.Mover(**row) for row in mover_queries.movie_movers(connection, tmdb_id)],
         explanations=[_explanation(row) for row in queries.explanations(connection, tmdb_id)],
+        similar=similar,
+        similar_first_days=similar_queries.first_days(similar, today),
     )
 
 

@@ -46,7 +46,10 @@ def router(sources: Sources, templates: Environment, posters: Callable[[], Await
 
         def read(connection: Any) -> dict[str, Any] | None:
             film = movie_history(connection, tmdb_id, today, HISTORY_DAYS)
-            return None if film is None else {"film": film, "movie": film.movie, "drawing": drawing.draw(film)}
+            if film is None:
+                return None
+            is_out = film.movie.release_date is not None and film.movie.release_date <= today
+            return {"film": film, "movie": film.movie, "is_out": is_out, "drawing": drawing.draw(film)}
 
         return await page("film.html", read)
 

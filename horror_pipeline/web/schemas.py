@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -400,6 +400,38 @@ class Explanation(BaseModel):
     parts: list[Part] = Field(description="The largest first, what is left last.")
 
 
+class SimilarMovie(MovieSummary):
+    """A film that another one resembles, and what is stored of its first 90 days."""
+
+    rank: int = Field(description="1: the nearest film.")
+    score: float = Field(description="How near it is, 0 to 1, by overview, keywords, genres, people and collection.")
+    shared: list[str] = Field(description="The collection, and the first people and keywords that both have.")
+    release_popularity: float | None = Field(
+        description="Popularity on the first stored day of the week from its release; null: none is stored."
+    )
+    highest_popularity: float | None = Field(
+        description="Highest popularity of its first 90 days, as far as they are stored; null: none of them is."
+    )
+    first_days_vote_count: int | None = Field(
+        description="Votes on the last of these days on which they are known; null: on none."
+    )
+    days_stored: int = Field(description="How many of its first 90 days are stored.")
+
+
+class FirstDays(BaseModel):
+    """How the similar films that are out did: medians over the films of which a figure is stored."""
+
+    MEDIANS: ClassVar = ("release_popularity", "highest_popularity", "popularity", "vote_average", "vote_count")
+
+    films_released: int = Field(description="Similar films that are out.")
+    films_with_first_days: int = Field(description="Those of which at least one of the first 90 days is stored.")
+    release_popularity: float | None = Field(description="In the week from the release.")
+    highest_popularity: float | None = Field(description="Within the first 90 days.")
+    popularity: float | None = Field(description="As last observed.")
+    vote_average: float | None = Field(description="As last observed.")
+    vote_count: float | None = Field(description="As last observed.")
+
+
 class MovieHistory(BaseModel):
     """A film, its popularity by day, the last expectation of each day, and the newest forecasts."""
 
@@ -411,6 +443,8 @@ class MovieHistory(BaseModel):
     forecasts: list[Forecast] = Field(description="From its own history, by horizon; empty: no forecast was made.")
     movers: list[Mover] = Field(description="How its popularity changed up to the newest day, by span.")
     explanations: list[Explanation] = Field(description="What moved its newest expectations and forecasts.")
+    similar: list[SimilarMovie] = Field(description="The twenty nearest films, the nearest first.")
+    similar_first_days: FirstDays = Field(description="How those of them that are out did.")
 
 
 class ModelVersion(BaseModel):

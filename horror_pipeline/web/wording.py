@@ -55,11 +55,16 @@ def day(value: date | None) -> str:
     return "no date yet" if value is None else f"{value.day} {value:%b %Y}"
 
 
-def days(count: int) -> str:
+def days(number: int) -> str:
     """Write a number of days."""
-    return "1 day" if count == 1 else f"{count:,} days"
+    return "1 day" if number == 1 else f"{number:,} days"
+
+
+def count(value: float | None) -> str:
+    """Write a number of things."""
+    return NONE if value is None else f"{value:,.0f}"
 
 
 FILTERS: dict[str, Callable[..., str | float]] = {
-    function.__name__: function for function in (popularity, rating, percent, percentile, exp, effect, day, days)
+    function.__name__: function for function in (popularity, rating, percent, percentile, exp, effect, day, days, count)
 }

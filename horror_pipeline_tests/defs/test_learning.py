@@ -90,6 +90,7 @@ def test_a_training_predicts_every_film_and_a_second_on_the_same_data_writes_not
     assert runs.value("SELECT count(*) FROM prediction_explanations") == 2 * (RELEASED + UPCOMING)
     assert runs.value("SELECT count(*) FROM rating_class") == RELEASED + UPCOMING
     assert runs.value("SELECT count(*) FROM movie_clusters") == RELEASED + UPCOMING
+    assert runs.value("SELECT count(*) FROM similar_movies WHERE rank = 1") > RELEASED / 2
     for name in MODELS:
         assert set(charts_of(told[name])) == {
             "predicted_against_real",
@@ -136,21 +137,37 @@ def test_a_training_that_failed_half_way_is_continued_and_what_was_done_is_not_d
 def test_a_step_run_by_itself_with_nothing_to_do_materializes_nothing(runs: Learning) -> None:
     runs.store(known().head(70))
     runs.run()
-    for asset in (predictions.model_predictions, predictions.rating_class, predictions.movie_clusters):
+    for asset in TRAINING[5:]:
         told = runs.run(asset)
         assert runs.materialized == {}
         assert "changed since the last" in told[asset.key.to_user_string()]["skipped"]
 
 
+def test_similar_films_are_found_anew_only_when_what_they_are_compared_by_has_changed(runs: Learning) -> None:
+    films, assets = known().head(70), (features.movie_features, predictions.similar_movies)
+    runs.store(films)
+    runs.run(*assets)
+    runs.store(films.assign(vote_count=films["vote_count"] + 1), AS_OF + dt.timedelta(hours=1))
+    told = runs.run(*assets)
+    assert set(runs.materialized) == {"movie_features"}
+    assert "no film has changed" in told["similar_movies"]["skipped"]
+    same = [["A director of two films"]] * 2 + films["directors"].tolist()[2:]
+    runs.store(films.assign(directors=same), AS_OF + dt.timedelta(hours=2))
+    runs.run(*assets)
+    assert set(runs.materialized) == {"movie_features", "similar_movies"}
+    one, other = (int(tmdb_id) for tmdb_id in films["tmdb_id"][:2])
+    assert runs.value(f"SELECT score FROM similar_movies WHERE tmdb_id = {one} AND similar_tmdb_id = {other}") > 0.15
+
+
 def test_new_data_makes_a_new_batch_by_the_champions_that_stay(runs: Learning) -> None:
     films = known()
     runs.store(films)
-    runs.run(*TRAINING[:-2])
+    runs.run(*TRAINING[:-3])
     champions = runs.rows("SELECT model_version FROM model_versions WHERE is_champion ORDER BY 1")
     films["vote_count"] += films.index == 7
     runs.store(films, AS_OF + dt.timedelta(hours=1))
     runs.now += dt.timedelta(hours=2)
-    told = runs.run(*TRAINING[:-2])
+    told = runs.run(*TRAINING[:-3])
     assert {name: told[name]["outcome"] for name in MODELS} == dict.fromkeys(MODELS, "kept")
     assert all("no recipe beats" in told[name]["reason"] for name in MODELS)
     assert runs.rows("SELECT model_version FROM model_versions WHERE is_champion ORDER BY 1") == champions

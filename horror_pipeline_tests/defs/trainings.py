@@ -22,8 +22,9 @@ TRAINING = (
     predictions.model_predictions,
     predictions.rating_class,
     predictions.movie_clusters,
+    predictions.similar_movies,
 )
-LEARNT = ("movie_features", "model_versions", "model_predictions", "rating_class", "movie_clusters")
+LEARNT = ("movie_features", "model_versions", "model_predictions", "rating_class", "movie_clusters", "similar_movies")
 
 
 class Learning:

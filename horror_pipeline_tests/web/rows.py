@@ -127,6 +127,14 @@ def add_groups(
         )
 
 
+def add_similar(engine: Engine, tmdb_id: int, *similar: int) -> None:
+    """Add films that a film resembles, each less than the one before."""
+    with engine.begin() as connection:
+        for rank, similar_tmdb_id in enumerate(similar, start=1):
+            row = {"tmdb_id": tmdb_id, "rank": rank, "similar_tmdb_id": similar_tmdb_id, "score": 1 - rank / 10}
+            connection.execute(insert(tables.similar_movies), row)
+
+
 def add_forecast(engine: Engine, tmdb_id: int, horizon_days: int = 7, **values: Any) -> None:
     row: dict[str, Any] = {
         "made_on": TODAY,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, event, text
 
 from horror_pipeline.warehouse import tables
 from horror_pipeline.warehouse.partitions import ensure_months
-from horror_pipeline.web import outcome_scores, queries
+from horror_pipeline.web import outcome_scores, queries, similar_queries
 from horror_pipeline_tests.web import rows
 from horror_pipeline_tests.web.rows import NOW, TODAY
 
@@ -40,6 +40,9 @@ def full(module_engine: Engine) -> Iterator[Connection]:
             "generate_series(0, 9) d",
             "INSERT INTO rating_class (tmdb_id, predicted_at, predicted_is_high_rated, high_rated_probability, "
             f"model_version) SELECT n, '{NOW}', true, 0.5, 'c1' FROM generate_series(1, {FILMS}) n",
+            "INSERT INTO similar_movies (tmdb_id, rank, similar_tmdb_id, score) "
+            f"SELECT n, r, 1 + (n + 300 * r) % {FILMS}, 0.5 FROM generate_series(1, {FILMS}) n, "
+            "generate_series(1, 20) r",
             "INSERT INTO movie_clusters (tmdb_id, clustered_at, cluster, cluster_name, distance) "
             f"SELECT n, '{NOW}', 1, 'october', 1 FROM generate_series(1, {FILMS}) n",
         ):
@@ -59,6 +62,7 @@ READS: dict[str, Callable[[Connection], Any]] = {
     "search for a rare word": lambda connection: queries.search(connection, words=["c4ca4238"], limit=10),
     "search for nothing there": lambda connection: queries.search(connection, words=["zzz"], limit=10),
     "movie": lambda connection: queries.movie(connection, 7),
+    "similar_movies": lambda connection: similar_queries.similar_movies(connection, 7),
     "movie_history": lambda connection: queries.movie_history(connection, 7, since=TODAY - timedelta(days=30)),
     "movie_predictions": lambda connection: queries.movie_predictions(
         connection, 7, since=TODAY - timedelta(days=30), until=TODAY

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, delete, insert
 
 from horror_pipeline.warehouse import tables
 from horror_pipeline_tests.web import rows
@@ -51,6 +51,41 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
     assert 'property="og:title" content="The Thing (2024)"' in answer.text
     assert "og:image" not in answer.text  # made-up films have no posters
     assert answer.headers["etag"]
+
+
+def test_films_like_a_coming_one_stand_there_with_their_first_days(client: TestClient, engine: Engine) -> None:
+    release, people = rows.TODAY - timedelta(days=60), {"directors": ["Ann", "Bo"], "cast_names": ["Cy"]}
+    series = {"collection_id": 5, "collection_name": "The Things"}
+    rows.add_film(
+        engine, 1, "Coming", release_date=rows.TODAY + timedelta(days=9), keywords=["ice"], **people, **series
+    )
+    rows.add_film(engine, 2, "Like It", release_date=release, keywords=["snow", "ice"], **people, **series)
+    rows.add_film(engine, 3, "Older", directors=["Bo"], popularity=3.0)
+    rows.add_film(engine, 4, "Also Coming", release_date=rows.TODAY + timedelta(days=9))
+    rows.add_similar(engine, 1, 2, 3, 4)
+    rows.add_snapshots(engine, 2, {release + timedelta(days=day): 5.0 + day for day in (-1, 2, 30, 91)})
+    answer = client.get("/api/movies/1").json()
+    like_it, older, coming = answer["similar"]
+    assert like_it["shared"] == ["The Things", "Ann", "Bo", "Cy", "ice"]
+    assert (like_it["release_popularity"], like_it["highest_popularity"], like_it["days_stored"]) == (7.0, 35.0, 2)
+    assert (older["shared"], older["score"], older["highest_popularity"], older["days_stored"]) == (
+        ["Bo"],
+        0.8,
+        None,
+        0,
+    )
+    assert coming["shared"] == []
+    first = answer["similar_first_days"]
+    assert (first["films_released"], first["films_with_first_days"], first["popularity"]) == (2, 1, 2.0)
+    said = words(client.get("/movies/1").text)
+    assert (
+        "2 of these 3 are out. Of 1 of them first days are stored: half reached 35.0 within 90 days, from 7.00" in said
+    )
+    assert "Like It 23 Sep 2026 · The Things, Ann, Bo, Cy, ice 90 % 7.00 35.0 – 1.00 6.0 100" in said
+    rows.add_similar(engine, 3, 2)
+    with engine.begin() as connection:
+        connection.execute(delete(tables.movie_snapshots))
+    assert "Nothing is stored of their first 90 days" in words(client.get("/movies/3").text)
 
 
 def test_texts_of_films_are_text(client: TestClient, engine: Engine) -> None:

@@ -3,7 +3,7 @@
 
 import { get } from "./api.js";
 import { draw, hideTip } from "./charts.js";
-import { address, asTable, byId, day, h, percent, popularity, rating, show, votes, year } from "./dom.js";
+import { address, asTable, byId, day, filmLink, h, percent, popularity, rating, show, votes, year } from "./dom.js";
 import { fan, fanTip, forecastTable } from "./forecasts.js";
 import { interval, popularityScale, ratingScale } from "./marks.js";
 import { howUnusual } from "./movers.js";
@@ -86,6 +86,7 @@ function showFilm(data) {
     h("p", { class: "small" }, h("a", { href: `/movies/${movie.tmdb_id}` }, "This film's own page")),
     onTmdb(movie),
     data.movers.length > 0 && h("div", {}, h("h3", {}, "How it moved"), data.movers.map((mover) => h("p", { class: "small muted" }, howUnusual(mover)))),
+    data.similar.length > 0 && h("p", { class: "small muted" }, "Films like this one: ", data.similar.slice(0, 6).flatMap((other, place) => [place ? ", " : "", filmLink(other, "similar")]), ". ", h("a", { href: `/movies/${movie.tmdb_id}#similar` }, "All, and how they did")),
     h("h3", {}, forecasts.length ? "Popularity: its history, and the forecast of the next 30 days" : "Popularity day by day"),
     forecasts.length > 0 && h("p", { class: "small muted" }, "A forecast comes from this film's own history. Four times in five, the real value should fall inside the band."),
     forecasts.length > 0 && h("p", { class: "key", "aria-hidden": "true" }, h("span", { class: "key-real" }), " real ", h("span", { class: "key-predicted" }), " forecast, with its 80\u00a0% interval ", h("span", { class: "key-still" }), " no change"),
