@@ -3,12 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-PARALLEL := -n logical --maxprocesses 8 --dist loadfile
+PARALLEL := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+COVERAGE :=
 COMPILE := $(BIN)/uv pip compile --system-certs --quiet --universal --python-version 3.11 --no-header --no-emit-index-url
 
 # uv takes seconds where pip takes a minute; like pip it trusts the certificates of the system. pip takes over where only its own configuration names a reachable index.
 install = $(BIN)/uv pip install --system-certs --quiet --python $(BIN)/python $(1) \
   || { echo "uv cannot install; using pip" >&2; $(PIP) install $(1); }
+
+# Tests and runs start dozens of processes; without its bytecode, each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run up dev test test-fast lint lock bench clean
 
@@ -22,7 +26,7 @@ dev: $(VENV)/.ready
 	exec $(BIN)/dg dev
 
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest $(PARALLEL) --cov
+	$(BIN)/python -m pytest $(PARALLEL) $(COVERAGE)
 
 test-fast: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest $(PARALLEL) -m unit

@@ -63,6 +63,12 @@ def _cost(item: pytest.Item, names: Iterable[str]) -> str:
     return (given + slow + [by_fixture])[0]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than cores, because tests wait for browsers, processes and databases."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name a case of bytes after its argument: workers have to agree on names, and compressed bytes hold the time."""
     return argname if isinstance(val, bytes) else None
@@ -109,7 +115,7 @@ def _make_template(admin: URL) -> None:
 @contextmanager
 def _database(postgres: URL) -> Iterator[URL]:
     name = f"test_{WORKER}_{next(_numbers)}"
-    _administer(postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    _administer(postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
     yield postgres.set(database=name)
     _administer(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -331,7 +331,7 @@ def test_neither_netrc_nor_cookies_are_sent(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     heads: list[bytes] = []
-    url = serve(replying(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=1; Path=/\r\n\r\n"), heads))
+    url = serve(replying(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=1; Path=/\r\nConnection: close\r\n\r\n"), heads))
     for _ in range(2):
         transport(request(url))
     assert len(heads) == 2

@@ -22,7 +22,7 @@ AXE = os.environ.get("AXE_CORE", "")  # path of axe.min.js, where someone has it
 READ = "#dot.live, #dot.down"
 STARTED = datetime.now(UTC)
 
-expect.set_options(timeout=15_000)  # a shared machine can be slow
+expect.set_options(timeout=30_000)  # a shared machine can be slow
 
 Open = Callable[..., Watched]
 
@@ -41,7 +41,7 @@ def open_page(browser: Browser, database_url: URL) -> Iterator[Open]:
 
         def opened(path: str = "/", *, width: int = 1_280, dark: bool = False, wait_for: str = READ) -> Watched:
             page = context.new_page()
-            page.set_default_timeout(20_000)
+            page.set_default_timeout(30_000)
             page.set_viewport_size({"width": width, "height": 800})
             page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
             watched = Watched(page, base)
