@@ -253,6 +253,32 @@ def movers(
         print_movers(rows, output.value, out)
 
 
+class DiffFormat(StrEnum):
+    """How `horror diff` prints."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="A database URL, or a day like 2026-11-20.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    examples: Annotated[int, typer.Option(min=0, max=1_000, help="Rows shown of each kind and table.")] = 3,
+    output: Annotated[DiffFormat, typer.Option("--format", help="How to print them.")] = DiffFormat.TEXT,
+) -> None:
+    """Print what changed between two warehouses or two days, by table; exit 0: nothing, 1: something, 2: trouble."""
+    from horror_pipeline.cli.diff import differences_of, print_differences
+
+    try:
+        found = differences_of(before, after, get_settings(), examples)
+    except HorrorError as error:
+        print_error(error)
+        sys.exit(2)
+    print_differences(found, output.value, out)
+    sys.exit(1 if any(found) else 0)
+
+
 @app.command()
 def demo(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",

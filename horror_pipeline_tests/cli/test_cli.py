@@ -45,6 +45,15 @@ def horror(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     os.environ.update(before)
 
 
+def test_diff_exits_as_diff_does(horror: Horror, database_url: URL) -> None:
+    here = database_url.render_as_string(hide_password=False)
+    assert horror("diff", here, here)[:2] == (0, "nothing differs\n")
+    for sides in ((here, "2026-11-24"), ("2026-11-24", "yesterday"), (here, "mysql://u:s3cret@h/d")):
+        code, out, err = horror("diff", *sides)
+        assert (code, out) == (2, "")
+        assert "s3cret" not in err and err.count("\n") == 1
+
+
 def assert_one_line(result: tuple[int, str, str], *said: str) -> None:
     code, _, err = result
     assert code == 1
