@@ -17,7 +17,7 @@ from horror_pipeline.orchestration.each_partition import record_partitions
 from horror_pipeline.orchestration.learning import SEED
 from horror_pipeline.orchestration.metadata import Figures, skip
 from horror_pipeline.orchestration.progress import Progress
-from horror_pipeline.warehouse import forecasts, models
+from horror_pipeline.warehouse import forecasts, models, predictions
 
 
 @dg.asset(
@@ -98,6 +98,7 @@ def popularity_forecasts(
     The newest day is forecast by the present forecaster. Past days are forecast as they would have been, by a
     forecaster fitted on the Monday of their week; these forecasts are marked `is_backtest`, and never replace one
     that was made at the time. A run without a partition makes the newest day's forecasts and those that are missing.
+    What moves each forecast of the newest day is in `prediction_explanations`.
     """
     today, has_days = clock().date(), context.has_partition_key or context.has_partition_key_range
     with warehouse.connect() as connection:
@@ -113,6 +114,8 @@ def popularity_forecasts(
     for day, made in forecasting.forecasts_of(warehouse, plan, SEED):
         with warehouse.begin() as connection:
             rows = forecasts.replace_forecasts(connection, day, made.columns, is_backtest=made.is_backtest)
+            if not made.is_backtest:
+                predictions.replace_explanations(connection, made.explanations, of_forecasts=True)
         done[str(day)] = {"dagster/partition_row_count": rows, "films_without_forecast": made.films_without}
         progress.advance()
     progress.finish()

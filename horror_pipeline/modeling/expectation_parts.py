@@ -12,12 +12,14 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from horror_pipeline.modeling.artifacts import Artifact
-from horror_pipeline.modeling.explanation import explain, strongest
+from horror_pipeline.modeling.explanation import explain, out_for, strongest
 from horror_pipeline.modeling.specs import MODELS, RUNTIME, Floats, ModelSpec
 from horror_pipeline.modeling.training import Champion
 
 LOWEST_POPULARITY = 0.01
 """Parts of popularity add up on the log scale, where smaller values would count as huge differences."""
+
+BACKGROUND_FILMS = 2
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "season": (
@@ -107,7 +109,7 @@ def explain_expectations(spec: ModelSpec, artifact: Artifact, films: pd.DataFram
 
     rows, columns = preprocessor.transform(films[artifact.features]), columns_of(preprocessor.inputs.preprocessed_names)
     with threadpool_limits(limits=1):
-        base, parts = explain(value, rows, list(columns.values()))
+        base, parts = explain(value, rows, list(columns.values()), BACKGROUND_FILMS)
         predicted = value(rows)
     groups = [WORDS[name] for name in columns]
     named = [
@@ -148,9 +150,7 @@ def _age(film: Film) -> str:
     days = film["days_since_release"]
     if np.isnan(days) or days == 0:
         return "not out yet" if film["stage"] == "before_release" else "just out"
-    if days < 60:
-        return f"out for {days:.0f} {'day' if days == 1 else 'days'}"
-    return f"out for {days / 30.4:.0f} months" if days < 730 else f"out for {days / 365.25:.0f} years"
+    return out_for(days)
 
 
 def _language(film: Film) -> str:

@@ -20,9 +20,6 @@ from numpy.typing import NDArray
 
 from horror_pipeline.modeling.specs import Floats
 
-BACKGROUND = 2
-"""Films whose inputs are replaced. More change the parts little, because they are centered on all films."""
-
 MOST_PARTS = 5
 """Parts that are named; the others are summed up."""
 
@@ -34,29 +31,32 @@ Value = Callable[[NDArray[Any]], Floats]
 """The prediction of each row on the scale on which parts add up."""
 
 
-def explain(value: Value, rows: NDArray[Any], groups: Sequence[Sequence[int]], seed: int = 0) -> tuple[float, Floats]:
+def explain(
+    value: Value, rows: NDArray[Any], groups: Sequence[Sequence[int]], background_films: int
+) -> tuple[float, Floats]:
     """Divide what sets each prediction apart from the mean among groups of columns.
 
     Args:
         value: the model.
         rows: what it predicts from, one row for each film.
         groups: the columns of each group; columns in no group are as in the film.
-        seed: of the orders.
+        background_films: how many films to hold the others against. More cost more and change the parts little,
+            because they are centered on all films.
 
     Returns:
         The base, which is the mean prediction, and the parts: films x groups. Base and a film's parts add up to its
         prediction.
     """
     predicted = value(rows)
-    places = (np.arange(BACKGROUND) + 0.5) / BACKGROUND * len(rows)  # spread over the range of predictions
+    places = (np.arange(background_films) + 0.5) / background_films * len(rows)  # spread over the range of predictions
     background = rows[np.argsort(predicted, kind="stable")[places.astype(int)]]
-    parts = contributions(value, rows, background, groups, seed)
+    parts = contributions(value, rows, background, groups)
     center = parts.mean(axis=0)
     return float(predicted.mean()), parts - center
 
 
 def contributions(
-    value: Value, rows: NDArray[Any], background: NDArray[Any], groups: Sequence[Sequence[int]], seed: int
+    value: Value, rows: NDArray[Any], background: NDArray[Any], groups: Sequence[Sequence[int]]
 ) -> Floats:
     """Sample each group's Shapley value against fixed background rows, with one order and its reverse for each.
 
@@ -65,9 +65,8 @@ def contributions(
         rows: the rows to explain.
         background: the rows they are held against.
         groups: the columns of each group.
-        seed: of the orders.
     """
-    parts, random = np.zeros((len(rows), len(groups))), np.random.default_rng(seed)
+    parts, random = np.zeros((len(rows), len(groups))), np.random.default_rng(0)
     for start in background:
         order = random.permutation(len(groups))
         for each in (order, order[::-1]):
@@ -104,3 +103,10 @@ def strongest(base: float, parts: Floats, predicted: float, label: Callable[[int
     largest = np.argsort(-np.abs(parts), kind="stable")[:MOST_PARTS]
     named = [(label(int(group)), round(float(parts[group]), _DECIMALS)) for group in largest if parts[group] != 0]
     return [*named, (REST, predicted - base - sum(effect for _, effect in named))]
+
+
+def out_for(days: float) -> str:
+    """Say how long a film has been out."""
+    if days < 60:
+        return f"out for {days:.0f} {'day' if days == 1 else 'days'}"
+    return f"out for {days / 30.4:.0f} months" if days < 730 else f"out for {days / 365.25:.0f} years"

@@ -7,14 +7,16 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine
 
 from horror_pipeline.domain import FORECAST_WINDOW_DAYS, FORECASTER_NAME, POPULARITY_DECIMALS
 from horror_pipeline.modeling import artifacts
+from horror_pipeline.orchestration.learning import records
 from horror_pipeline.warehouse import features, forecasts, models, snapshots
+from horror_pipeline.warehouse.days import start_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -219,15 +221,18 @@ class DayOfForecasts:
         columns: values by column of `popularity_forecasts`.
         is_backtest: whether they were made afterward.
         films_without: films with a snapshot and no forecast.
+        explanations: rows of `prediction_explanations`; none for a backtest.
     """
 
     columns: dict[str, Sequence[Any]]
     is_backtest: bool
     films_without: int
+    explanations: list[dict[str, Any]] = field(default_factory=list)
 
 
 def forecasts_of(warehouse: Engine, plan: Plan, seed: int) -> Iterator[tuple[dt.date, DayOfForecasts]]:
     """Forecast every day of a plan: past days by forecasters of their week, the live day by the champion."""
+    from horror_pipeline.modeling.forecasting.forecast_parts import explain_forecasts
     from horror_pipeline.modeling.forecasting.prediction import forecast, track_record
 
     history, movies = read_history(
@@ -243,8 +248,12 @@ def forecasts_of(warehouse: Engine, plan: Plan, seed: int) -> Iterator[tuple[dt.
         with warehouse.connect() as connection:
             champion = models.champion(connection, FORECASTER_NAME)
         assert champion is not None  # noqa: S101  # the plan has no live day without a forecaster
-        made = forecast(_load(champion), history, movies, plan.live_day)
-        yield plan.live_day, _rows(made, champion["model_version"], is_backtest=False)
+        fitted = _load(champion)
+        made = forecast(fitted, history, movies, plan.live_day)
+        rows, version = _rows(made, champion["model_version"], is_backtest=False), champion["model_version"]
+        key = {"target": "popularity", "model_version": version, "explained_at": start_of(plan.live_day)}
+        explained = explain_forecasts(fitted, made).assign(**key)
+        yield plan.live_day, replace(rows, explanations=[*records(explained)])
 
 
 def _load(champion: Mapping[str, Any]) -> FittedForecaster:

@@ -39,6 +39,14 @@ def runs(engine: Engine) -> Iterator[Learning]:
         yield learning
 
 
+OFF_BY = f"""
+    SELECT max(abs(base + (SELECT sum((part ->> 1)::float) FROM jsonb_array_elements(parts) AS part)
+                   - ln((forecast_popularity + 0.1) / (origin_popularity + 0.1))))
+    FROM prediction_explanations JOIN popularity_forecasts USING (tmdb_id, horizon_days) WHERE made_on = '{TODAY}'
+"""
+"""How far explanations do not add up to the changes they explain."""
+
+
 def store_history(runs: Learning, popularity: np.ndarray, first: dt.date = FIRST) -> None:
     days = [first + dt.timedelta(days=number) for number in range(popularity.shape[1])]
     with runs.engine.begin() as connection:
@@ -67,6 +75,8 @@ def test_the_newest_day_is_forecast_live_and_past_days_as_a_backtest(runs: Learn
     assert [row[0] for row in kinds[:-1]] == [FIRST + dt.timedelta(days=number) for number in range(28, DAYS - 1)]
     assert {row[1] for row in kinds[:-1]} == {True}
     assert runs.value("SELECT min(skill) FROM forecast_accuracy WHERE horizon_days = 1 AND films > 250") > 0
+    assert runs.value("SELECT count(*) FROM prediction_explanations WHERE horizon_days = 1") == FILMS
+    assert runs.value(OFF_BY) < 1e-3  # forecasts are stored with four decimals
 
 
 def test_a_second_run_on_the_same_history_writes_nothing(runs: Learning) -> None:

@@ -22,21 +22,21 @@ def test_in_an_additive_model_no_other_part_moves() -> None:
     other = rows.copy()
     other[:, 1] += 1.0
     first, second = (
-        contributions(lambda x: x @ np.array([1.0, 2.0, 0.0]), each, rows[:2], SINGLE, 0) for each in (rows, other)
+        contributions(lambda x: x @ np.array([1.0, 2.0, 0.0]), each, rows[:2], SINGLE) for each in (rows, other)
     )
     np.testing.assert_allclose(second - first, np.tile([0.0, 2.0, 0.0], (50, 1)), atol=1e-12)
 
 
 def test_what_two_inputs_do_together_is_halved_between_them() -> None:
     rows, start = values(), np.zeros((1, 3))
-    found = contributions(lambda x: x[:, 0] * x[:, 1], rows, start, SINGLE, 0)
+    found = contributions(lambda x: x[:, 0] * x[:, 1], rows, start, SINGLE)
     np.testing.assert_allclose(found[:, 0], rows[:, 0] * rows[:, 1] / 2)
     np.testing.assert_allclose(found[:, 0], found[:, 1])
     assert (found[:, 2] == 0).all()  # an input that the model does not use
 
 
 def test_a_film_alone_is_its_own_mean() -> None:
-    base, parts = explain(lambda x: x.sum(axis=1), values(1), SINGLE)
+    base, parts = explain(lambda x: x.sum(axis=1), values(1), SINGLE, 2)
     assert base == pytest.approx(values(1).sum())
     np.testing.assert_allclose(parts, 0.0)
 

@@ -12,8 +12,9 @@ from skops.io import dumps, get_untrusted_types, loads
 
 from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
 from horror_pipeline.modeling.artifacts import ALLOWED_TYPES
-from horror_pipeline.modeling.forecasting import change_model
+from horror_pipeline.modeling.forecasting import change_model, forecast_parts
 from horror_pipeline.modeling.forecasting.features import FEATURES
+from horror_pipeline.modeling.forecasting.forecast_parts import explain_forecasts
 from horror_pipeline.modeling.forecasting.forecaster import FittedForecaster, fit_forecaster
 from horror_pipeline.modeling.forecasting.history import History
 from horror_pipeline.modeling.forecasting.prediction import Forecasts, forecast, track_record
@@ -108,6 +109,42 @@ def test_the_order_of_rows_changes_nothing(known: History) -> None:
 def test_a_forecaster_that_knows_the_day_is_refused_for_earlier_ones(known: History, fitted: FittedForecaster) -> None:
     with pytest.raises(ValueError, match="knows too much"):
         forecast(fitted, known, MOVIES, LAST - dt.timedelta(days=1))
+
+
+def test_the_parts_of_a_thousand_forecasts_add_up_to_them(fitted: FittedForecaster) -> None:
+    many = history(reverting(films=1_000, seed=2))
+    found = forecast(fitted, many, released(1_000), day(59))
+    explained = explain_forecasts(fitted, found)
+    both = explained.merge(found.rows, on=["tmdb_id", "horizon_days"])
+    change = np.log(both["forecast_popularity"] + 0.1) - np.log(both["origin_popularity"] + 0.1)
+    added_up = both["base"] + both["parts"].map(lambda parts: sum(effect for _, effect in parts))
+    assert len(both) >= 1_000
+    assert (added_up - change).abs().max() < 1e-6
+    assert set(explained["horizon_days"]) == {days for days, horizon in fitted.horizons.items() if horizon.serves}
+    # What moves them is that they are far from their level, and that is said.
+    strongest = both["parts"].map(lambda parts: parts[0][0])
+    assert strongest.str.contains("in the last week|against its month").mean() > 0.9
+
+
+def test_what_is_not_forecast_is_not_explained() -> None:
+    values = walking(films=20, days=10)
+    assert explain_forecasts(fit_forecaster(history(values), MOVIES, day(9)), made(values, day(9))).empty
+
+
+def test_every_feature_but_the_weekday_moves_one_part() -> None:
+    places = sorted(place for columns in forecast_parts.GROUPS.values() for place in columns)
+    assert [FEATURES[place] for place in places] == [name for name in FEATURES if name != forecast_parts.WEEKDAY]
+
+
+def test_parts_of_forecasts_are_named_by_what_is_known_of_the_film() -> None:
+    words = forecast_parts.WORDS
+    assert words["week"]({"change_7": np.log(0.9)}) == "−10 % in the last week"
+    assert words["month"]({"from_month_mean": np.nan}) == "nothing known against its month"
+    assert words["days_from_release"]({"days_from_release": -1.0}) == "out in 1 day"
+    assert words["days_from_release"]({"days_from_release": 400.0}) == "out for 13 months"
+    assert words["days_from_release"]({"days_from_release": np.nan}) == "no release date yet"
+    assert words["level"]({"level": np.log(12.4)}) == "at a popularity of 12.3"
+    assert words["unrest"]({"month_step": np.log(1.08)}) == "moved by 8 % a day this month"
 
 
 def test_what_returns_to_its_level_is_served_and_halves_the_error(known: History, fitted: FittedForecaster) -> None:

@@ -73,9 +73,7 @@ def test_turning_one_input_changes_its_own_part(trained: Callable[[str], Trainin
         preprocessor.transform(each[preprocessor.inputs.names])
         for each in (known, known.assign(is_drama=1 - known["is_drama"]))
     )
-    before, after = (
-        contributions(estimator.predict, each, rows[:2], list(columns.values()), 0) for each in (rows, other)
-    )
+    before, after = (contributions(estimator.predict, each, rows[:2], list(columns.values())) for each in (rows, other))
     moved = dict(zip(columns, np.abs(after - before).mean(axis=0), strict=True))
     assert moved["genres"] > 0.5
     assert max(size for group, size in moved.items() if group != "genres") < 0.1 * moved["genres"]

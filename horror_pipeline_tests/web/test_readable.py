@@ -36,6 +36,7 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
     rows.add_forecast(engine, 7)
     rows.add_mover(engine, 7)
     rows.add_explanation(engine, 7)
+    rows.add_explanation(engine, 7, horizon_days=7)
     rows.add_snapshots(engine, 7, {rows.TODAY - timedelta(days=back): 2.0 + back for back in range(5)})
     answer = client.get("/movies/7")
     assert answer.status_code == 200
@@ -45,6 +46,7 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
     assert "31 Oct 2024 · Horror, Mystery" in said
     assert "expected for such a film: 2.00 (1.00 – 5.00)" in said
     assert "Popularity: from 2.72 to 2.00 out in October +18 % in French −9 %" in said
+    assert "Why, 7 days ahead: from +172 % for all films to what is forecast of this one out in October +18 %" in said
     assert "everything else" not in said  # it is next to nothing
     assert "From 3.00 to 9.00 in 7 days; such films went to 3.20. Rank 20 → 4. More than 99.72 % of changes" in said
     assert "7 days ahead 29 Nov 2026 3.00 1.50 – 4.50" in said

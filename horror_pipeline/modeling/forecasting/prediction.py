@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from horror_pipeline.modeling.forecasting import backtest, residuals
 from horror_pipeline.modeling.forecasting.change_model import LOWEST_LEVEL
-from horror_pipeline.modeling.forecasting.features import features, release_dates
+from horror_pipeline.modeling.forecasting.features import FEATURES, features, release_dates
 from horror_pipeline.modeling.forecasting.forecaster import FittedForecaster, HorizonForecaster, Models, fit_with
 from horror_pipeline.modeling.forecasting.history import History
 
@@ -26,10 +26,12 @@ class Forecasts:
         rows: `tmdb_id`, `horizon_days`, `target_date`, `origin_popularity`, `forecast_popularity`, `popularity_lower`,
             `popularity_upper`.
         without: why a film has no forecast, by `tmdb_id`.
+        described: what the models saw, rows of `features` by `tmdb_id`, of the films that they spoke of.
     """
 
     rows: pd.DataFrame
     without: pd.Series
+    described: pd.DataFrame
 
 
 def forecast(fitted: FittedForecaster, history: History, movies: pd.DataFrame, made_on: dt.date) -> Forecasts:
@@ -56,7 +58,9 @@ def forecast(fitted: FittedForecaster, history: History, movies: pd.DataFrame, m
     rows = pd.concat(parts, ignore_index=True).sort_values(["tmdb_id", "horizon_days"], ignore_index=True)
     target = pd.Timestamp(made_on) + pd.to_timedelta(rows["horizon_days"], unit="D")
     rows.insert(2, "target_date", target.dt.date)
-    return Forecasts(rows, without)
+    spoken = (origin[film] >= LOWEST_LEVEL) & (not doubted)
+    seen_by_models = pd.DataFrame(described[spoken], index=seen.tmdb_ids[film][spoken], columns=list(FEATURES))
+    return Forecasts(rows, without, seen_by_models)
 
 
 def _origins(seen: History, known: History, made_on: dt.date) -> tuple[NDArray[np.float64], bool, pd.Series]:

@@ -1,0 +1,125 @@
+"""Why a film's popularity is forecast to change: parts of the forecast change, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from horror_pipeline.modeling.explanation import explain, out_for, strongest
+from horror_pipeline.modeling.forecasting.features import FEATURES, LONGEST_WAIT, OFFSET, WEEK
+from horror_pipeline.modeling.forecasting.forecaster import FittedForecaster, HorizonForecaster
+from horror_pipeline.modeling.forecasting.prediction import Forecasts
+from horror_pipeline.modeling.specs import Floats
+
+BACKGROUND_FILMS = 1
+
+WEEKDAY = "weekday"
+"""In no group: it is the same for all films of a day, and hence in their mean."""
+
+
+def explain_forecasts(fitted: FittedForecaster, made: Forecasts) -> pd.DataFrame:
+    """Say for each film and horizon what moves the forecast most, beside the mean change of all films.
+
+    Args:
+        fitted: the forecaster.
+        made: what it forecast.
+
+    Returns:
+        `tmdb_id`, `horizon_days`, `base` and `parts`, a list of label and effect, which add up to the change of
+        log(popularity + `OFFSET`). Forecasts of no change are not explained.
+    """
+    explained = [pd.DataFrame(columns=["tmdb_id", "horizon_days", "base", "parts"])]
+    if len(made.described):
+        with threadpool_limits(limits=1):
+            explained = [_explain(horizon, made.described) for horizon in fitted.horizons.values() if horizon.model]
+    return pd.concat(explained or [pd.DataFrame()], ignore_index=True)
+
+
+def _explain(horizon: HorizonForecaster, described: pd.DataFrame) -> pd.DataFrame:
+    model = horizon.model
+    assert model is not None  # noqa: S101  # the caller looked
+
+    def value(rows: NDArray[np.float32]) -> Floats:
+        return horizon.share * model.predict(rows)
+
+    rows = described.to_numpy()
+    base, parts = explain(value, rows, list(GROUPS.values()), BACKGROUND_FILMS)
+    words, change = list(WORDS.values()), value(rows).tolist()
+    named = [
+        strongest(base, of_film, total, lambda group, film=film: words[group](film))  # type: ignore[misc]
+        for film, of_film, total in zip(described.to_dict("records"), parts, change, strict=True)
+    ]
+    frame = pd.DataFrame({"tmdb_id": described.index, "base": base, "parts": named})
+    return frame.assign(horizon_days=horizon.horizon_days)
+
+
+def _group_of(name: str) -> str:
+    """The group of a feature: what changed this week, what changed before, and what else is known."""
+    if name in ("level", "days_from_release"):
+        return name
+    if name in ("month_step", "week_step"):
+        return "unrest"
+    kind, _, days = name.partition("_")
+    is_recent = name == "from_week_mean" or (kind in ("change", "step") and int(days) <= WEEK)
+    return "week" if is_recent else "month"
+
+
+Film = dict[str, Any]
+
+
+def _level(film: Film) -> str:
+    return f"at a popularity of {np.exp(film['level']) - OFFSET:.3g}"
+
+
+def _days_from_release(film: Film) -> str:
+    days = film["days_from_release"]
+    if np.isnan(days):
+        return "no release date yet"
+    if days <= LONGEST_WAIT:
+        return "out in more than a year"
+    if days < 0:
+        return f"out in {-days:.0f} {'day' if days == -1 else 'days'}"
+    if days == 0:
+        return "out today"
+    return out_for(days)
+
+
+def _unrest(film: Film) -> str:
+    step = film["month_step"]
+    return "its unrest" if np.isnan(step) else f"moved by {np.expm1(step):.0%} a day this month".replace("%", " %")
+
+
+def _week(film: Film) -> str:
+    return _changed(film["change_7"], "in the last week")
+
+
+def _month(film: Film) -> str:
+    return _changed(film["from_month_mean"], "against its month")
+
+
+def _changed(change: float, words: str) -> str:
+    if np.isnan(change):
+        return f"nothing known {words}"
+    percent = f"{100 * np.expm1(change):+.0f} %".replace("-", "−")
+    return f"{'no change' if percent in ('+0 %', '−0 %') else percent} {words}"
+
+
+WORDS: dict[str, Callable[[Film], str]] = {
+    "level": _level,
+    "week": _week,
+    "month": _month,
+    "unrest": _unrest,
+    "days_from_release": _days_from_release,
+}
+"""Says what is known of a film, group by group."""
+
+GROUPS: dict[str, list[int]] = {
+    group: [place for place, name in enumerate(FEATURES) if name != WEEKDAY and _group_of(name) == group]
+    for group in WORDS
+}
+"""The columns of `features` in each group."""
