@@ -1,4 +1,4 @@
-"""The sensors: alerts about failures and breakouts, and runs whose process has died."""
+"""The sensors: alerts about failures and breakouts, a weekly digest, and runs whose process has died."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import time
 import dagster as dg
 from sqlalchemy import Engine
 
+from horror_pipeline.defs.resources import Clock
 from horror_pipeline.orchestration.alerts import Alerts, Cursor
 from horror_pipeline.orchestration.breakouts import message_of
 from horror_pipeline.orchestration.code_version import note_code_version
+from horror_pipeline.orchestration.digest import message_of as digest_of
+from horror_pipeline.orchestration.digest import week_due
 from horror_pipeline.orchestration.liveness import reap_dead_runs
 from horror_pipeline.orchestration.messages import poster, secrets_of, ui_url
 from horror_pipeline.orchestration.monitoring import note_finished_runs
 from horror_pipeline.settings import get_settings
 from horror_pipeline.warehouse.movers import newest_breakouts
+from horror_pipeline.warehouse.weeks import read_week
 
 
 @dg.sensor(
@@ -60,6 +64,37 @@ def breakout_alerts(context: dg.SensorEvaluationContext, warehouse: dg.ResourceP
             context.log.warning(f"a message is waiting: {error}")
             return dg.SensorResult(skip_reason=str(error))
     return dg.SensorResult(skip_reason=f"{len(rows)} films broke out on {day}", cursor=str(day))
+
+
+@dg.sensor(
+    minimum_interval_seconds=600,
+    default_status=(
+        dg.DefaultSensorStatus.RUNNING if get_settings().horror_alert_webhook else dg.DefaultSensorStatus.STOPPED
+    ),
+)
+def weekly_digest(
+    context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]
+) -> dg.SensorResult:
+    """Post on Mondays what the week before brought to `HORROR_ALERT_WEBHOOK`, as one JSON message.
+
+    It names the runs and how many failed, how forecasts held beside no change, and what broke out. The cursor is the
+    Monday of the last week told; a week missed is not made up for once the next is over.
+    """
+    settings, monday = get_settings(), week_due(clock())
+    if settings.horror_alert_webhook is None:
+        return dg.SensorResult(skip_reason="HORROR_ALERT_WEBHOOK is not set")
+    if context.cursor is None:
+        return dg.SensorResult(skip_reason="the first week to be told is the present one", cursor=str(monday))
+    if str(monday) <= context.cursor:
+        return dg.SensorResult(skip_reason=f"the week from {context.cursor} is told")
+    with warehouse.connect() as connection:
+        week = read_week(connection, monday)
+    try:
+        poster(settings.horror_alert_webhook, secrets_of(settings))(digest_of(week, ui_url(settings)))
+    except OSError as error:
+        context.log.warning(f"a message is waiting: {error}")
+        return dg.SensorResult(skip_reason=str(error))
+    return dg.SensorResult(skip_reason=f"the week from {monday} was told", cursor=str(monday))
 
 
 @dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)

@@ -19,7 +19,7 @@ def message_of(day: dt.date, rows: Sequence[Mapping[str, Any]], link_base: str) 
         rows: its rows of the view `breakouts`, the most unusual first.
         link_base: address of the Dagster UI.
     """
-    named = ", ".join(map(_sentence, rows[:MOST_NAMED]))
+    named = ", ".join(map(sentence, rows[:MOST_NAMED]))
     count = "1 film" if len(rows) == 1 else f"{len(rows)} films"
     return Message(
         id=f"breakouts:{day}",
@@ -31,7 +31,8 @@ def message_of(day: dt.date, rows: Sequence[Mapping[str, Any]], link_base: str) 
     )
 
 
-def _sentence(row: Mapping[str, Any]) -> str:
+def sentence(row: Mapping[str, Any]) -> str:
+    """Describe a row of the view `breakouts`."""
     days = "1 day" if row["span_days"] == 1 else f"{row['span_days']} days"
     change = f"{row['popularity_before']:.1f} to {row['popularity']:.1f} in {days}"
     return f"{row['title']} ({change}, more than {share(row['change_percentile'])} of changes of such films)"

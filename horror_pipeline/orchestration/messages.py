@@ -28,13 +28,13 @@ class Message:
 
     Attributes:
         id: identifies the event; the same each time it is sent.
-        kind: `run_failed`, `check_failed`, `asset_stale` or `breakouts`.
+        kind: `run_failed`, `check_failed`, `asset_stale`, `breakouts` or `weekly_digest`.
         asset: keys of the assets concerned; '' when a run failed outside the step of an asset.
         link: where to look in the Dagster UI.
         reason: what happened, as a sentence.
         at: when, ISO 8601 in UTC.
-        run: Dagster's id of the run; '' for a stale asset.
-        job: the run's job; '' for a stale asset.
+        run: Dagster's id of the run; '' where none is concerned.
+        job: the run's job; '' where no run is concerned.
         error: first line of the error; '' where there is none.
         will_retry: whether Dagster will start the run again.
         text: the whole message in one line, under the key that chat services display.
@@ -78,7 +78,8 @@ def poster(webhook: SecretStr, secrets: list[str]) -> Callable[[Message], None]:
     def post(message: Message) -> None:
         error = redacted(message.error, secrets)
         subject = " ".join(filter(None, (message.job, message.asset)))
-        text = f"horror_pipeline: {subject}: {message.reason}{f': {error}' if error else ''} {message.link}"
+        about = f"{subject}: {message.reason}" if subject else message.reason
+        text = f"horror_pipeline: {about}{f': {error}' if error else ''} {message.link}"
         body = json.dumps(asdict(replace(message, error=error, text=text))).encode()
         headers = {"Content-Type": "application/json", "User-Agent": "horror-pipeline"}
         try:

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
-from horror_pipeline.defs.sensors import breakout_alerts, failure_alerts
+from horror_pipeline.defs.sensors import breakout_alerts, failure_alerts, weekly_digest
 from horror_pipeline.orchestration import alerts
 from horror_pipeline.orchestration.alerts import Alerts, Cursor
 from horror_pipeline.orchestration.messages import Message, poster, redacted
 from horror_pipeline.settings import get_settings
+from horror_pipeline.warehouse import tables
 from horror_pipeline_tests.web import rows
 
 SECRET = "0123456789abcdef0123456789abcdef"  # the form of a v3 key
@@ -312,3 +313,47 @@ def test_a_days_breakouts_are_told_once_and_not_lost(
     rows.add_mover(engine, 1, snapshot_date=rows.TODAY + dt.timedelta(days=1))  # the same rise, a day later
     assert look() == "0 films broke out on 2026-11-23"
     assert len(webhook.received) == 1
+
+
+def test_a_week_is_told_once_when_it_is_over_and_not_lost(
+    instance: dg.DagsterInstance, webhook: Webhook, engine: Engine
+) -> None:
+    cursor: str | None = None
+
+    def look(now: dt.datetime) -> str:
+        nonlocal cursor
+        resources = {"warehouse": engine, "clock": lambda: now}
+        with dg.build_sensor_context(instance, cursor=cursor, resources=resources) as context:
+            result = weekly_digest(context)
+        assert isinstance(result, dg.SensorResult) and result.skip_reason is not None
+        cursor = result.cursor or cursor
+        return str(result.skip_reason.skip_message)
+
+    sunday, monday = rows.NOW, rows.NOW + dt.timedelta(days=1)  # 12:00 UTC
+    for run, outcome, ended_at in (
+        *(("1", "success", sunday), ("2", "failure", sunday), ("3", "success", sunday - dt.timedelta(days=7))),
+        ("4", "failure", monday),
+    ):
+        row = {"run_id": run, "job_name": "train_and_predict", "outcome": outcome, "ended_at": ended_at}
+        with engine.begin() as connection:
+            connection.execute(insert(tables.finished_runs), row)
+    rows.add_forecast_score(engine, 7, rows.TODAY)
+    rows.add_forecast_score(engine, 1, rows.TODAY - dt.timedelta(days=7), mae=0.1)
+    rows.add_film(engine, 1, "Saw")
+    rows.add_mover(engine, 1)
+    assert look(sunday) == "the first week to be told is the present one"
+    assert look(monday - dt.timedelta(minutes=1)) == "the week from 2026-11-09 is told"
+    webhook.status = 503
+    assert look(monday).endswith("answered 503")
+    webhook.status = 200
+    assert look(monday) == "the week from 2026-11-16 was told"
+    assert look(monday + dt.timedelta(days=6)) == "the week from 2026-11-16 is told"
+    (told,) = webhook.received
+    assert (told["id"], told["kind"]) == ("weekly_digest:2026-11-16", "weekly_digest")
+    assert told["reason"] == (
+        "the week from 2026-11-16 to 2026-11-22: runs: train_and_predict 2 (1 failed); "
+        "forecasts beside no change: +30% over 7 days; "
+        "broke out: Saw (3.0 to 9.0 in 7 days, more than 99.72 % of changes of such films)"
+    )
+    assert look(monday + dt.timedelta(days=7)) == "the week from 2026-11-23 was told"
+    assert "no forecast was held against its days; no film broke out" in str(webhook.received[1]["text"])
