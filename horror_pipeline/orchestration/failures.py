@@ -13,7 +13,19 @@ class ErrorInfo(Protocol):
     def message(self) -> str: ...  # noqa: D102
 
     @property
+    def cls_name(self) -> str | None: ...  # noqa: D102
+
+    @property
     def cause(self) -> ErrorInfo | None: ...  # noqa: D102
+
+
+def is_interruption(error: ErrorInfo | None) -> bool:
+    """Whether a signal caused it: Dagster turns Ctrl-C, SIGTERM and SIGHUP into failures of the step they hit."""
+    while error is not None:
+        if error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
+            return True
+        error = error.cause
+    return False
 
 
 def root_message(error: ErrorInfo | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from horror_pipeline.orchestration.failures import root_message
+from horror_pipeline.orchestration.failures import ErrorInfo, is_interruption, root_message
 from horror_pipeline.orchestration.missing import range_tags
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -44,25 +44,31 @@ def run_job(
         name: a job of the graph.
         instance: where the run is recorded.
         partitions: first and last partition key, both included, as one run; None for a job without partitions.
+
+    Raises:
+        KeyboardInterrupt: a signal ended the run.
     """
     # Whoever runs this is told of a failure; a daemon that starts days later should not try again.
     tags = {"dagster/max_retries": "0"} | (range_tags(*partitions) if partitions else {})
     job = definitions.resolve_job_def(name)
     result = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False, run_config=QUIET)
+    failures = _failures(result.all_events)
+    if any(is_interruption(error) for _, error in failures):
+        raise KeyboardInterrupt
     return JobResult(
         job_name=name,
         run_id=result.run_id,
         success=result.success,
-        failures=_failures(result.all_events),
+        failures=[f"{name}: {root_message(error)}" for name, error in failures],
         metadata=_figures(result),
     )
 
 
-def _failures(events: Sequence[dg.DagsterEvent]) -> list[str]:
-    """Return a line for each failed step; where none failed, for the run itself, as when a resource did not start."""
+def _failures(events: Sequence[dg.DagsterEvent]) -> list[tuple[str, ErrorInfo | None]]:
+    """Return the error of each failed step; where none failed, of the run itself, as when a resource did not start."""
     steps = [(event.step_key, event.step_failure_data.error) for event in events if event.is_step_failure]
     runs = [(event.job_name, event.job_failure_data.error) for event in events if event.is_job_failure]
-    return [f"{name}: {root_message(error)}" for name, error in steps or runs]
+    return [(str(name), error) for name, error in steps or runs]
 
 
 SUMMED = {"dagster/partition_row_count", "new", "changed", "unchanged", "rejected", "gone"}
