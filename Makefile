@@ -45,7 +45,7 @@ lock: $(VENV)/.ready-dev
 	$(COMPILE) pyproject.toml --extra celery --extra docker --extra k8s --constraint requirements-dev.lock --output-file requirements-image.lock
 
 bench: $(VENV)/.ready-dev
-	for name in ingest history models forecasts overhead web; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in ingest history models learning forecasts overhead web; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean:
 	rm -rf $(VENV) .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -81,17 +81,17 @@ def _films(options: argparse.Namespace) -> pd.DataFrame:
 
 
 def _stored_films(url: str) -> pd.DataFrame:
+    from horror_pipeline.orchestration.frames import read_frame
     from horror_pipeline.settings import postgres_url
     from horror_pipeline.warehouse import features, other_movies
     from horror_pipeline.warehouse.engine import connect
 
     engine = connect(postgres_url(url))
     with engine.connect() as connection:
-        names, rows = features.films_to_describe(connection)
-        other_names, other_rows = other_movies.read_others(connection, None)
+        queries = (features.films_to_describe(), other_movies.others_to_learn_from(None))
+        films = [read_frame(connection, query) for query in queries]
     engine.dispose()
-    others = pd.DataFrame(other_rows, columns=other_names)
-    return pd.concat([pd.DataFrame(rows, columns=names), others], ignore_index=True)
+    return pd.concat(films, ignore_index=True)
 
 
 def _demo_films() -> pd.DataFrame:

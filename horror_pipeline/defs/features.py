@@ -8,6 +8,7 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from horror_pipeline.defs.resources import Clock
+from horror_pipeline.orchestration.frames import read_frame
 from horror_pipeline.orchestration.learning import is_training_up_to_date, records
 from horror_pipeline.orchestration.metadata import skip
 from horror_pipeline.warehouse import features, snapshot_stats
@@ -41,17 +42,14 @@ def movie_features(
         if is_training_up_to_date(connection):
             return skip(context, "nothing the models learn from has changed since the last training")
         fingerprint = features.training_fingerprint(connection)
-        names, films = features.films_to_describe(connection)
+        movies = read_frame(connection, features.films_to_describe())
         scale_since = snapshot_stats.latest_scale_break(connection)
-    import pandas as pd
-
     from horror_pipeline.transform.features import FEATURES, build_features
 
-    movies = pd.DataFrame(films, columns=names)
-    del films
     on_earlier_scale = _drop_earlier_scale(movies, scale_since)
     as_of: dt.datetime = movies["observed_at"].max().to_pydatetime() if len(movies) else clock()
     frame = build_features(movies, as_of)
+    del movies
     flags = [feature.name for feature in FEATURES if feature.kind == "flag"]
     frame[flags] = frame[flags].astype("boolean")
     with warehouse.begin() as connection:

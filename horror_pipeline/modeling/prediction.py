@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from horror_pipeline.modeling.artifacts import Artifact
 from horror_pipeline.modeling.intervals import Interval
-from horror_pipeline.modeling.specs import ModelSpec
+from horror_pipeline.modeling.specs import Floats, ModelSpec
+
+FILMS_A_BATCH = 100_000
+"""Films predicted at once, so that the arrays between take little however many films there are."""
+
+
+def in_batches(estimator: Any, films: pd.DataFrame) -> Floats:
+    """Predict films, one at least, batch by batch."""
+    starts = range(0, len(films), FILMS_A_BATCH)
+    return np.concatenate([estimator.predict(films.iloc[start : start + FILMS_A_BATCH]) for start in starts])
 
 
 def predict(spec: ModelSpec, artifact: Artifact, films: pd.DataFrame) -> pd.DataFrame:
@@ -25,7 +36,7 @@ def predict(spec: ModelSpec, artifact: Artifact, films: pd.DataFrame) -> pd.Data
     if films.empty:
         return pd.DataFrame({"predicted": [], "lower": [], "upper": []}, index=films.index, dtype="float64")
     with threadpool_limits(limits=1):
-        predicted = spec.clip(np.asarray(artifact.estimator.predict(films[artifact.features]), dtype="float64"))
+        predicted = spec.clip(in_batches(artifact.estimator, films[artifact.features]).astype("float64"))
     votes = films["vote_count"].to_numpy(dtype="float64", na_value=np.nan)
     lower, upper = Interval(**artifact.interval).bounds(spec, predicted, votes)
     return pd.DataFrame({"predicted": predicted, "lower": lower, "upper": upper}, index=films.index)

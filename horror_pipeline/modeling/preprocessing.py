@@ -46,17 +46,16 @@ class Preprocessor(TransformerMixin, BaseEstimator):
 
     def transform(self, X: pd.DataFrame) -> Floats:
         """Fill and encode, with the columns of `Inputs.preprocessed_names`."""
-        numbers = X[list(self.inputs.numbers)].to_numpy(dtype="float64", na_value=np.nan)
-        numbers = np.where(np.isnan(numbers), self.fill_, numbers)
-        flags = np.nan_to_num(X[list(self.inputs.flags)].to_numpy(dtype="float64", na_value=np.nan))
-        encoded = [numbers, flags]
-        for name, languages in zip(self.inputs.categories, self.languages_, strict=True):
-            columns = np.zeros((len(X), MAX_LANGUAGES))
+        names = [*self.inputs.numbers, *self.inputs.flags]
+        filled = np.zeros((len(X), len(self.inputs.preprocessed_names)))  # column by column: films may be many
+        for place, (name, fill) in enumerate(zip(names, [*self.fill_, *[0.0] * len(self.inputs.flags)], strict=True)):
+            column = X[name].to_numpy(dtype="float64", na_value=np.nan)
+            filled[:, place] = np.where(np.isnan(column), fill, column)
+        for number, (name, languages) in enumerate(zip(self.inputs.categories, self.languages_, strict=True)):
             values = X[name].to_numpy(dtype="object")
             for rank, language in enumerate(languages):
-                columns[:, rank] = values == language
-            encoded.append(columns)
-        return np.hstack(encoded)
+                filled[:, len(names) + number * MAX_LANGUAGES + rank] = values == language
+        return filled
 
 
 def _fill(name: str, column: Floats) -> float:

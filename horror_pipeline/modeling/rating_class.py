@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from horror_pipeline.domain import MIN_VOTES_SCORED
 from horror_pipeline.modeling.artifacts import library_versions
 from horror_pipeline.modeling.missing_runtime import RuntimeImputer
+from horror_pipeline.modeling.prediction import in_batches
 from horror_pipeline.modeling.preprocessing import Preprocessor
 from horror_pipeline.modeling.specs import RUNTIME, Floats, Inputs
 
@@ -71,7 +72,7 @@ def _classify(inputs: Inputs, films: pd.DataFrame, seed: int) -> Classification 
         return "the films' ratings are all on one side of their median: there is nothing to tell apart"
     probability = _fit(inputs, earlier, is_high, seed).predict(later)
     metrics = _scores(is_high[later.index].to_numpy(), probability)
-    probabilities = np.clip(_fit(inputs, known, is_high, seed).predict(films), 0.0, 1.0)
+    probabilities = np.clip(in_batches(_fit(inputs, known, is_high, seed), films), 0.0, 1.0)
     actual = (films["vote_average"] >= threshold).astype("object").where(voted, None)
     found = pd.DataFrame(
         {

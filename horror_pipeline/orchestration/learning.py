@@ -8,13 +8,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine
 
 from horror_pipeline.domain import GENRE_NAMES, HORROR_GENRE_ID, MODEL_NAMES, Stage
 from horror_pipeline.modeling.artifacts import CODE_VERSION, library_versions
+from horror_pipeline.orchestration.frames import read_frame
 from horror_pipeline.warehouse import features, models, other_movies, snapshot_stats
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ CHAMPIONS_STEP = "champions"
 
 
 def read_features(warehouse: Engine) -> pd.DataFrame:
-    """Read all features and targets: numbers and flags float64, `release_date` datetime64, text as objects.
+    """Read all features and targets: features in single precision, `release_date` datetime64.
 
-    The seven readers of a run share one query; each gets a copy.
+    The seven readers of a run share one query and, as long as they write nothing into it, one frame.
     """
     with warehouse.connect() as connection:
         fingerprint = features.state(connection, features.FEATURES_STEP)
-    return _features_as_of(warehouse, fingerprint).copy()
+    return _features_as_of(warehouse, fingerprint).copy(deep=False)
 
 
 def read_training_films(warehouse: Engine, learns_from_others: bool) -> pd.DataFrame:
@@ -50,35 +50,29 @@ def read_training_films(warehouse: Engine, learns_from_others: bool) -> pd.DataF
 
 @lru_cache(maxsize=1)
 def _others_as_of(warehouse: Engine, _fingerprint: str | None, as_of: dt.datetime) -> pd.DataFrame:
-    import pandas as pd
-
     from horror_pipeline.transform.features import build_listed_features
 
     with warehouse.connect() as connection:
-        names, rows = other_movies.read_others(connection, snapshot_stats.latest_scale_break(connection))
-    return build_listed_features(pd.DataFrame(rows, columns=names), as_of)
+        query = other_movies.others_to_learn_from(snapshot_stats.latest_scale_break(connection))
+        frame = build_listed_features(read_frame(connection, query), as_of)
+    return frame.astype(dict.fromkeys(_single_precision(), "float32"))
 
 
 @lru_cache(maxsize=1)
 def _features_as_of(warehouse: Engine, _fingerprint: str | None) -> pd.DataFrame:
     import pandas as pd
 
-    from horror_pipeline.transform.features import FEATURES, TARGETS
-
-    numeric = [*(feature.name for feature in FEATURES if feature.kind != "category"), *TARGETS]
-    with TemporaryFile() as file:
-        with warehouse.connect() as connection:
-            features.copy_features(connection, file)
-        file.seek(0)
-        frame = pd.read_csv(
-            file,
-            dtype=dict.fromkeys(numeric, "float64"),
-            parse_dates=["as_of"],
-            keep_default_na=False,  # a language may have the code of something else
-            na_values=[""],
-        )
+    with warehouse.connect() as connection:
+        frame = read_frame(connection, features.described_films(), _single_precision())
     frame["release_date"] = pd.to_datetime(frame["release_date"]).astype("datetime64[s]")
     return frame
+
+
+def _single_precision() -> list[str]:
+    """Features that need no more: all numbers but votes, which must stay what they are, and all flags."""
+    from horror_pipeline.transform.features import FEATURES
+
+    return [feature.name for feature in FEATURES if feature.kind != "category" and feature.name != "vote_count"]
 
 
 def inputs_of(stage: Stage, genres: tuple[str, ...] = (GENRE_NAMES[HORROR_GENRE_ID],)) -> Inputs:

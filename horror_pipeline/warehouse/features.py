@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from sqlalchemy import Boolean, Connection, Integer, Numeric, cast, delete, func, select
+from sqlalchemy import Connection, Numeric, Select, cast, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from horror_pipeline.warehouse.bulk import WriteCounts, copy_upsert
@@ -60,11 +60,10 @@ _SOURCE_COLUMNS = (
 )
 
 
-def films_to_describe(connection: Connection) -> tuple[list[str], list[Sequence[Any]]]:
-    """Return what features are computed from: column names, and a row for each film that still exists."""
+def films_to_describe() -> Select[Any]:
+    """Select what features are computed from: a row for each film that still exists, in the order of ids."""
     columns = [movies.c[name] for name in _SOURCE_COLUMNS]
-    rows = connection.execute(select(*columns).where(movies.c.gone_at.is_(None)).order_by(movies.c.tmdb_id))
-    return list(_SOURCE_COLUMNS), [tuple(row) for row in rows]
+    return select(*columns).where(movies.c.gone_at.is_(None)).order_by(movies.c.tmdb_id)
 
 
 def replace_features(connection: Connection, rows: Iterable[Mapping[str, Any]], as_of: dt.datetime) -> WriteCounts:
@@ -75,16 +74,6 @@ def replace_features(connection: Connection, rows: Iterable[Mapping[str, Any]], 
     return written
 
 
-def copy_features(connection: Connection, file: BinaryIO) -> None:
-    """Write all features and targets into a file, as CSV in the order of ids: NULL is empty, a flag is 0 or 1.
-
-    As rows of Python objects they would take several times the memory that they take in a frame.
-    """
-    columns = [
-        cast(column, Integer).label(column.name) if isinstance(column.type, Boolean) else column
-        for column in movie_features.columns
-    ]
-    query = select(*columns).order_by(movie_features.c.tmdb_id).compile(dialect=connection.dialect)
-    cursor: Any = connection.connection.cursor()
-    with cursor:
-        cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')", file)
+def described_films() -> Select[Any]:
+    """Select all features and targets, in the order of ids."""
+    return select(*movie_features.columns).order_by(movie_features.c.tmdb_id)

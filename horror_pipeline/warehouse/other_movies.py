@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Select, delete, select
 
 from horror_pipeline.warehouse.bulk import copy_upsert
 from horror_pipeline.warehouse.days import start_of
@@ -31,11 +31,10 @@ def replace_year(connection: Connection, listed_year: int, rows: Iterable[Mappin
     return copy_upsert(connection, other_movies, ({**row, "listed_year": listed_year} for row in rows)).total
 
 
-def read_others(connection: Connection, since: dt.date | None) -> tuple[list[str], list[Sequence[Any]]]:
-    """Return the films that models may learn from: column names, and a row for each film that is not in `movies`.
+def others_to_learn_from(since: dt.date | None) -> Select[Any]:
+    """Select the films that models may learn from and that are not in `movies`, in the order of ids.
 
     Args:
-        connection: where to read.
         since: the first day of the present scale of popularity, None where it is the only one. Films observed
             before it are left out.
     """
@@ -43,5 +42,4 @@ def read_others(connection: Connection, since: dt.date | None) -> tuple[list[str
     query = select(*columns).where(other_movies.c.tmdb_id.not_in(select(movies.c.tmdb_id)))
     if since is not None:
         query = query.where(other_movies.c.observed_at >= start_of(since))
-    rows = connection.execute(query.order_by(other_movies.c.tmdb_id))
-    return [*_READ, *_SCORES], [tuple(row) for row in rows]
+    return query.order_by(other_movies.c.tmdb_id)

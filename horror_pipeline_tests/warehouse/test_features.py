@@ -5,7 +5,7 @@ import io
 import pytest
 from sqlalchemy import Engine, text
 
-from horror_pipeline.warehouse import features
+from horror_pipeline.warehouse import bulk, features
 from horror_pipeline.warehouse.tables import movie_features
 from horror_pipeline_tests.warehouse.rows import NOW, fill, movie
 
@@ -45,7 +45,7 @@ def test_features_are_read_as_columns_where_unknown_is_empty_and_a_flag_a_number
         names = {column.name: None for column in movie_features.columns if column.nullable}
         features.replace_features(connection, [names | row for row in rows], NOW)
         file = io.BytesIO()
-        features.copy_features(connection, file)
+        bulk.copy_out(connection, features.described_films(), file)
     header, first, second = (line.split(",") for line in file.getvalue().decode().splitlines())
     told = {name: (one, two) for name, one, two in zip(header, first, second, strict=True)}
     assert told["tmdb_id"] == ("1", "2")

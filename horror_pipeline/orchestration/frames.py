@@ -1,0 +1,54 @@
+"""Queries as frames, read by columns: rows of Python objects would take several times the memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from functools import lru_cache
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ARRAY, Connection, Date, DateTime, Select, Text
+
+from horror_pipeline.warehouse.bulk import copy_out
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_frame(connection: Connection, query: Select[Any], small: Collection[str] = ()) -> pd.DataFrame:
+    """Read what a query finds: numbers and flags float64, keys int64, moments datetime64, arrays tuples, dates text.
+
+    Args:
+        connection: where to read.
+        query: columns of declared tables.
+        small: columns to hold in single precision.
+    """
+    import pandas as pd
+
+    columns = {str(column.key): column for column in query.selected_columns}
+    dtypes: dict[str, str] = {}
+    for name, column in columns.items():
+        if isinstance(column.type, Text | Date | ARRAY):
+            dtypes[name] = "str"
+        elif not isinstance(column.type, DateTime):
+            dtypes[name] = "int64" if column.primary_key else "float32" if name in small else "float64"
+    with TemporaryFile() as file:
+        copy_out(connection, query, file)
+        file.seek(0)
+        frame = pd.read_csv(
+            file,
+            dtype=dtypes,
+            parse_dates=[name for name in columns if name not in dtypes],
+            keep_default_na=False,  # a language may have the code of something else
+            na_values=[""],
+        )
+    for name, column in columns.items():
+        if isinstance(column.type, ARRAY):
+            frame[name] = pd.Series([_items(text) for text in frame[name]], index=frame.index, dtype="object")
+    return frame
+
+
+@lru_cache(maxsize=10_000)
+def _items(text: str | float) -> tuple[str, ...] | None:
+    return tuple(json.loads(text)) if isinstance(text, str) else None
