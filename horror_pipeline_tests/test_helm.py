@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ ROOT = Path(__file__).resolve().parent.parent
 ENTRYPOINT = str(ROOT / "deploy" / "entrypoint.sh")
 VALUES: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "helm" / "values.yaml").read_text(encoding="utf-8"))
 (CODE,) = VALUES["dagster-user-deployments"]["deployments"]
+OF_CODE = ("DATABASE_URL", "DAGSTER_DATABASE_URL", *(variable["name"] for variable in CODE["env"]))
+KUBECONFIG = """{apiVersion: v1, kind: Config, current-context: a, users: [{name: a, user: {}}],
+contexts: [{name: a, context: {cluster: a, user: a}}], clusters: [{name: a, cluster: {server: x}}]}"""
 PROGRAMS = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
@@ -93,6 +97,8 @@ def pod(tmp_path: Path, database_url: URL) -> dict[str, str]:
     home = tmp_path / "dagster_home"
     home.mkdir()
     (home / "dagster.yaml").write_text(yaml.safe_dump(chart_instance(dagster_url)))
+    (tmp_path / ".kube").mkdir()
+    (tmp_path / ".kube" / "config").write_text(KUBECONFIG)
     return {
         "PATH": PROGRAMS,
         "PYTHONPATH": str(ROOT),
@@ -100,31 +106,55 @@ def pod(tmp_path: Path, database_url: URL) -> dict[str, str]:
         "DAGSTER_HOME": str(home),
         "HORROR_HOME": str(tmp_path / "horror"),
         "DAGSTER_PG_PASSWORD": "none",
+        # Only pods of the code server, and of runs, have the rest.
         "DATABASE_URL": database_url.set(drivername="postgresql").render_as_string(hide_password=False),
         "DAGSTER_DATABASE_URL": dagster_url.set(drivername="postgresql").render_as_string(hide_password=False),
         **{variable["name"]: variable["value"] for variable in CODE["env"]},
     }
 
 
-def answers(process: subprocess.Popen[str], attempt: list[str], environment: dict[str, str]) -> bool:
-    """Whether a command succeeds before the process ends."""
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and process.poll() is None:
-        if not subprocess.run(attempt, env=environment, capture_output=True).returncode:  # noqa: S603
-            return True
-        time.sleep(0.5)
-    return False
-
-
-def start(command: list[str], environment: dict[str, str], folder: Path) -> subprocess.Popen[str]:
-    with (folder / "log").open("w") as log:
+def start(name: str, command: list[str], environment: dict[str, str], folder: Path) -> subprocess.Popen[str]:
+    with (folder / f"{name}.log").open("w") as log:
         return subprocess.Popen(  # noqa: S603
             command, env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT, text=True
         )
 
 
-def test_the_code_server_starts_from_the_chart_s_arguments(pod: dict[str, str], tmp_path: Path) -> None:
-    port = str(free_port())
+def wait(processes: dict[str, subprocess.Popen[str]], is_ready: Callable[[], bool], folder: Path) -> None:
+    """Wait until something holds; the processes' logs say why it does not."""
+    deadline = time.monotonic() + 120
+    while not is_ready():
+        logs = "\n".join((folder / f"{name}.log").read_text()[-3_000:] for name in processes)
+        assert time.monotonic() < deadline and all(process.poll() is None for process in processes.values()), logs
+        time.sleep(0.5)
+
+
+def succeeds(command: list[str], environment: dict[str, str]) -> bool:
+    return not subprocess.run(command, env=environment, capture_output=True).returncode  # noqa: S603
+
+
+SERVED = """{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } }
+  instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"""
+
+
+def is_served(port: int) -> bool:
+    """Whether the UI has the code location, and every daemon that the instance needs is alive."""
+    body = json.dumps({"query": SERVED}).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310
+            told = json.load(response)["data"]
+    except OSError:
+        return False
+    (entry,) = told["workspaceOrError"]["locationEntries"]
+    daemons = told["instance"]["daemonHealth"]["allDaemonStatuses"]
+    is_alive = all(daemon["healthy"] for daemon in daemons if daemon["required"])
+    return is_alive and (entry["locationOrLoadError"] or {}).get("__typename") == "RepositoryLocation"
+
+
+def test_the_chart_s_pods_serve_together(pod: dict[str, str], tmp_path: Path) -> None:
+    """The code server by arguments to the entry point; UI and daemon by commands, without the pipeline's secrets."""
+    port, ui_port = str(free_port()), free_port()
     arguments = ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", port, *CODE["dagsterApiGrpcArgs"]]  # noqa: S104
     context = {
         "k8s": {"env_secrets": [secret["name"] for secret in CODE["envSecrets"]], "resources": CODE["resources"]}
@@ -133,30 +163,25 @@ def test_the_code_server_starts_from_the_chart_s_arguments(pod: dict[str, str], 
         "DAGSTER_CURRENT_IMAGE": f"{CODE['image']['repository']}:{CODE['image']['tag']}",
         "DAGSTER_CLI_API_GRPC_CONTAINER_CONTEXT": json.dumps(context),
     }
-    process = start([ENTRYPOINT, *arguments], environment, tmp_path)
+    workspace = tmp_path / "workspace.yaml"
+    workspace.write_text(f"load_from:\n  - grpc_server: {{host: 127.0.0.1, port: {port}, location_name: horror}}\n")
+    assert not {"env", "envSecrets", "envConfigMaps"} & {*VALUES["dagsterWebserver"], *VALUES["dagsterDaemon"]}
+    bare = {name: value for name, value in pod.items() if name not in OF_CODE}
+    commands = {
+        "daemon": f"dagster-daemon run -w {workspace}",
+        "webserver": f"dagster-webserver -h 127.0.0.1 -p {ui_port} -w {workspace}",
+    }
+    processes = {"code": start("code", [ENTRYPOINT, *arguments], environment, tmp_path)}
     try:
         probe = ["dagster", "api", "grpc-health-check", "-p", port]
-        assert answers(process, probe, environment), (tmp_path / "log").read_text()
+        wait(processes, lambda: succeeds(probe, environment), tmp_path)
+        for name, command in commands.items():
+            processes[name] = start(name, ["/bin/bash", "-c", command], bare, tmp_path)
+        wait(processes, lambda: is_served(ui_port), tmp_path)
     finally:
-        process.kill()
-        process.wait()
-
-
-def test_the_ui_starts_with_the_chart_s_instance(pod: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "workspace.yaml").write_text(
-        f"load_from:\n  - grpc_server: {{host: horror, port: {CODE['port']}, location_name: horror}}\n"
-    )
-    port = free_port()
-    command = f"dagster-webserver -h 127.0.0.1 -p {port} -w {tmp_path}/workspace.yaml"
-    process = start(["/bin/bash", "-c", command], pod, tmp_path)
-    look = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{port}/server_info', timeout=5)"
-    try:
-        assert answers(process, [sys.executable, "-c", look], pod), (tmp_path / "log").read_text()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5) as answer:
-            assert json.load(answer)["dagster_version"]
-    finally:
-        process.kill()
-        process.wait()
+        for process in processes.values():
+            process.kill()
+            process.wait()
 
 
 def test_the_instance_has_one_pool_and_the_launcher_s_values_are_its_own(
@@ -164,10 +189,6 @@ def test_the_instance_has_one_pool_and_the_launcher_s_values_are_its_own(
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", pod["DAGSTER_HOME"])
     monkeypatch.setenv("DAGSTER_PG_PASSWORD", pod["DAGSTER_PG_PASSWORD"])
-    (Path(pod["HOME"]) / ".kube").mkdir()
-    kubeconfig = "{apiVersion: v1, kind: Config, current-context: a, users: [{name: a, user: {}}], "
-    kubeconfig += "contexts: [{name: a, context: {cluster: a, user: a}}], clusters: [{name: a, cluster: {server: x}}]}"
-    (Path(pod["HOME"]) / ".kube" / "config").write_text(kubeconfig)
     monkeypatch.setenv("HOME", pod["HOME"])
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", pod["HOME"] + "/.kube/config")
     with dg.DagsterInstance.get() as instance:
