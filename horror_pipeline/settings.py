@@ -160,7 +160,7 @@ class Settings(BaseSettings):
         None, description="With celery: the broker, like redis://localhost:6379/0."
     )
     horror_alert_webhook: Annotated[SecretStr, AfterValidator(_webhook)] | None = Field(
-        None, description="URL that receives one JSON message per failure."
+        None, description="URL that receives one JSON message per failure, and one a week."
     )
     horror_alert_breakouts: Switch = Field(
         False, description="`on` also posts the films that broke out, once a day, to the webhook."

@@ -24,7 +24,7 @@ from horror_pipeline.web.prediction_index import NewestBatch
 from horror_pipeline.web.response_cache import ResponseCache
 from horror_pipeline.web.static_files import StaticFiles
 
-CACHED = ("/api/", "/feeds/", "/lists", "/metrics", "/movies/", "/track-record")
+CACHED = ("/api/", "/compare", "/feeds/", "/lists", "/metrics", "/movies/", "/track-record")
 
 DESCRIPTION = (
     "Every horror film on TMDB, its popularity day by day, and predictions with 80 % intervals, read-only. "

@@ -1,4 +1,4 @@
-"""A film's history and forecasts as an SVG path, for the page that needs no script."""
+"""Courses of popularity as SVG paths, for the pages that need no script."""
 
 from __future__ import annotations
 
@@ -36,10 +36,33 @@ def draw(film: MovieHistory) -> Drawing | None:
     highest = max(value for _, value in points) or 1.0
 
     def path(line: Sequence[tuple[date, Any]]) -> str:
-        places = (
-            (WIDTH * (day - first).days / max(1, (last - first).days), HEIGHT * (1 - value / highest))
-            for day, value in line
-        )
-        return "".join(f"{'L' if number else 'M'}{x:.1f} {y:.1f}" for number, (x, y) in enumerate(places))
+        return _path([((day - first).days, value) for day, value in line], (last - first).days, highest)
 
     return Drawing(path(known), path(ahead), path(upper + lower[::-1]), highest)
+
+
+class Lines(NamedTuple):
+    """A path for each line in a box of `WIDTH` x `HEIGHT`, what the box spans, and where day 0 is in it."""
+
+    paths: list[str]
+    first: int
+    last: int
+    highest: float
+    zero: float | None
+
+
+def draw_lines(lines: Sequence[Sequence[tuple[int, float]]]) -> Lines | None:
+    """Draw lines of day and value over the days that any of them has; None where there is not more than one day."""
+    days = sorted({day for line in lines for day, _ in line})
+    if len(days) < 2:
+        return None
+    first, last = days[0], days[-1]
+    highest = max(value for line in lines for _, value in line) or 1.0
+    paths = [_path([(day - first, value) for day, value in line], last - first, highest) for line in lines]
+    zero = WIDTH * -first / (last - first) if first <= 0 <= last else None
+    return Lines(paths, first, last, highest, zero)
+
+
+def _path(line: Sequence[tuple[int, Any]], span: int, highest: float) -> str:
+    places = ((WIDTH * day / max(1, span), HEIGHT * (1 - value / highest)) for day, value in line)
+    return "".join(f"{'L' if number else 'M'}{x:.1f} {y:.1f}" for number, (x, y) in enumerate(places))

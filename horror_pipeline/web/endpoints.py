@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from horror_pipeline.domain import Target
 from horror_pipeline.web import (
+    compared_films,
     forecast_queries,
     health,
     mover_queries,
@@ -187,6 +188,15 @@ def _add_films(routes: APIRouter, sources: Sources) -> None:
         if words:
             found = await sources.database.run(lambda connection: queries.search(connection, words=words, limit=limit))
         return schemas.SearchResult(query=parameters.query, movies=[schemas.MovieSummary(**row) for row in found])
+
+    @routes.get("/api/compare", tags=["films"], responses=UNKNOWN_MOVIE)
+    async def compare(parameters: Annotated[schemas.ComparedParameters, Query()]) -> schemas.ComparedFilms:
+        """Up to five films beside each other: popularity by days since the release of each."""
+        ids = compared_films.ids_of(parameters.ids)
+        found = await sources.database.run(lambda connection: compared_films.read(connection, ids))
+        if found is None:
+            raise HTTPException(404, "one of these films is unknown")
+        return found
 
     @routes.get("/api/movies/{tmdb_id}", tags=["films"], responses=UNKNOWN_MOVIE)
     async def movie(

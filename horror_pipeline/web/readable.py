@@ -1,17 +1,26 @@
-"""The pages that need no script: a film's, the track record, and the lists of the dashboard."""
+"""The pages that need no script: a film's, films compared, the track record, and the lists of the dashboard."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC
+from datetime import UTC, date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from jinja2 import Environment
+from sqlalchemy import Connection
 from starlette.responses import HTMLResponse
 
 from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
-from horror_pipeline.web import drawing, forecast_queries, listings, outcome_scores, schemas, track_queries
+from horror_pipeline.web import (
+    compared_films,
+    drawing,
+    forecast_queries,
+    listings,
+    outcome_scores,
+    schemas,
+    track_queries,
+)
 from horror_pipeline.web.database import DatabaseUnavailableError
 from horror_pipeline.web.endpoints import Sources, movie_history
 from horror_pipeline.web.middleware import content_security_policy
@@ -21,7 +30,7 @@ OUTCOME_DAYS = 30
 
 
 def router(sources: Sources, templates: Environment, posters: Callable[[], Awaitable[bool]]) -> APIRouter:
-    """Create the routes of `/lists`, `/movies/{tmdb_id}` and `/track-record`."""
+    """Create the routes of `/compare`, `/lists`, `/movies/{tmdb_id}` and `/track-record`."""
     routes = APIRouter(include_in_schema=False)
 
     async def page(name: str, read: Callable[[Any], dict[str, Any] | None], **values: Any) -> HTMLResponse:
@@ -43,15 +52,12 @@ def router(sources: Sources, templates: Environment, posters: Callable[[], Await
     @routes.get("/movies/{tmdb_id}")
     async def movie(tmdb_id: Annotated[int, Path(ge=1, le=schemas.MAX_TMDB_ID)]) -> HTMLResponse:
         today = sources.clock().astimezone(UTC).date()
+        return await page("film.html", lambda connection: _film(connection, tmdb_id, today))
 
-        def read(connection: Any) -> dict[str, Any] | None:
-            film = movie_history(connection, tmdb_id, today, HISTORY_DAYS)
-            if film is None:
-                return None
-            is_out = film.movie.release_date is not None and film.movie.release_date <= today
-            return {"film": film, "movie": film.movie, "is_out": is_out, "drawing": drawing.draw(film)}
-
-        return await page("film.html", read)
+    @routes.get("/compare")
+    async def compare(parameters: Annotated[schemas.ComparedPageParameters, Query()]) -> HTMLResponse:
+        ids = compared_films.ids_of(parameters.ids)
+        return await page("compare.html", lambda connection: compared_films.page(connection, ids, parameters.add))
 
     @routes.get("/track-record")
     async def track_record(parameters: Annotated[schemas.TrackParameters, Query()]) -> HTMLResponse:
@@ -75,3 +81,12 @@ def router(sources: Sources, templates: Environment, posters: Callable[[], Await
         return await page("lists.html", lambda connection: listings.read(connection, today))
 
     return routes
+
+
+def _film(connection: Connection, tmdb_id: int, today: date) -> dict[str, Any] | None:
+    """Return what a film's page shows; None if it is unknown."""
+    film = movie_history(connection, tmdb_id, today, HISTORY_DAYS)
+    if film is None:
+        return None
+    is_out = film.movie.release_date is not None and film.movie.release_date <= today
+    return {"film": film, "movie": film.movie, "is_out": is_out, "drawing": drawing.draw(film)}

@@ -54,6 +54,23 @@ class MovieParameters(_Parameters):
     days: int = Field(90, ge=1, le=180, description="Days of history, counted back from today.")
 
 
+class ComparedParameters(_Parameters):
+    """Which films to compare."""
+
+    ids: str = Field(
+        pattern=r"^[1-9][0-9]{0,14}(,[1-9][0-9]{0,14}){0,4}$",
+        description="TMDB's ids of up to five films, with commas between them.",
+        examples=["1091,694"],
+    )
+
+
+class ComparedPageParameters(_Parameters):
+    """Which films the page compares, and which title is to be added."""
+
+    ids: str = Field("", pattern=r"^([1-9][0-9]{0,14}(,[1-9][0-9]{0,14}){0,4})?$")
+    add: str = Field("", max_length=100, pattern=r"^[^\x00-\x1f]*$")
+
+
 class ComparisonParameters(_Parameters):
     """Which target to compare, over how many films."""
 
@@ -445,6 +462,25 @@ class MovieHistory(BaseModel):
     explanations: list[Explanation] = Field(description="What moved its newest expectations and forecasts.")
     similar: list[SimilarMovie] = Field(description="The twenty nearest films, the nearest first.")
     similar_first_days: FirstDays = Field(description="How those of them that are out did.")
+
+
+class DaySinceRelease(BaseModel):
+    """A film's popularity on a day of its life."""
+
+    days_since_release: int = Field(description="Negative before the release.")
+    popularity: float
+
+
+class ComparedFilm(MovieSummary):
+    """A film and its popularity by days since its release."""
+
+    days: list[DaySinceRelease] = Field(description="From 60 days before the release to 180 after it, as stored.")
+
+
+class ComparedFilms(BaseModel):
+    """Films beside each other, by days since the release of each."""
+
+    films: list[ComparedFilm] = Field(description="In the order asked for.")
 
 
 class ModelVersion(BaseModel):

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, event, text
 
 from horror_pipeline.warehouse import tables
 from horror_pipeline.warehouse.partitions import ensure_months
-from horror_pipeline.web import outcome_scores, queries, similar_queries
+from horror_pipeline.web import compared_films, outcome_scores, queries, similar_queries
 from horror_pipeline_tests.web import rows
 from horror_pipeline_tests.web.rows import NOW, TODAY
 
@@ -62,6 +62,7 @@ READS: dict[str, Callable[[Connection], Any]] = {
     "search for a rare word": lambda connection: queries.search(connection, words=["c4ca4238"], limit=10),
     "search for nothing there": lambda connection: queries.search(connection, words=["zzz"], limit=10),
     "movie": lambda connection: queries.movie(connection, 7),
+    "compared films": lambda connection: compared_films.read(connection, [1, 2, 3, 4, 5]),
     "similar_movies": lambda connection: similar_queries.similar_movies(connection, 7),
     "movie_history": lambda connection: queries.movie_history(connection, 7, since=TODAY - timedelta(days=30)),
     "movie_predictions": lambda connection: queries.movie_predictions(

@@ -90,6 +90,30 @@ def test_films_like_a_coming_one_stand_there_with_their_first_days(client: TestC
     assert "Nothing is stored of their first 90 days" in words(client.get("/movies/3").text)
 
 
+def test_films_are_compared_by_days_since_release(client: TestClient, engine: Engine) -> None:
+    release = rows.TODAY - timedelta(days=40)
+    rows.add_film(engine, 1, "New", release_date=release)
+    rows.add_film(engine, 2, "Newer", release_date=rows.TODAY - timedelta(days=7))
+    rows.add_film(engine, 3, HOSTILE, release_date=None)
+    rows.add_snapshots(engine, 1, {release + timedelta(days=day): 10.0 + day for day in (-61, 0, 7, 30)})
+    rows.add_snapshots(engine, 2, {rows.TODAY: 4.0})
+    found = client.get("/api/compare?ids=2,1,2").json()["films"]
+    assert [film["tmdb_id"] for film in found] == [2, 1]
+    assert found[1]["days"] == [{"days_since_release": day, "popularity": 10.0 + day} for day in (0, 7, 30)]
+    page = client.get("/compare?ids=1,2,3").text
+    assert (
+        "Day New Newer <script>alert(1)</script> release 10.0 – – 7 days after 17.0 4.00 – 30 days after 40.0"
+        in words(page)
+    )
+    assert "no day within 60 days before" in words(page) and "<script" not in page and "style=" not in page
+    assert 'href="/compare?ids=1,3"' in page
+    assert page.count('class="line-') == 3
+    assert 'href="/compare?ids=2,1"' in client.get("/compare?ids=2&add=new").text
+    assert "No other film" in words(client.get("/compare?add=nothing").text)
+    assert client.get("/api/compare?ids=1,9").status_code == client.get("/compare?ids=9").status_code == 404
+    assert client.get("/api/compare?ids=1,2,3,4,5,6").status_code == client.get("/compare?ids=x").status_code == 422
+
+
 def test_texts_of_films_are_text(client: TestClient, engine: Engine) -> None:
     rows.add_film(engine, 7, HOSTILE, overview=HOSTILE, tagline=HOSTILE, directors=[HOSTILE], poster_path='/x"onload="')
     rows.add_source(engine, is_demo=False, api_url="https://api.themoviedb.org/3")

@@ -1,0 +1,78 @@
+"""Films beside each other by days since the release of each: their rows, and what the page makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import BigInteger
+
+from horror_pipeline.web import drawing, queries
+from horror_pipeline.web.schemas import ComparedFilm, ComparedFilms, DaySinceRelease
+
+FIRST_DAY, LAST_DAY = -60, 180
+MILESTONES = (-60, -30, -14, -7, 0, 7, 14, 30, 60, 90, 180)
+"""The days of the page's table."""
+
+MOST_FILMS = 5
+SUGGESTIONS = 5
+
+_FILMS = text(
+    f"SELECT {queries.MOVIE_COLUMNS} FROM movies WHERE tmdb_id = ANY(:ids)"  # noqa: S608  # constants
+).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+_DAYS = text("""
+    SELECT film.tmdb_id, snapshot_date - release_date AS days_since_release, snapshot.popularity
+    FROM movies AS film CROSS JOIN LATERAL (
+        SELECT snapshot_date, popularity FROM movie_snapshots
+        WHERE movie_snapshots.tmdb_id = film.tmdb_id
+            AND snapshot_date BETWEEN film.release_date + :first AND film.release_date + :last
+    ) AS snapshot
+    WHERE film.tmdb_id = ANY(:ids) ORDER BY film.tmdb_id, snapshot_date
+""").bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+
+
+def ids_of(text_of_ids: str) -> list[int]:
+    """Return the ids of a parameter, each once."""
+    return list(dict.fromkeys(map(int, text_of_ids.split(",")))) if text_of_ids else []
+
+
+def read(connection: Connection, ids: Sequence[int]) -> ComparedFilms | None:
+    """Read films with their popularity by days since release; None if one of them is unknown."""
+    films = {row["tmdb_id"]: row for row in connection.execute(_FILMS, {"ids": list(ids)}).mappings()}
+    days: dict[int, list[DaySinceRelease]] = {tmdb_id: [] for tmdb_id in ids}
+    for row in connection.execute(_DAYS, {"ids": list(ids), "first": FIRST_DAY, "last": LAST_DAY}).mappings():
+        days[row["tmdb_id"]].append(DaySinceRelease(**row))
+    if set(ids) - set(films):
+        return None
+    return ComparedFilms(films=[ComparedFilm(**films[tmdb_id], days=days[tmdb_id]) for tmdb_id in ids])
+
+
+def page(connection: Connection, ids: Sequence[int], title: str) -> dict[str, Any] | None:
+    """Return what the page shows; None if a film is unknown.
+
+    Args:
+        connection: to read with.
+        ids: the films compared.
+        title: beginnings of words of a film's title that might be added; '' for none.
+    """
+    found = read(connection, ids)
+    if found is None:
+        return None
+    by_day = [{day.days_since_release: day.popularity for day in film.days} for film in found.films]
+    hits = queries.search(connection, words=title.split(), limit=SUGGESTIONS + len(ids)) if title.split() else []
+    return {
+        "films": found.films,
+        "milestones": [
+            (day, [values.get(day) for values in by_day])
+            for day in MILESTONES
+            if any(day in values for values in by_day)
+        ],
+        "lines": drawing.draw_lines([[(day, value) for day, value in values.items()] for values in by_day]),
+        "ids": ",".join(map(str, ids)),
+        "without": {film: ",".join(str(other) for other in ids if other != film) for film in ids},
+        "title": title,
+        "suggested": [film for film in hits if film["tmdb_id"] not in ids][:SUGGESTIONS],
+        "is_full": len(ids) >= MOST_FILMS,
+    }
