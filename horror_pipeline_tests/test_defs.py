@@ -147,6 +147,7 @@ NOT_PUBLIC = {
     "event_log_storage": "results of checks and changes of freshness can be read in no other way",
     "get_daemon_heartbeats": "nothing public says whether the daemon is alive",
     "upgrade": "what `dagster instance migrate` calls",
+    "optimize_for_webserver": "nothing public keeps a connection to Dagster's storage open",
 }
 """The members of `DagsterInstance` that are used though they are not public, and why."""
 
@@ -166,7 +167,7 @@ def test_only_the_public_members_of_the_instance_are_used_or_those_with_a_reason
     used = {name for path in files for name in members_used(ast.parse(path.read_text()))}
     public = {name for name in used if getattr(getattr(dg.DagsterInstance, name), "_is_public", False)}
     assert used - public == set(NOT_PUBLIC)
-    assert len(NOT_PUBLIC) <= 4
+    assert len(NOT_PUBLIC) <= 5
 
 
 def test_no_private_module_of_dagster_is_imported() -> None:

@@ -14,6 +14,9 @@ from horror_pipeline.orchestration.missing import range_tags
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Run configuration that keeps the run's log off the terminal, which shows progress instead; the event log has it."""
 
+STATEMENT_MILLISECONDS = 60_000
+"""How long a statement of Dagster's own storage may take."""
+
 
 @dataclass(frozen=True)
 class JobResult:
@@ -48,6 +51,8 @@ def run_job(
     Raises:
         KeyboardInterrupt: a signal ended the run.
     """
+    # One connection for each storage: by default Dagster opens one for every statement, and a run makes thousands.
+    instance.optimize_for_webserver(statement_timeout=STATEMENT_MILLISECONDS, pool_recycle=3600, max_overflow=20)
     # Whoever runs this is told of a failure; a daemon that starts days later should not try again.
     tags = {"dagster/max_retries": "0"} | (range_tags(*partitions) if partitions else {})
     job = definitions.resolve_job_def(name)

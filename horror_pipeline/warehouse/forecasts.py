@@ -151,8 +151,13 @@ _SCORE = text(f"""
 
 
 def score_target(connection: Connection, target: dt.date) -> int:
-    """Compare all forecasts for a day with the day's snapshot, and replace their scores; return how many there are."""
-    return _score(connection, [target - dt.timedelta(days=days) for days in FORECAST_HORIZONS_DAYS], [target])
+    """Compare all forecasts for a day with the day's snapshot, and replace their scores; return how many there are.
+
+    Scores whose forecasts have been purged are kept.
+    """
+    origins = {target - dt.timedelta(days=days) for days in FORECAST_HORIZONS_DAYS}
+    stored = distinct_values(connection, popularity_forecasts.c.made_on)
+    return _score(connection, sorted(origins.intersection(stored)), [target])
 
 
 def _score(connection: Connection, origins: Sequence[dt.date], targets: Sequence[dt.date]) -> int:

@@ -27,14 +27,9 @@ CALLS_KEPT = 10
 """Best calls, and as many worst ones, that are kept of each day and horizon."""
 
 DELETE = tuple(
-    text(f"""
-        DELETE FROM {table} AS score WHERE made_on = ANY(:origins) AND target_date = ANY(:targets)
-           AND EXISTS (SELECT FROM popularity_forecasts AS forecast WHERE forecast.made_on = score.made_on)
-    """)  # noqa: S608  # constants
+    text(f"DELETE FROM {table} WHERE made_on = ANY(:origins) AND target_date = ANY(:targets)")  # noqa: S608  # constants
     for table in ("forecast_scores", "forecast_calls", "forecast_group_scores")
 )
-"""Scores whose forecasts have been purged are kept."""
-
 _NOTE = text(f"""
     WITH compared AS MATERIALIZED (
         SELECT forecast.*, snapshot.popularity AS outcome,
