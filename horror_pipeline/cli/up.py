@@ -58,13 +58,14 @@ def serve(environment: Environment, out: Console) -> None:
     for number in ENDING:
         signal.signal(number, supervisor.request_stop)
     try:
-        for child in (served := children(settings)):
-            supervisor.start(child)
+        code_server, *others = children(settings)
+        supervisor.start(code_server)
+        supervisor.start(*others)
         say(f"Dagster UI  {local_url(settings.horror_web_host, settings.horror_ui_port)}")
         say(f"dashboard   {local_url(settings.horror_web_host, settings.horror_web_port)}")
         say(f"logs in {settings.log_dir}; Ctrl-C stops everything")
         keep = _keep_embedded(settings, say) if environment.is_embedded else lambda: None
-        daemon = next(child for child in served if child.name == DAEMON)
+        daemon = next(child for child in others if child.name == DAEMON)
         renew = renewing(daemon, MOST_DAEMON_BYTES, _is_idle, say)
 
         def on_tick() -> None:
@@ -104,7 +105,7 @@ def workspace_file(settings: Settings) -> Path:
 
 
 def children(settings: Settings) -> Sequence[Child]:
-    """Return the processes of `horror up`, in the order in which they are started."""
+    """Return the processes of `horror up`: the code server, and those that are started once it answers."""
     code_port = free_port()
     workspace = workspace_file(settings)
     workspace.write_text(

@@ -15,8 +15,8 @@ from sqlalchemy import Engine
 
 from horror_pipeline.warehouse.run_locks import held_run, nobody_executes
 
-SETTLE_SECONDS = 15.0
-"""A run takes its lock shortly after it has started."""
+SETTLE_SECONDS = 8.0
+"""A run takes its lock shortly after it has started; with the patience below it has twice as long."""
 
 PATIENCE_SECONDS = 6.0
 """A process takes its lock again within seconds after Postgres was away, so a second look decides."""

@@ -88,20 +88,22 @@ class Supervisor:
         self._watchdog: subprocess.Popen[str] | None = None
         self._is_stopping = False
 
-    def start(self, child: Child, timeout: float = 90.0) -> None:
-        """Start a child and wait until it answers.
+    def start(self, *children: Child, timeout: float = 90.0) -> None:
+        """Start children at once and wait until all answer.
 
         Raises:
-            HorrorError: it died or did not answer in time; the message ends with its last lines.
+            HorrorError: one died or did not answer in time; the message ends with its last lines.
         """
         self._ensure_watchdog()  # first: no child is ever without it
-        self.children.append(child)
-        child.start(self.variables, self.folder)
+        for child in children:
+            self.children.append(child)
+            child.start(self.variables, self.folder)
         deadline = time.monotonic() + timeout
-        while child.is_ready is not None and not child.is_ready() and not self._is_stopping:
-            if child.is_dead() or time.monotonic() > deadline:
-                raise HorrorError(f"{child.name} did not start; the end of {child.log}:\n{child.last_lines()}")
-            time.sleep(0.1)
+        for child in children:
+            while child.is_ready is not None and not child.is_ready() and not self._is_stopping:
+                if child.is_dead() or time.monotonic() > deadline:
+                    raise HorrorError(f"{child.name} did not start; the end of {child.log}:\n{child.last_lines()}")
+                time.sleep(0.1)
 
     def request_stop(self, *_: object) -> None:
         """Ask `watch` to return; also a signal handler."""
