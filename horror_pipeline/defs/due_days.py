@@ -1,9 +1,8 @@
-"""Whether the day that is due is there: checks of that day alone, and the sensor that judges them while nothing runs.
+"""Whether the day that is due is there, and every other one good: checks, and the sensor that judges them.
 
-A freshness policy passes whenever any partition is materialized, so a backfill of last year would silence it.
+A freshness policy passes whenever any partition is materialized, so a backfill of last year would silence it. Of a
+check with partitions, Dagster's lists show the newest result only, so a good day would hide a bad one.
 """
-
-from __future__ import annotations
 
 import datetime as dt
 import json
@@ -13,13 +12,17 @@ import dagster as dg
 from sqlalchemy import Connection, Engine
 
 from horror_pipeline.defs.resources import Clock
+from horror_pipeline.defs.snapshots import ROWS_HOLD, SCALE_HOLDS
+from horror_pipeline.orchestration.each_partition import LONGEST_LIST
 from horror_pipeline.settings import get_settings
 from horror_pipeline.warehouse import raw, snapshots
 
 DUE_HOURS = 12
 """Hours of the UTC day after which its export, and the changes of the day before, should be stored."""
 
-DUE_DAY_IS_STORED = "due_day_is_stored"
+DUE_DAY_IS_STORED, EVERY_DAY_IS_GOOD = "due_day_is_stored", "every_day_is_good"
+
+HISTORY = dg.AssetKey("movie_snapshots")
 
 
 def _snapshots(connection: Connection, day: dt.date) -> tuple[dt.date, set[dt.date]]:
@@ -44,6 +47,32 @@ def judge(connection: Connection, asset: str, now: dt.datetime) -> tuple[bool, s
     if first_read is None or first_read > day:
         return True, f"films were first read after {day}"
     return day in stored, f"{day} is {'stored' if day in stored else 'due and not stored'}"
+
+
+def judge_days(instance: dg.DagsterInstance, connection: Connection) -> tuple[bool, str]:
+    """Say whether a check of any stored day of history failed when the day was last taken."""
+    keys = [dg.AssetCheckKey(HISTORY, spec.name) for spec in (ROWS_HOLD, SCALE_HOLDS)]
+    failed = {
+        found.partition_key
+        for found in instance.event_log_storage.get_asset_check_partition_info(keys)
+        if found.latest_execution_status.value == "FAILED"
+    }
+    bad = sorted(str(day) for day in snapshots.snapshot_days(connection) if str(day) in failed)
+    listed = ", ".join(bad[:LONGEST_LIST]) + (", …" if len(bad) > LONGEST_LIST else "")
+    return not bad, f"taken, but not good: {listed}" if bad else "no stored day failed its checks"
+
+
+@dg.asset_check(
+    asset=HISTORY,
+    name=EVERY_DAY_IS_GOOD,
+    description=f"Every stored day passed `{ROWS_HOLD.name}` and `{SCALE_HOLDS.name}` when it was last taken, however "
+    "good the days after it are. A day that did not is taken again, and the day after it.",
+)
+def history_is_good(context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Engine]) -> dg.AssetCheckResult:
+    """Look through the results of the checks of every day."""
+    with warehouse.connect() as connection:
+        passed, description = judge_days(context.instance, connection)
+    return dg.AssetCheckResult(passed=passed, description=description, severity=dg.AssetCheckSeverity.WARN)
 
 
 def due_day_check(asset: str) -> dg.AssetChecksDefinition:
@@ -76,18 +105,20 @@ changes_are_due = due_day_check("raw/movie_changes")
 def due_days(
     context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]
 ) -> dg.SensorResult:
-    """Record the check `due_day_is_stored` of each daily asset when its result changes."""
+    """Record `due_day_is_stored` of each daily asset, and `every_day_is_good` of the history, when a result changes."""
     with warehouse.connect() as connection:
-        found = {asset: judge(connection, asset, clock()) for asset in STORED}
+        found = {f"{asset}:{DUE_DAY_IS_STORED}": judge(connection, asset, clock()) for asset in STORED}
+        found[f"movie_snapshots:{EVERY_DAY_IS_GOOD}"] = judge_days(context.instance, connection)
     told = json.loads(context.cursor or "{}")
     evaluations = [
         dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey.from_user_string(asset),
-            check_name=DUE_DAY_IS_STORED,
+            asset_key=dg.AssetKey.from_user_string(name.partition(":")[0]),
+            check_name=name.partition(":")[2],
             passed=passed,
             description=description,
+            severity=dg.AssetCheckSeverity.WARN if name.endswith(EVERY_DAY_IS_GOOD) else dg.AssetCheckSeverity.ERROR,
         )
-        for asset, (passed, description) in found.items()
-        if told.get(asset) != [passed, description]
+        for name, (passed, description) in found.items()
+        if told.get(name) != [passed, description]
     ]
     return dg.SensorResult(asset_events=evaluations, cursor=json.dumps(found))
