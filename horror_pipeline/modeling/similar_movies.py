@@ -26,8 +26,10 @@ Floats = NDArray[np.float32]
 ABOUT = {"overview": 1.0, "keywords": 1.0, "genres": 0.5}
 """How much each text counts in what a film is about."""
 
-SHARES = {"directors": 0.15, "cast_names": 0.1, "collection_id": 0.15}
-"""What part of the score each of these makes up where two films agree in it; what they are about makes up the rest."""
+SHARES = {"directors": 0.15, "cast_names": 0.1, "collection_id": 0.25}
+"""What part of the score each of these makes up where two films agree in it; what they are about makes up the rest.
+
+The parts of a series come first, even where their plots have no word in common."""
 
 TOPICS = 100
 """Dimensions that the texts are reduced to."""

@@ -67,7 +67,7 @@ def test_films_that_agree_in_everything_score_1_and_more_in_common_is_nearer() -
     )
     of_first = found[found["tmdb_id"] == 10].set_index("similar_tmdb_id")["score"]
     assert of_first[11] == pytest.approx(1.0)
-    assert of_first[12] == pytest.approx(0.6)
+    assert of_first[12] == pytest.approx(0.5)
 
 
 def test_many_films_have_twenty_neighbors_each_in_order_the_same_every_time() -> None:

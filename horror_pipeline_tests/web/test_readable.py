@@ -80,9 +80,7 @@ def test_films_like_a_coming_one_stand_there_with_their_first_days(client: TestC
     first = answer["similar_first_days"]
     assert (first["films_released"], first["films_with_first_days"], first["popularity"]) == (2, 1, 2.0)
     said = words(client.get("/movies/1").text)
-    assert (
-        "2 of these 3 are out. Of 1 of them first days are stored: half reached 35.0 within 90 days, from 7.00" in said
-    )
+    assert "First days are stored of 1: the median of their highest popularity is 35.0 , after 7.00 in the week" in said
     assert "Like It 23 Sep 2026 · The Things, Ann, Bo, Cy, ice 90 % 7.00 35.0 – 1.00 6.0 100" in said
     rows.add_similar(engine, 3, 2)
     with engine.begin() as connection:

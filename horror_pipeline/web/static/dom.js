@@ -96,7 +96,7 @@ export function table(headings, rows, { caption, stacked = false } = {}) {
 export function asTable(key, summary, headings, rows) {
   return h("details", { "data-key": key },
     h("summary", {}, summary),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": summary },
+    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": summary },
       h("table", {},
         h("thead", {}, h("tr", {}, headings.map((name) => h("th", { scope: "col" }, name)))),
         h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell))))))));
