@@ -70,8 +70,8 @@ class Walk:
 
     Args:
         frame: one row per film of a block: `position` among the films, `tmdb_id`, `release_date`, `block`,
-            `is_scored_block`, `is_scored` (enough votes), `votes`, `actual`, and a column per candidate with its
-            prediction, within the target's range.
+            `is_scored_block`, `is_scored` (enough votes), `votes`, `age_days`, `actual`, and a column per candidate
+            with its prediction, within the target's range.
         last: the newest block, with what was fitted for it.
     """
 
@@ -162,6 +162,7 @@ def _fit_blocks(problem: Problem, blocks: Sequence[Block], algorithms: Sequence[
             "is_scored_block": block.is_scored,
             "is_scored": votes[block.test] >= MIN_VOTES_SCORED,
             "votes": votes[block.test],
+            "age_days": rows["days_since_release"].to_numpy(dtype="float64"),
             "actual": y[block.test],
             **{name: spec.clip(average(parts, recipe)) for name, recipe in recipes.items()},
         }

@@ -5,6 +5,9 @@ absolute residuals of films that the model was not trained on, and residuals of 
 The residuals come from a walk forward in time (`backtest`), so that every film they are of was released later than the
 films its prediction was learned from. Only the newest `WINDOW` count, because the typical error drifts: a calibration
 that stays the same for years covers far too little. Films that are scored are never films that calibrated.
+
+Popularity is least certain around release, so films that are new are calibrated by themselves (Mondrian conformal
+prediction; Vovk et al., 2005) where there are enough of them.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from horror_pipeline.modeling.specs import RATING_NOISE_FLOOR, RATING_NOISE_PER_VOTE, Floats, ModelSpec
 
@@ -27,6 +31,16 @@ FLOOR_QUANTILE = 0.02
 OFFSET_SHARE = 0.1
 """Added to the excess before its logarithm, as a share of its median: ratios of values near zero mean nothing."""
 
+NEW_DAYS = 180
+"""Days after release for which a film counts as new, as it does before."""
+
+NEW_FACTOR = 2.3
+"""How many times as far off the popularity of new films is, where too few are known to measure it: on the recording of
+October 2025, 2.5 on the scale of the logarithm, and 1.1 for older films."""
+
+FEWEST_NEW = 30
+"""New films that are needed to measure it."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -34,12 +48,14 @@ class Interval:
 
     Args:
         half_width: quantile of the scaled absolute residuals.
+        new_factor: how many times as wide the interval of a new film is.
         floor: popularity that hardly a film is below.
         offset: added to the excess over it before its logarithm.
         films: number of films it was calibrated on.
     """
 
     half_width: float
+    new_factor: float
     floor: float
     offset: float
     films: int
@@ -48,15 +64,16 @@ class Interval:
         """Popularity's excess over the floor, always above 0."""
         return np.asarray(np.maximum(popularity - self.floor, 0.0) + self.offset)
 
-    def bounds(self, spec: ModelSpec, predicted: Floats, votes: Floats) -> tuple[Floats, Floats]:
+    def bounds(self, spec: ModelSpec, predicted: Floats, votes: Floats, age_days: Floats) -> tuple[Floats, Floats]:
         """Lower and upper ends, within the target's range.
 
         Args:
             spec: the model.
             predicted: predictions.
             votes: votes of each film; NaN or 0 where there are none.
+            age_days: days since each film's release; 0 before it, and where its date is unknown.
         """
-        reach = self.half_width * residual_scale(spec, votes)
+        reach = self.half_width * residual_scale(spec, votes, age_days, self.new_factor)
         if not spec.is_popularity:
             return spec.clip(predicted - reach), spec.clip(predicted + reach)
         excess, shift = self.excess(predicted), self.floor - self.offset
@@ -66,32 +83,49 @@ class Interval:
         return spec.clip(lower), spec.clip(excess * factor + shift)
 
 
-def residual_scale(spec: ModelSpec, votes: Floats) -> Floats:
-    """The relative scale of residuals: the standard deviation of a rating, which falls with votes; otherwise 1."""
-    if spec.is_popularity or spec.stage == "before_release":
+def residual_scale(spec: ModelSpec, votes: Floats, age_days: Floats, new_factor: float) -> Floats:
+    """The relative scale of residuals: larger for the popularity of new films, and for ratings of few votes."""
+    if spec.is_popularity:
+        return np.where(age_days < NEW_DAYS, new_factor, 1.0)
+    if spec.stage == "before_release":
         return np.ones(len(votes))
     known = np.maximum(np.nan_to_num(votes), 1.0)
     return np.sqrt(RATING_NOISE_PER_VOTE / known + RATING_NOISE_FLOOR)
 
 
-def calibrate(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats) -> Interval:
-    """Find the half width that covers `LEVEL` of the newest films: the ⌈(n + 1) · `LEVEL`⌉-th smallest residual.
+def calibrate(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats, age_days: Floats) -> Interval:
+    """Find the half width that covers `LEVEL` of the newest films.
 
     Args:
         spec: the model.
         actual: observed values, the newest film last; the newest `WINDOW` are used.
         predicted: forward predictions of the same films.
         votes: their votes.
+        age_days: their days since release.
     """
-    actual, predicted, votes = actual[-WINDOW:], predicted[-WINDOW:], votes[-WINDOW:]
+    actual, predicted, votes, age_days = (column[-WINDOW:] for column in (actual, predicted, votes, age_days))
     floor, median = np.quantile(actual, (FLOOR_QUANTILE, 0.5)) if spec.is_popularity else (0.0, 0.0)
-    scale = Interval(0.0, float(floor), max(OFFSET_SHARE * float(median - floor), 1e-6), len(actual))
-    residual = actual - predicted
+    offset = max(OFFSET_SHARE * float(median - floor), 1e-6)
+    scale = Interval(0.0, 1.0, float(floor), offset, len(actual))
+    residual = np.abs(actual - predicted)
     if spec.is_popularity:
-        residual = np.log(scale.excess(actual)) - np.log(scale.excess(predicted))
-    scores = np.sort(np.abs(residual) / residual_scale(spec, votes))
+        residual = np.abs(np.log(scale.excess(actual)) - np.log(scale.excess(predicted)))
+        scale = replace(scale, new_factor=_new_factor(residual, age_days < NEW_DAYS))
+    scores = residual / residual_scale(spec, votes, age_days, scale.new_factor)
+    return replace(scale, half_width=_conformal_quantile(scores))
+
+
+def _conformal_quantile(scores: Floats) -> float:
+    """The ⌈(n + 1) · `LEVEL`⌉-th smallest of n scores."""
     rank = min(int(np.ceil((len(scores) + 1) * LEVEL)), len(scores))
-    return replace(scale, half_width=float(scores[rank - 1]))
+    return float(np.sort(scores)[rank - 1])
+
+
+def _new_factor(residual: Floats, new: NDArray[np.bool_]) -> float:
+    """How many times as far off the new films are, from absolute residuals; never closer than older films."""
+    if min(new.sum(), (~new).sum()) < FEWEST_NEW:
+        return NEW_FACTOR if (~new).any() else 1.0
+    return max(1.0, _conformal_quantile(residual[new]) / max(_conformal_quantile(residual[~new]), 1e-9))
 
 
 def calibrate_newest(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> Interval:
@@ -103,7 +137,8 @@ def calibrate_newest(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> 
         algorithm: the candidate.
     """
     newest = forward[forward["is_scored"]].sort_values("position")
-    return calibrate(spec, newest["actual"].to_numpy(), newest[algorithm].to_numpy(), newest["votes"].to_numpy())
+    columns = (newest[name].to_numpy() for name in ("actual", algorithm, "votes", "age_days"))
+    return calibrate(spec, *columns)
 
 
 def coverage(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str, Any]:
@@ -140,6 +175,6 @@ def with_bounds(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> pd.Da
             continue
         interval = calibrate_newest(spec, before, algorithm)
         predicted = rows[algorithm].to_numpy()
-        lower, upper = interval.bounds(spec, predicted, rows["votes"].to_numpy())
+        lower, upper = interval.bounds(spec, predicted, rows["votes"].to_numpy(), rows["age_days"].to_numpy())
         found.append(rows.assign(predicted=predicted, lower=lower, upper=upper))
     return pd.concat(found) if found else walked.head(0).assign(predicted=0.0, lower=0.0, upper=0.0)

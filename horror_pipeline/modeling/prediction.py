@@ -37,6 +37,8 @@ def predict(spec: ModelSpec, artifact: Artifact, films: pd.DataFrame) -> pd.Data
         return pd.DataFrame({"predicted": [], "lower": [], "upper": []}, index=films.index, dtype="float64")
     with threadpool_limits(limits=1):
         predicted = spec.clip(in_batches(artifact.estimator, films[artifact.features]).astype("float64"))
-    votes = films["vote_count"].to_numpy(dtype="float64", na_value=np.nan)
-    lower, upper = Interval(**artifact.interval).bounds(spec, predicted, votes)
+    votes, age = (
+        films[name].to_numpy(dtype="float64", na_value=np.nan) for name in ("vote_count", "days_since_release")
+    )
+    lower, upper = Interval(**artifact.interval).bounds(spec, predicted, votes, age)
     return pd.DataFrame({"predicted": predicted, "lower": lower, "upper": upper}, index=films.index)
