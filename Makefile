@@ -14,7 +14,7 @@ install = $(BIN)/uv pip install --system-certs --quiet --python $(BIN)/python $(
 # Tests and runs start dozens of processes; without its bytecode, each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run up dev test test-fast lint lock bench clean
+.PHONY: run up dev test test-fast lint lock bench soak clean
 
 run: $(VENV)/.ready
 	$(BIN)/horror run
@@ -46,6 +46,9 @@ lock: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-dev
 	for name in ingest history models learning forecasts overhead web; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+soak: $(VENV)/.ready-dev
+	$(BIN)/python benchmarks/soak.py --rounds $(or $(N),200)
 
 clean:
 	rm -rf $(VENV) .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

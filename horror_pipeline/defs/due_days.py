@@ -72,7 +72,7 @@ def history_is_good(context: dg.AssetCheckExecutionContext, warehouse: dg.Resour
     """Look through the results of the checks of every day."""
     with warehouse.connect() as connection:
         passed, description = judge_days(context.instance, connection)
-    return dg.AssetCheckResult(passed=passed, description=description, severity=dg.AssetCheckSeverity.WARN)
+    return dg.AssetCheckResult(passed=passed, description=description)
 
 
 def due_day_check(asset: str) -> dg.AssetChecksDefinition:
@@ -116,7 +116,6 @@ def due_days(
             check_name=name.partition(":")[2],
             passed=passed,
             description=description,
-            severity=dg.AssetCheckSeverity.WARN if name.endswith(EVERY_DAY_IS_GOOD) else dg.AssetCheckSeverity.ERROR,
         )
         for name, (passed, description) in found.items()
         if told.get(name) != [passed, description]
