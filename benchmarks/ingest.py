@@ -214,7 +214,7 @@ def _load(settings: Any, films: list[int], store: Callable[[int, object], None])
 
     key = settings.tmdb_api_key.get_secret_value()
     session = requests.Session()
-    params = {"append_to_response": "credits,keywords", "language": "en-US"}
+    params = {"append_to_response": "credits,keywords,release_dates,watch/providers", "language": "en-US"}
     if key.startswith("eyJ"):
         session.headers["Authorization"] = f"Bearer {key}"
     else:

@@ -26,7 +26,7 @@ from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.details import Details, details_of
 from horror_pipeline.tmdb.discover import Sweep, Sweeper
 from horror_pipeline.tmdb.listings import listings_of
-from horror_pipeline.tmdb.payloads import APPENDED, as_text
+from horror_pipeline.tmdb.payloads import ALSO_APPENDED, APPENDED, as_text
 from horror_pipeline.warehouse import locks, raw, tables
 from horror_pipeline.warehouse.copy_format import JsonText
 from horror_pipeline.warehouse.stale_details import LONGEST_GAP_DAYS, Due, due_details
@@ -303,7 +303,8 @@ def _store_details(warehouse: Engine, batch: list[Details], year_of: dict[int, i
     """Write a batch in one transaction; a sub-object that TMDB left out keeps what was stored of it."""
     arrived = [one for one in batch if one.failure is None]
     with warehouse.begin() as connection:
-        kept = raw.stored_parts(connection, [one.tmdb_id for one in arrived if one.missing], APPENDED)
+        lacking = [one.tmdb_id for one in arrived if one.absent]
+        kept = raw.stored_parts(connection, lacking, (*APPENDED, *ALSO_APPENDED)) if lacking else {}
         whole = [one.with_kept_parts(kept.get(one.tmdb_id, {})) for one in arrived]
         rows = [
             {

@@ -72,6 +72,8 @@ def details(film: Film, day: dt.date, seed: int, append: list[str]) -> dict[str,
     for part in append:
         if part in _PARTS:
             body[part] = _PARTS[part](film)
+    if "watch/providers" in append:
+        body["watch/providers"] = {"results": {country[0]: _offers(film)} if is_released else {}}
     return body
 
 
@@ -130,7 +132,24 @@ def _keywords(film: Film) -> dict[str, Any]:
     return {"keywords": [{"id": number, "name": word} for number, word in film.keywords]}
 
 
+def _release_dates(film: Film) -> dict[str, Any]:
+    """Return the release in cinemas, and two months later the digital one, in the film's country."""
+    days = {3: film.release_date, 4: film.release_date + dt.timedelta(days=60)} if film.release_date else {}
+    dates = [
+        {"certification": "", "descriptors": [], "iso_639_1": "", "note": "", "type": kind}
+        | {"release_date": f"{day}T00:00:00.000Z"}
+        for kind, day in days.items()
+    ]
+    return {"results": [{"iso_3166_1": COUNTRIES[film.language][0], "release_dates": dates}] if dates else []}
+
+
+def _offers(film: Film) -> dict[str, Any]:
+    service = {"logo_path": None, "provider_id": 9_000_001, "provider_name": "Crypt & Chill", "display_priority": 1}
+    return {"link": "", ("flatrate", "rent", "buy")[film.id % 3]: [service]}
+
+
 _PARTS = {
     "credits": _credits,
     "keywords": _keywords,
+    "release_dates": _release_dates,
 }

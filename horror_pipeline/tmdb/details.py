@@ -12,7 +12,17 @@ from typing import Any
 from horror_pipeline.errors import BadRequestError, NotFoundError, UnavailableError
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.parallel import run_parallel
-from horror_pipeline.tmdb.payloads import APPENDED, Json, MalformedError, as_text, missing_parts, movie_id, payload_hash
+from horror_pipeline.tmdb.payloads import (
+    ALSO_APPENDED,
+    APPENDED,
+    Json,
+    MalformedError,
+    absent_parts,
+    as_text,
+    missing_parts,
+    movie_id,
+    payload_hash,
+)
 
 MOST_FAILURES_IN_A_ROW = 25
 """Films that may fail one after the other. With more, TMDB is down rather than a record broken, and reading stops."""
@@ -34,6 +44,11 @@ class Details:
     failure: str | None = None
 
     @property
+    def absent(self) -> list[str]:
+        """The requested sub-objects that the document lacks, whether or not it is asked for again because of them."""
+        return [] if self.body is None else absent_parts(self.body)
+
+    @property
     def is_gone(self) -> bool:
         """Whether TMDB has no such film any more."""
         return self.body is None and self.failure is None
@@ -44,7 +59,7 @@ class Details:
         Args:
             kept: sub-objects of the older document. `missing` still names them afterwards, so that they stay due.
         """
-        filled = {name: kept[name] for name in self.missing if name in kept}
+        filled = {name: kept[name] for name in self.absent if name in kept}
         if self.body is None or not filled:
             return self
         body = self.body | filled
@@ -90,7 +105,7 @@ def _read(client: TmdbClient, tmdb_id: int, clock: Callable[[], dt.datetime], ca
         if movie_id(body) != tmdb_id:
             raise MalformedError("the document is of another film")
 
-    params = {"append_to_response": ",".join(APPENDED), "language": "en-US"}
+    params = {"append_to_response": ",".join((*APPENDED, *ALSO_APPENDED)), "language": "en-US"}
     document = client.fetch(f"/movie/{int(tmdb_id)}", params, check=check, cancel=cancel)
     body = document.body
     return Details(tmdb_id, clock(), body, document.text, payload_hash(body), missing=tuple(missing_parts(body)))

@@ -19,6 +19,9 @@ Json = dict[str, Any]
 APPENDED = ("credits", "keywords")
 """Sub-objects requested with a film's details; TMDB leaves one out, under status 200, when it fails on its side."""
 
+ALSO_APPENDED = ("release_dates", "watch/providers")
+"""Sub-objects requested with them that no film is read again for where they are missing."""
+
 LARGEST_ID = 2**53
 DEEPEST_LEVEL = 64
 """The deepest nesting that is kept. TMDB's documents have five levels; Python's parser fails at some 1,000."""
@@ -152,6 +155,11 @@ def payload_hash(body: Json) -> str:
 def missing_parts(body: Json) -> list[str]:
     """Return the names of the appended sub-objects that the document lacks."""
     return [name for name in APPENDED if not isinstance(body.get(name), dict)]
+
+
+def absent_parts(body: Json) -> list[str]:
+    """Return the names of all requested sub-objects that the document lacks."""
+    return [name for name in (*APPENDED, *ALSO_APPENDED) if not isinstance(body.get(name), dict)]
 
 
 def rows_of(body: Json) -> list[Any]:

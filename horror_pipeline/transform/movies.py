@@ -12,9 +12,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from horror_pipeline.domain import GENRE_NAMES, HORROR_GENRE_ID
+from horror_pipeline.transform.availability import releases, watch_options
+from horror_pipeline.transform.json_values import members, names, objects, printable, unique
 
 EARLIEST_YEAR = 1874  # the first motion picture
 LONGEST_RUNTIME_MINUTES = 1_000
@@ -27,9 +29,6 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _IMAGE_PATH = re.compile(r"/[A-Za-z0-9_-]+\.[A-Za-z0-9]{2,5}")
 _NUMBER = re.compile(r"\s*[+-]?[0-9]{1,18}(\.[0-9]{1,18})?\s*")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffd]")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,10 @@ def clean_movie(
     row = {"tmdb_id": tmdb_id, "title": title, "original_title": original_title, "genres": genres}
     row |= {"release_date": release_date, "release_year": release_date.year if release_date else None}
     row |= _descriptive(reader) | _people(reader)
+    row |= {
+        "releases": releases(reader.part("release_dates")),
+        "watch_options": watch_options(reader.part("watch/providers")),
+    }
     row |= _scores(reader if newest is None else _Reader(newest, reader.warnings))
     return CleanMovie(row, tuple(reader.warnings))
 
@@ -193,12 +196,12 @@ def _descriptive(reader: _Reader) -> dict[str, Any]:
 def _people(reader: _Reader) -> dict[str, Any]:
     """Keywords, directors and cast; None, not an empty list, where TMDB did not send the part."""
     keywords, credits = reader.part("keywords"), reader.part("credits")
-    crew = _members(credits, "crew")
-    cast = _members(credits, "cast")
+    crew = members(credits, "crew")
+    cast = members(credits, "cast")
     return {
-        "keywords": None if keywords is None else _names(_members(keywords, "keywords")),
-        "directors": None if credits is None else _names(member for member in crew if member.get("job") == "Director"),
-        "cast_names": None if credits is None else _names(sorted(cast, key=_billing))[:CAST_KEPT],
+        "keywords": None if keywords is None else names(members(keywords, "keywords")),
+        "directors": None if credits is None else names(member for member in crew if member.get("job") == "Director"),
+        "cast_names": None if credits is None else names(sorted(cast, key=_billing))[:CAST_KEPT],
     }
 
 
@@ -219,14 +222,14 @@ def _genres(reader: _Reader, listed: Mapping[str, Any] | None) -> list[str]:
     if isinstance(own, list):
         found = [
             GENRE_NAMES[HORROR_GENRE_ID] if genre.get("id") == HORROR_GENRE_ID else genre.get("name")
-            for genre in _objects(own)
+            for genre in objects(own)
         ]
-        return _unique(name for name in map(_printable, found) if name)
+        return unique(name for name in map(printable, found) if name)
     ids = (listed or reader.document).get("genre_ids")
     if not isinstance(ids, list):
         return []
     reader.warn("genres", own)
-    return _unique(GENRE_NAMES[genre] for genre in ids if isinstance(genre, int) and genre in GENRE_NAMES)
+    return unique(GENRE_NAMES[genre] for genre in ids if isinstance(genre, int) and genre in GENRE_NAMES)
 
 
 @dataclass
@@ -244,7 +247,7 @@ class _Reader:
         value = self.document.get(key)
         if value is None or value == "":
             return None
-        found = _printable(value)
+        found = printable(value)
         if found is None or (pattern is not None and not pattern.fullmatch(found)):
             self.warn(key, value)
             return None
@@ -324,28 +327,6 @@ def _to_number(value: object) -> float | None:
     return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
 
 
-def _printable(value: object) -> str | None:
-    """The text trimmed and without unprintable characters; None where nothing is left."""
-    return _UNPRINTABLE.sub("", value).strip() or None if isinstance(value, str) else None
-
-
-def _objects(values: Iterable[Any]) -> list[Mapping[str, Any]]:
-    return [value for value in values if isinstance(value, Mapping)]
-
-
-def _members(part: Mapping[str, Any] | None, key: str) -> list[Mapping[str, Any]]:
-    values = part.get(key) if part is not None else None
-    return _objects(values) if isinstance(values, list) else []
-
-
-def _names(members: Iterable[Mapping[str, Any]]) -> list[str]:
-    return _unique(name for name in (_printable(member.get("name")) for member in members) if name)
-
-
 def _billing(member: Mapping[str, Any]) -> float:
     order = _to_number(member.get("order"))
     return order if order is not None and math.isfinite(order) else math.inf
-
-
-def _unique(values: Iterable[T]) -> list[T]:
-    return list(dict.fromkeys(values))

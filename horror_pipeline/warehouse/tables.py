@@ -192,6 +192,10 @@ movies = Table(
     Column("keywords", ARRAY(Text), comment="TMDB's keywords; NULL: never received."),
     Column("directors", ARRAY(Text), comment="Directors; NULL: never received."),
     Column("cast_names", ARRAY(Text), comment="Leading cast in billing order; NULL: never received."),
+    Column("releases", JSONB, comment="First day by country and kind of release; NULL: never received."),
+    Column(
+        "watch_options", JSONB, comment="Services by country and kind of offer, by JustWatch; NULL: never received."
+    ),
     _number("popularity", "TMDB's popularity when last observed.", 0),
     _number("vote_average", "Mean of TMDB's votes, 0 to 10; NULL: no votes.", 0, 10),
     Column("vote_count", Integer, info={"range": (0, None)}, comment="Votes when last observed."),

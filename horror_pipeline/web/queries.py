@@ -169,7 +169,7 @@ def movie(connection: Connection, tmdb_id: int) -> Row | None:
     return _one(
         connection,
         f"SELECT {MOVIE_COLUMNS}, imdb_id, original_language, overview, tagline, status, runtime_minutes, genres, "
-        "directors, cast_names[1:8] AS cast_names, collection_name, observed_at, gone_at, "
+        "directors, cast_names[1:8] AS cast_names, collection_name, releases, watch_options, observed_at, gone_at, "
         "is_high_rated, high_rated_probability, cluster_name "
         "FROM movies LEFT JOIN rating_class USING (tmdb_id) LEFT JOIN movie_clusters USING (tmdb_id) "
         "WHERE tmdb_id = :tmdb_id",

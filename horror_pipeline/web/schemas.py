@@ -246,6 +246,12 @@ class MovieDetail(MovieSummary):
     directors: list[str] | None
     cast_names: list[str] | None
     collection_name: str | None
+    releases: dict[str, dict[str, date]] | None = Field(
+        description="First day by country and kind: `premiere`, `limited`, `theatrical`, `digital`, `physical` or `tv`."
+    )
+    watch_options: dict[str, dict[str, list[str]]] | None = Field(
+        description="Services by country and kind of offer; the data is JustWatch's."
+    )
     observed_at: datetime
     gone_at: datetime | None = Field(description="When TMDB first said it no longer exists; null: it exists.")
     high_rated_probability: float | None = Field(

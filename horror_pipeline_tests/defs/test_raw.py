@@ -126,6 +126,8 @@ def test_a_killed_run_is_continued_where_it_stopped(ingest: Ingest, tmdb: FakeTm
 
 
 def test_a_part_left_out_keeps_what_was_stored_and_is_asked_for_again(ingest: Ingest, tmdb: FakeTmdb) -> None:
+    offers = {"results": {"US": {"rent": [{"provider_name": "Crypt"}]}}}
+    tmdb.documents[3] = document(3, "2020-04-10", **{"watch/providers": offers})
     ingest.run(raw.discover_pages, raw.movie_details)
     tmdb.documents[3] = {k: v for k, v in document(3, "2020-04-10", title="New").items() if k != "credits"}
     page = json.dumps({"results": [{"id": 3}]})
@@ -133,8 +135,11 @@ def test_a_part_left_out_keeps_what_was_stored_and_is_asked_for_again(ingest: In
         raw_table.replace_changes(connection, NOW.date(), [(1, page)], NOW)
     ingest.now += dt.timedelta(days=1)
     ingest.run(raw.movie_details)
-    query = "SELECT payload ->> 'title', payload -> 'credits', missing_parts FROM raw.movie_details WHERE tmdb_id = 3"
-    assert ingest.rows(query) == [("New", document(3)["credits"], ["credits"])]
+    query = """
+        SELECT payload ->> 'title', payload -> 'credits', payload -> 'watch/providers', missing_parts
+        FROM raw.movie_details WHERE tmdb_id = 3
+    """
+    assert ingest.rows(query) == [("New", document(3)["credits"], offers, ["credits"])]
     del tmdb.documents[3]
     ingest.now += dt.timedelta(days=1)
     ingest.run(raw.movie_details)

@@ -44,7 +44,7 @@ def test_a_left_out_part_is_taken_from_what_was_stored_and_stays_missing() -> No
 def test_credits_and_keywords_are_asked_for_in_one_language() -> None:
     tmdb = FakeTmdb([film(1)])
     list(details_of(make_client(tmdb), [1], clock))
-    assert tmdb.queries[0]["append_to_response"] == "credits,keywords"
+    assert tmdb.queries[0]["append_to_response"] == "credits,keywords,release_dates,watch/providers"
     assert tmdb.queries[0]["language"] == "en-US"
 
 

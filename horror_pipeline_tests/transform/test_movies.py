@@ -31,6 +31,27 @@ DOCUMENT: dict[str, Any] = {
         "cast": [{"name": "Second", "order": 1}, {"name": "First", "order": 0}, {"name": "Nobody", "order": None}],
         "crew": [{"name": "A. Director", "job": "Director"}, {"name": "A. Writer", "job": "Writer"}],
     },
+    "release_dates": {
+        "results": [
+            {
+                "iso_3166_1": "US",
+                "release_dates": [
+                    {"type": 3, "release_date": "2022-06-25T00:00:00.000Z"},
+                    {"type": 3, "release_date": "2022-06-20T00:00:00.000Z"},
+                    {"type": 4, "release_date": "2022-08-01T00:00:00.000Z"},
+                    {"type": 9, "release_date": "2022-08-01T00:00:00.000Z"},
+                    {"type": 1, "release_date": "2022-02-30T00:00:00.000Z"},
+                ],
+            },
+            {"iso_3166_1": "XYZ", "release_dates": [{"type": 3, "release_date": "2022-06-25"}]},
+        ]
+    },
+    "watch/providers": {
+        "results": {
+            "DE": {"link": "x", "rent": [{"provider_name": "Crypt"}, {"provider_name": "Crypt"}], "buy": []},
+            "FR": {"link": "x"},
+        }
+    },
     "adult": False,
     "softcore": False,
     "video": False,
@@ -75,6 +96,8 @@ def test_a_document_becomes_a_typed_row() -> None:
             "keywords": ["ice", "dog"],
             "directors": ["A. Director"],
             "cast_names": ["First", "Second", "Nobody"],
+            "releases": {"US": {"theatrical": "2022-06-20", "digital": "2022-08-01"}},
+            "watch_options": {"DE": {"rent": ["Crypt"]}},
             "is_adult": False,
             "popularity": 31.25,
             "vote_average": 8.06,

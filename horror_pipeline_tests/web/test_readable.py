@@ -31,7 +31,8 @@ def add_call(engine: Engine, tmdb_id: int, gain: float, back: int = 7) -> None:
 
 def test_a_films_page_says_everything_without_a_script(client: TestClient, engine: Engine) -> None:
     rows.add_source(engine)
-    rows.add_film(engine, 7, "The Thing", overview="Cold.", directors=["John"], genres=["Horror", "Mystery"])
+    where = {"releases": {"US": {"theatrical": "2024-10-31"}}, "watch_options": {"DE": {"rent": ["Crypt", "Tomb"]}}}
+    rows.add_film(engine, 7, "The Thing", overview="Cold.", directors=["John"], genres=["Horror", "Mystery"], **where)
     rows.add_prediction(engine, 7)
     rows.add_forecast(engine, 7)
     rows.add_mover(engine, 7)
@@ -50,6 +51,7 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
     assert "everything else" not in said  # it is next to nothing
     assert "From 3.00 to 9.00 in 7 days; such films went to 3.20. Rank 20 → 4. More than 99.72 % of changes" in said
     assert "7 days ahead 29 Nov 2026 3.00 1.50 – 4.50" in said
+    assert "JustWatch's data" in said and "DE – rent: Crypt, Tomb US theatrical 31 Oct 2024 –" in said
     assert 'property="og:title" content="The Thing (2024)"' in answer.text
     assert "og:image" not in answer.text  # made-up films have no posters
     assert answer.headers["etag"]
