@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, insert, text
 from horror_pipeline.defs.snapshots import movie_snapshots
 from horror_pipeline.errors import ExportUnavailableError, UnavailableError
 from horror_pipeline.orchestration.missing import range_tags
+from horror_pipeline.tmdb.client import ClientStats
 from horror_pipeline.tmdb.transport import Response
 from horror_pipeline.warehouse import bulk, snapshots
 from horror_pipeline.warehouse.tables import discover_pages, movies
@@ -35,6 +36,7 @@ class Exports:
     """An exports server: a body by day; no body, no file."""
 
     exports_url = "http://exports.test"
+    stats = ClientStats()
 
     def __init__(self) -> None:
         self.bodies: dict[dt.date, bytes] = {}
