@@ -76,6 +76,10 @@ def _metadata(row: dict[str, Any] | None) -> dict[str, Any]:
     if ratios := {f"{days} days": 1 - figure["skill"] for days, figure in horizons.items() if figure["days"]}:
         chart = charts.markdown("error by horizon", charts.errors_by_horizon(ratios))
         figures["error_by_horizon"] = dg.MetadataValue.md(chart)
+    if held := horizons["7"]["reliability"]:
+        chance, came, _ = zip(*held, strict=True)
+        chart = charts.markdown("chances", charts.reliability("popularity higher after 7 days", chance, came))
+        figures["chances"] = dg.MetadataValue.md(chart)
     return figures
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from horror_pipeline.modeling.artifacts import Artifact
     from horror_pipeline.modeling.training import Champion, Training
 
-CHARTS = ("predicted_against_real", "residuals_over_time", "coverage_by_decile", "importance")
+CHARTS = ("predicted_against_real", "residuals_over_time", "coverage_by_decile", "chances", "importance")
 """Metadata that holds a picture."""
 
 DESCRIPTIONS = {
@@ -174,13 +174,18 @@ def _figures(scores: dict[str, dict[str, Any]], algorithm: str) -> dict[str, Any
 
 def _charts(name: str, training: "Training", row: dict[str, Any] | None) -> dict[str, Any]:
     """Draw the best candidate on later films, and what matters to the champion."""
+    from horror_pipeline.modeling import chances, intervals
     from horror_pipeline.modeling import charts as plots
-    from horror_pipeline.modeling import intervals
     from horror_pipeline.modeling.specs import MODELS
 
     spec = MODELS[name]
     assert training.forward is not None and training.best is not None  # noqa: S101  # the caller looked
     charts = plots.of_walk(spec, intervals.with_bounds(spec, training.forward, training.best))
+    walked = chances.of_walk(spec, training.forward, training.best)
+    if not walked.empty:
+        event = "among the most popular 1 %" if spec.is_popularity else f"rating of {chances.HIGH_RATING:.0f} or more"
+        held = chances.reliability(walked["chance"], walked["came"])
+        charts["chances"] = plots.reliability(event, held["chance"], held["came"])
     if row is not None:
         charts["importance"] = plots.importance(row["importance"])
     return {title.replace(" ", "_"): dg.MetadataValue.md(plots.markdown(title, svg)) for title, svg in charts.items()}

@@ -7,9 +7,14 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from horror_pipeline.modeling.chances import HIGH_RATING, chance_of, top_popularity
+from horror_pipeline.modeling.intervals import Interval
 from horror_pipeline.modeling.prediction import predict
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.modeling.training import Champion
+
+CHANCES = {"popularity": "top_1_percent_probability", "vote_average": "rating_7_probability"}
+"""The column of each target's chance."""
 
 
 def predict_batch(films: pd.DataFrame, champions: Mapping[str, Champion | None], now: dt.datetime) -> pd.DataFrame:
@@ -33,17 +38,22 @@ def predict_batch(films: pd.DataFrame, champions: Mapping[str, Champion | None],
             "actual_vote_count": films["vote_count"].astype("Int64"),
         }
     )
+    reached = {"popularity": top_popularity(films["popularity"]), "vote_average": HIGH_RATING}
     for target in ("popularity", "vote_average"):
         predictions = []
         for spec in (spec for spec in MODELS.values() if spec.target == target):
             champion, rows = champions[spec.name], films[films["stage"] == spec.stage]
             if champion is not None and champion.artifact is not None and len(rows):
-                predicted = predict(spec, champion.artifact, rows)
-                predictions.append(predicted.assign(version=champion.model_version))
-        columns = ["predicted", "lower", "upper", "version"]
+                found = predict(spec, champion.artifact, rows)
+                votes, age = (rows[name].to_numpy("float64") for name in ("vote_count", "days_since_release"))
+                interval = Interval(**champion.artifact.interval)
+                chance = chance_of(spec, interval, found["predicted"].to_numpy(), votes, age, reached[target])
+                predictions.append(found.assign(version=champion.model_version, chance=chance))
+        columns = ["predicted", "lower", "upper", "version", "chance"]
         none = pd.DataFrame(index=films.index, columns=columns)
         values = pd.concat(predictions).reindex(films.index) if predictions else none
         batch[f"predicted_{target}"] = values["predicted"]
         batch[f"{target}_lower"], batch[f"{target}_upper"] = values["lower"], values["upper"]
-        batch[f"{target}_model_version"] = values["version"]
+        batch[f"{target}_model_version"], batch[CHANCES[target]] = values["version"], values["chance"]
+    batch.loc[batch["stage"] == "after_release", CHANCES["popularity"]] = None  # what it is now is known
     return batch

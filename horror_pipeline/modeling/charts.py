@@ -13,6 +13,7 @@ from html import escape
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from horror_pipeline.modeling.intervals import LEVEL
 from horror_pipeline.modeling.specs import Floats, ModelSpec
@@ -80,6 +81,14 @@ def over_time(days: Floats, residual: Floats, unit: str) -> str:
     zero = chart.line(np.array([chart.x.low, chart.x.high]), np.zeros(2), GRAY)
     points = chart.points(days, np.clip(residual, -limit, limit))
     return chart.svg(zero + points + chart.line(dates, medians, RED))
+
+
+def reliability(event: str, chance: ArrayLike, came: ArrayLike) -> str:
+    """Draw how often an event came over the chance that was stated, by decile, with the line where both are equal."""
+    x, y = np.asarray(chance, dtype="float64"), np.asarray(came, dtype="float64")
+    high = max(x.max(), y.max())
+    chart = _Scatter(f"chances: {event}", _axis("chance stated", 0.0, high), _axis("share that came", 0.0, high))
+    return chart.svg(chart.line(np.array([0.0, high]), np.array([0.0, high]), GRAY) + chart.points(x, y))
 
 
 def importance(increase: Mapping[str, float]) -> str:

@@ -52,6 +52,8 @@ class Interval:
         floor: popularity that hardly a film is below.
         offset: added to the excess over it before its logarithm.
         films: number of films it was calibrated on.
+        predictions: their predictions, ascending.
+        residuals: their scaled residuals in that order, of which chances are made.
     """
 
     half_width: float
@@ -59,6 +61,8 @@ class Interval:
     floor: float
     offset: float
     films: int
+    predictions: tuple[float, ...] = ()
+    residuals: tuple[float, ...] = ()
 
     def excess(self, popularity: Floats) -> Floats:
         """Popularity's excess over the floor, always above 0."""
@@ -107,12 +111,15 @@ def calibrate(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats,
     floor, median = np.quantile(actual, (FLOOR_QUANTILE, 0.5)) if spec.is_popularity else (0.0, 0.0)
     offset = max(OFFSET_SHARE * float(median - floor), 1e-6)
     scale = Interval(0.0, 1.0, float(floor), offset, len(actual))
-    residual = np.abs(actual - predicted)
+    residual = actual - predicted
     if spec.is_popularity:
-        residual = np.abs(np.log(scale.excess(actual)) - np.log(scale.excess(predicted)))
-        scale = replace(scale, new_factor=_new_factor(residual, age_days < NEW_DAYS))
-    scores = residual / residual_scale(spec, votes, age_days, scale.new_factor)
-    return replace(scale, half_width=_conformal_quantile(scores))
+        residual = np.log(scale.excess(actual)) - np.log(scale.excess(predicted))
+        scale = replace(scale, new_factor=_new_factor(np.abs(residual), age_days < NEW_DAYS))
+    scaled = residual / residual_scale(spec, votes, age_days, scale.new_factor)
+    order = np.argsort(predicted, kind="stable")
+    predictions, residuals = (tuple(values[order].tolist()) for values in (predicted, scaled))
+    half_width = _conformal_quantile(np.abs(scaled))
+    return replace(scale, half_width=half_width, predictions=predictions, residuals=residuals)
 
 
 def _conformal_quantile(scores: Floats) -> float:

@@ -103,7 +103,8 @@ def version_row(fitted: FittedForecaster, history: History, days_stored: int) ->
 
 def _horizon_metrics(horizon: HorizonForecaster) -> dict[str, Any]:
     figures = {name: None if math.isnan(value) else round(value, 6) for name, value in horizon.metrics().items()}
-    return figures | {"serves": horizon.serves, "reason": horizon.verdict.reason, "share": horizon.share}
+    told = {"serves": horizon.serves, "reason": horizon.verdict.reason, "share": horizon.share}
+    return figures | told | {"reliability": horizon.reliability}
 
 
 def version_of(fitted: FittedForecaster, history: History) -> str:
@@ -266,5 +267,6 @@ def _rows(made: Forecasts, model_version: str, *, is_backtest: bool) -> DayOfFor
     columns: dict[str, Sequence[Any]] = {name: made.rows[name].tolist() for name in ("tmdb_id", "horizon_days")}
     for name in ("origin_popularity", "forecast_popularity", "popularity_lower", "popularity_upper"):
         columns[name] = made.rows[name].round(POPULARITY_DECIMALS).tolist()
+    columns["rise_probability"] = made.rows["rise_probability"].round(4).tolist()
     columns["model_version"] = [model_version] * len(made.rows)
     return DayOfForecasts(columns, is_backtest, len(made.without))

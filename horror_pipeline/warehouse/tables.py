@@ -353,6 +353,13 @@ model_predictions = Table(
     _number("predicted_vote_average", "Expected mean vote.", 0, 10),
     _number("vote_average_lower", "Lower end of its 80 % interval.", 0, 10),
     _number("vote_average_upper", "Upper end of its 80 % interval.", 0, 10),
+    _number(
+        "top_1_percent_probability",
+        "Chance that an upcoming film will be among the 1 % of films that are most popular; NULL: it is out.",
+        0,
+        1,
+    ),
+    _number("rating_7_probability", "Chance that the mean vote of such a film is 7 or more.", 0, 1),
     _number("actual_popularity", "Popularity as it stood at predicted_at."),
     _number("actual_vote_average", "Mean vote as it stood at predicted_at."),
     Column("actual_vote_count", Integer, comment="Votes as they stood at predicted_at."),
@@ -459,6 +466,9 @@ popularity_forecasts = Table(
     _number("forecast_popularity", "Popularity forecast for target_date.", 0, nullable=False),
     _number("popularity_lower", "Lower end of its 80 % interval.", 0, nullable=False),
     _number("popularity_upper", "Upper end of its 80 % interval.", 0, nullable=False),
+    _number(
+        "rise_probability", "Chance that popularity is above origin_popularity; NULL: nothing is known of it.", 0, 1
+    ),
     _flag("is_backtest", "Made afterward for a past day, with nothing later than that day.", nullable=False),
     _text("model_version", "Version that forecast."),
     comment="Popularity of every film some days ahead; range-partitioned by month of made_on.",

@@ -47,6 +47,7 @@ VIEWS: dict[str, str] = {
         SELECT newest.tmdb_id, movies.title, movies.release_date, movies.genres, newest.predicted_at, newest.stage,
             newest.predicted_popularity, newest.popularity_lower, newest.popularity_upper,
             newest.predicted_vote_average, newest.vote_average_lower, newest.vote_average_upper,
+            newest.top_1_percent_probability, newest.rating_7_probability,
             newest.actual_popularity, newest.actual_vote_average, newest.actual_vote_count,
             newest.popularity_model_version, newest.vote_average_model_version,
             CASE WHEN newest.actual_vote_count >= source.gap_min_votes THEN
@@ -65,7 +66,8 @@ VIEWS: dict[str, str] = {
     "latest_forecasts": """
         SELECT forecast.tmdb_id, title, release_date, release_date - made_on AS days_to_release, made_on, horizon_days,
             target_date, origin_popularity, forecast_popularity, popularity_lower, popularity_upper,
-            forecast_popularity / nullif(origin_popularity, 0) AS change_factor, is_backtest, model_version
+            forecast_popularity / nullif(origin_popularity, 0) AS change_factor, rise_probability, is_backtest,
+            model_version
         FROM popularity_forecasts AS forecast
         JOIN movies USING (tmdb_id)
         WHERE forecast.made_on = (SELECT max(made_on) FROM popularity_forecasts) AND movies.gone_at IS NULL

@@ -13,7 +13,7 @@ MIN_MOVER_POPULARITY = 1.0
 
 FORECAST_COLUMNS = (
     "made_on, horizon_days, target_date, origin_popularity, forecast_popularity, popularity_lower, popularity_upper, "
-    "is_backtest, model_version"
+    "rise_probability, is_backtest, model_version"
 )
 
 CHANGE = "forecast_popularity / nullif(origin_popularity, 0)"

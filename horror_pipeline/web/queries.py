@@ -32,6 +32,7 @@ MATCHES_TITLE = """
 PREDICTION_COLUMNS = """
     p.predicted_at, p.stage, p.predicted_popularity, p.popularity_lower, p.popularity_upper,
     p.predicted_vote_average, p.vote_average_lower, p.vote_average_upper,
+    p.top_1_percent_probability, p.rating_7_probability,
     p.actual_popularity, p.actual_vote_average, p.actual_vote_count"""
 
 SOME_PREDICTIONS = text(

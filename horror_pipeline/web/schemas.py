@@ -193,6 +193,10 @@ class DatedPrediction(BaseModel):
     predicted_vote_average: float | None
     vote_average_lower: float | None
     vote_average_upper: float | None
+    top_1_percent_probability: float | None = Field(
+        description="Chance that an upcoming film will be among the most popular 1 % of films; null: it is out."
+    )
+    rating_7_probability: float | None = Field(description="Chance that the mean vote of such a film is 7 or more.")
     actual_popularity: float | None = Field(description="As it stood at `predicted_at`.")
     actual_vote_average: float | None = Field(description="As it stood at `predicted_at`.")
     actual_vote_count: int | None = Field(description="As it stood at `predicted_at`.")
@@ -284,6 +288,9 @@ class Forecast(BaseModel):
     forecast_popularity: float
     popularity_lower: float
     popularity_upper: float
+    rise_probability: float | None = Field(
+        description="Chance that popularity is higher than on `made_on`; null: nothing is known of that yet."
+    )
     is_backtest: bool = Field(description="Made later, from only what was known on `made_on`.")
     model_version: str | None
 

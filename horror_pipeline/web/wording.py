@@ -28,6 +28,11 @@ def percent(share: float | None) -> str:
     return NONE if share is None else f"{share:.0%}".replace("%", " %")
 
 
+def chance(share: float) -> str:
+    """Write a chance in whole percent, but never as none or certain."""
+    return "under 1 %" if share < 0.01 else "over 99 %" if share > 0.99 else f"{100 * share:.0f} %"
+
+
 def percentile(share: float) -> str:
     """Write a share so that it never claims all: 0.99996 is 99.99 %."""
     return f"{int(share * 10_000) / 100:g} %"
@@ -66,5 +71,6 @@ def count(value: float | None) -> str:
 
 
 FILTERS: dict[str, Callable[..., str | float]] = {
-    function.__name__: function for function in (popularity, rating, percent, percentile, exp, effect, day, days, count)
+    function.__name__: function
+    for function in (popularity, rating, percent, chance, percentile, exp, effect, day, days, count)
 }

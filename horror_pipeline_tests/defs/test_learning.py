@@ -73,6 +73,12 @@ OFF_BY = """
 """How far explanations do not add up to what they explain."""
 
 
+CHANCES = """
+    SELECT stage, count(top_1_percent_probability), count(rating_7_probability) FROM latest_predictions
+    GROUP BY stage ORDER BY stage
+"""
+
+
 def charts_of(told: dict[str, Any]) -> dict[str, str]:
     return {key: value for key, value in told.items() if "data:image/svg+xml" in str(value)}
 
@@ -87,6 +93,7 @@ def test_a_training_predicts_every_film_and_a_second_on_the_same_data_writes_not
     ]
     assert runs.value("SELECT count(*) FROM latest_predictions WHERE popularity_upper IS NULL") == 0
     assert runs.value(OFF_BY) < 1e-6
+    assert runs.rows(CHANCES) == [("after_release", 0, RELEASED), ("before_release", UPCOMING, UPCOMING)]
     assert runs.value("SELECT count(*) FROM prediction_explanations") == 2 * (RELEASED + UPCOMING)
     assert runs.value("SELECT count(*) FROM rating_class") == RELEASED + UPCOMING
     assert runs.value("SELECT count(*) FROM movie_clusters") == RELEASED + UPCOMING
@@ -96,6 +103,7 @@ def test_a_training_predicts_every_film_and_a_second_on_the_same_data_writes_not
             "predicted_against_real",
             "residuals_over_time",
             "coverage_by_decile",
+            "chances",
             "importance",
         }
         assert all(len(chart) < 30_000 for chart in charts_of(told[name]).values())

@@ -12,6 +12,7 @@ from skops.io import dumps, get_untrusted_types, loads
 
 from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
 from horror_pipeline.modeling.artifacts import ALLOWED_TYPES
+from horror_pipeline.modeling.chances import reliability
 from horror_pipeline.modeling.forecasting import change_model, forecast_parts
 from horror_pipeline.modeling.forecasting.features import FEATURES
 from horror_pipeline.modeling.forecasting.forecast_parts import explain_forecasts
@@ -71,6 +72,7 @@ def test_every_film_has_every_horizon(known: History, fitted: FittedForecaster) 
         "forecast_popularity",
         "popularity_lower",
         "popularity_upper",
+        "rise_probability",
     ]
     assert rows.groupby("tmdb_id")["horizon_days"].agg(list).tolist() == [[*FORECAST_HORIZONS_DAYS]] * 80
     assert rows.loc[0, "target_date"] == LAST + dt.timedelta(days=1)
@@ -124,6 +126,27 @@ def test_the_parts_of_a_thousand_forecasts_add_up_to_them(fitted: FittedForecast
     # What moves them is that they are far from their level, and that is said.
     strongest = both["parts"].map(lambda parts: parts[0][0])
     assert strongest.str.contains("in the last week|against its month").mean() > 0.9
+
+
+def test_each_decile_of_chances_of_a_rise_comes_as_often_as_it_says(fitted: FittedForecaster) -> None:
+    values, rows = reverting(films=1_000, seed=2), []
+    for number in (49, 50, 51, 52):
+        found = of(forecast(fitted, history(values), released(1_000), day(number)).rows, 7)
+        rows.append(found.assign(came=values[:, number + 7] > values[:, number]))
+    both = pd.concat(rows)
+    held = reliability(both["rise_probability"], both["came"].astype("float64"))
+    assert len(held) == 10
+    assert (held["chance"] - held["came"]).abs().max() < 0.1  # it learned from eighty films
+    assert (held["chance"] - held["came"]).abs().mean() < 0.05
+    assert held["came"].iloc[0] < 0.2 < 0.8 < held["came"].iloc[-1]
+    assert fitted.horizons[7].reliability
+
+
+def test_of_a_day_in_doubt_and_a_horizon_never_seen_no_chance_is_stated() -> None:
+    values = walking(films=20, days=10)
+    assert of(made(values, day(9)).rows, 30)["rise_probability"].isna().all()
+    copied = np.column_stack([values, values[:, -1]])
+    assert made(copied, day(10)).rows["rise_probability"].isna().all()
 
 
 def test_what_is_not_forecast_is_not_explained() -> None:

@@ -33,8 +33,8 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
     rows.add_source(engine)
     where = {"releases": {"US": {"theatrical": "2024-10-31"}}, "watch_options": {"DE": {"rent": ["Crypt", "Tomb"]}}}
     rows.add_film(engine, 7, "The Thing", overview="Cold.", directors=["John"], genres=["Horror", "Mystery"], **where)
-    rows.add_prediction(engine, 7)
-    rows.add_forecast(engine, 7)
+    rows.add_prediction(engine, 7, top_1_percent_probability=0.004, rating_7_probability=0.123)
+    rows.add_forecast(engine, 7, rise_probability=0.63)
     rows.add_mover(engine, 7)
     rows.add_explanation(engine, 7)
     rows.add_explanation(engine, 7, horizon_days=7)
@@ -46,6 +46,9 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
     assert "The Thing (2024) · Horror, measured" in said
     assert "31 Oct 2024 · Horror, Mystery" in said
     assert "expected for such a film: 2.00 (1.00 – 5.00)" in said
+    assert "chance of the top 1 % of films once it is out: under 1 %" in said
+    assert "chance of 7 or more for such a film: 12 %" in said
+    assert "Chance that its popularity is higher in 7 days than on 22 Nov 2026: 63 %" in said
     assert "Popularity: from 2.72 to 2.00 out in October +18 % in French −9 %" in said
     assert "Why, 7 days ahead: from +172 % for all films to what is forecast of this one out in October +18 %" in said
     assert "everything else" not in said  # it is next to nothing

@@ -255,6 +255,7 @@ def test_forecasts_are_the_newest_rises_within_seven_days_largest_share_first(
         "forecast_popularity": 6.0,
         "popularity_lower": 1.5,
         "popularity_upper": 4.5,
+        "rise_probability": None,
         "is_backtest": False,
         "model_version": "f1",
     }

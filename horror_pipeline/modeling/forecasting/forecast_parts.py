@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from horror_pipeline.modeling.explanation import explain, out_for, strongest
-from horror_pipeline.modeling.forecasting.features import FEATURES, LONGEST_WAIT, OFFSET, WEEK
+from horror_pipeline.modeling.forecasting.features import FEATURES, LONGEST_WAIT, OFFSET, OLDEST, WEEK
 from horror_pipeline.modeling.forecasting.forecaster import FittedForecaster, HorizonForecaster
 from horror_pipeline.modeling.forecasting.prediction import Forecasts
 from horror_pipeline.modeling.specs import Floats
@@ -86,7 +86,7 @@ def _days_from_release(film: Film) -> str:
         return f"out in {-days:.0f} {'day' if days == -1 else 'days'}"
     if days == 0:
         return "out today"
-    return out_for(days)
+    return "out for more than ten years" if days >= OLDEST else out_for(days)
 
 
 def _unrest(film: Film) -> str:

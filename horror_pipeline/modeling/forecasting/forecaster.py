@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
+from horror_pipeline.modeling.chances import reliability
 from horror_pipeline.modeling.forecasting import backtest, residuals
 from horror_pipeline.modeling.forecasting.change_model import ChangeModel, changes, fit_change_model
 from horror_pipeline.modeling.forecasting.features import release_dates
 from horror_pipeline.modeling.forecasting.history import NOTABLE, History
 from horror_pipeline.modeling.forecasting.residuals import Reach
+from horror_pipeline.modeling.forecasting.rise import Rise, fit_rise
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class HorizonForecaster:
         coverage: share of outcomes inside intervals taken from earlier weeks alone; NaN where not tested.
         figures: the backtest by day, see `backtest.figures`, indexed by date.
         drift: the change of the log usual at this horizon.
+        rise: what chances of a rise are made of; None where no outcome is known.
+        reliability: chances of a rise and how often one came in the newest week, by decile, see `chances.reliability`.
     """
 
     horizon_days: int
@@ -41,6 +45,8 @@ class HorizonForecaster:
     coverage: float
     figures: pd.DataFrame
     drift: float
+    rise: Rise | None
+    reliability: list[list[float]]
 
     @property
     def serves(self) -> bool:
@@ -170,6 +176,8 @@ def _fit_horizon(
         coverage=_coverage(walked, share, spread),
         figures=table,
         drift=drift,
+        rise=fit_rise(walked, share, known, horizon_days),
+        reliability=_reliability(walked, share, known, horizon_days),
     )
 
 
@@ -180,11 +188,29 @@ def _calibrate(walked: pd.DataFrame, share: float, spread: tuple[int, float]) ->
     return residuals.calibrate(residual, walked, walked["day"].to_numpy(), spread)
 
 
+def _start_of_newest_week(walked: pd.DataFrame) -> int:
+    return int(walked["day"].max()) - backtest.BLOCK_DAYS + 1
+
+
+def _reliability(walked: pd.DataFrame, share: float, known: History, horizon_days: int) -> list[list[float]]:
+    """Chances of a rise in the newest week, from the weeks before it, held against what came."""
+    if walked.empty:
+        return []
+    start = _start_of_newest_week(walked)
+    rise = fit_rise(walked[walked["day"] < start], share, known, horizon_days)
+    rows = walked[(walked["day"] >= start) & (walked["origin"] >= NOTABLE)]
+    if rise is None or rows.empty:
+        return []
+    chance = rise.chance(share * rows["predicted"].fillna(0.0).to_numpy(), rows)
+    held = reliability(chance, rows["log_change"] > 0)
+    return [[float(value) for value in row] for row in held.to_numpy()]
+
+
 def _coverage(walked: pd.DataFrame, share: float, spread: tuple[int, float]) -> float:
     """Coverage of the newest week by intervals from the weeks before it."""
     if walked.empty:
         return float("nan")
-    start = walked["day"].max() - backtest.BLOCK_DAYS + 1
+    start = _start_of_newest_week(walked)
     reach = _calibrate(walked[walked["day"] < start].reset_index(drop=True), share, spread)
     rows = walked[(walked["day"] >= start) & (walked["origin"] >= NOTABLE)]
     if reach is None or rows.empty:

@@ -24,7 +24,7 @@ class Forecasts:
 
     Args:
         rows: `tmdb_id`, `horizon_days`, `target_date`, `origin_popularity`, `forecast_popularity`, `popularity_lower`,
-            `popularity_upper`.
+            `popularity_upper`, `rise_probability`.
         without: why a film has no forecast, by `tmdb_id`.
         described: what the models saw, rows of `features` by `tmdb_id`, of the films that they spoke of.
     """
@@ -102,6 +102,7 @@ def _forecast_horizon(
             "forecast_popularity": center,
             "popularity_lower": lower,
             "popularity_upper": upper,
+            "rise_probability": np.nan if doubted or not horizon.rise else horizon.rise.chance(change, films),
         }
     )
 

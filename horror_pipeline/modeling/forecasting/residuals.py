@@ -76,7 +76,7 @@ class Reach:
             factor: widens all intervals alike.
         """
         place = bins(films["origin"].to_numpy())
-        own = factor * _scale(films, self.horizon_days)
+        own = factor * scale(films, self.horizon_days)
         returning = RETURNING_SHARE * min(self.horizon_days / WEEK, 1.0) * films["displacement"].to_numpy()
         down = np.hypot(np.asarray(self.lower)[place] * own, factor * self.common) + np.maximum(returning, 0.0)
         up = np.hypot(np.asarray(self.upper)[place] * own, factor * self.common) + np.maximum(-returning, 0.0)
@@ -131,8 +131,8 @@ def calibrate(
     horizon_days, common = spread
     notable = pd.Series(np.where(films["origin"] >= LOWEST_LEVEL, residual, np.nan))
     alone = residual - notable.groupby(day).transform("median").fillna(0.0).to_numpy()
-    scaled, place = alone / _scale(films, horizon_days), bins(films["origin"].to_numpy())
-    ends = [_quantiles(_nearest(scaled, place, level)) for level in range(len(LEVELS))]
+    scaled, place = alone / scale(films, horizon_days), bins(films["origin"].to_numpy())
+    ends = [_quantiles(nearest(scaled, place, level)) for level in range(len(LEVELS))]
     return Reach(horizon_days, tuple(low for low, _ in ends), tuple(high for _, high in ends), common, len(residual))
 
 
@@ -162,14 +162,14 @@ def unrest_exponent(horizon_days: int) -> float:
     return 1.0 / (1.0 + horizon_days / WEEK)
 
 
-def _scale(films: pd.DataFrame, horizon_days: int) -> NDArray[np.float64]:
+def scale(films: pd.DataFrame, horizon_days: int) -> NDArray[np.float64]:
     """How much wider intervals are when steps are larger, and for films that were missing in the last month."""
     missing = 1.0 - films["days_known"].clip(0, MONTH).to_numpy() / MONTH
     unrest = films["step"].to_numpy() ** unrest_exponent(horizon_days)
     return np.asarray(unrest * (1.0 + (NEW_FILM_FACTOR - 1.0) * missing), dtype="float64")
 
 
-def _nearest(values: NDArray[Any], place: NDArray[np.intp], level: int) -> NDArray[Any]:
+def nearest(values: NDArray[Any], place: NDArray[np.intp], level: int) -> NDArray[Any]:
     """The values of a bin, with those of its neighbors where it has too few."""
     for around in range(len(LEVELS)):
         chosen = values[np.abs(place - level) <= around]

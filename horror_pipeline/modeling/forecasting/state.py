@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from horror_pipeline.modeling.forecasting.backtest import Verdict
 from horror_pipeline.modeling.forecasting.change_model import ChangeModel
 from horror_pipeline.modeling.forecasting.forecaster import FittedForecaster, HorizonForecaster
 from horror_pipeline.modeling.forecasting.residuals import Reach
+from horror_pipeline.modeling.forecasting.rise import Rise
 
 
 def to_state(fitted: FittedForecaster) -> dict[str, Any]:
@@ -66,6 +68,8 @@ def _horizon_state(horizon: HorizonForecaster) -> dict[str, Any]:
             **{str(name): figures[name].to_numpy(dtype="float64") for name in figures},
         },
         "drift": horizon.drift,
+        "rise": asdict(horizon.rise) if horizon.rise else None,
+        "reliability": horizon.reliability,
     }
 
 
@@ -85,4 +89,6 @@ def _horizon(state: dict[str, Any]) -> HorizonForecaster:
         coverage=state["coverage"],
         figures=figures.astype({"films": "int64"}),
         drift=state["drift"],
+        rise=Rise(**state["rise"]) if state["rise"] else None,
+        reliability=state["reliability"],
     )
