@@ -206,6 +206,7 @@ movies = Table(
     _instant("observed_at", "When popularity and votes were observed."),
     _instant("details_fetched_at", "When the details document behind this row was read."),
     _instant("gone_at", "When TMDB first answered that the film no longer exists; NULL: it exists.", nullable=True),
+    Index(None, "imdb_id"),
     Index(None, "release_year"),
     Index(None, "release_date"),
     Index(None, "popularity"),

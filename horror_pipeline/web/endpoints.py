@@ -281,9 +281,15 @@ def movie_history(connection: Connection, tmdb_id: int, today: date, days: int) 
         return None
     since = today - timedelta(days=days)
     similar = similar_queries.similar_movies(connection, tmdb_id)
+    others = queries.other_ids(connection, tmdb_id)
+    existing = [row["tmdb_id"] for row in others if row["gone_at"] is None]
+    earlier = [row["tmdb_id"] for row in others if row["gone_at"] is not None] if film["gone_at"] is None else []
+    history = queries.movie_history(connection, tmdb_id, since=since, earlier_ids=earlier)
     return schemas.MovieHistory(
-        movie=schemas.MovieDetail(**film),
-        history=[schemas.Snapshot(**row) for row in queries.movie_history(connection, tmdb_id, since=since)],
+        movie=schemas.MovieDetail(
+            **film, replaced_by=existing[0] if film["gone_at"] and existing else None, replaces=earlier
+        ),
+        history=[schemas.Snapshot(**row) for row in history],
         predictions=[
             schemas.DatedPrediction(**row)
             for row in queries.movie_predictions(connection, tmdb_id, since=since, until=today)

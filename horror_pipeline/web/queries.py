@@ -178,15 +178,33 @@ def movie(connection: Connection, tmdb_id: int) -> Row | None:
     )
 
 
-def movie_history(connection: Connection, tmdb_id: int, *, since: date) -> list[dict[str, Any]]:
-    """Return a film's snapshots since a day, oldest first."""
+def other_ids(connection: Connection, tmdb_id: int) -> list[dict[str, Any]]:
+    """Return the other ids under which TMDB has or had a film, by its `imdb_id`: `tmdb_id` and `gone_at`."""
     return _rows(
         connection,
-        "SELECT snapshot_date, popularity, popularity_percentile, vote_count, vote_average FROM movie_snapshots "
-        "WHERE tmdb_id = :tmdb_id AND snapshot_date >= :since ORDER BY snapshot_date",
+        "SELECT other.tmdb_id, other.gone_at FROM movies AS asked JOIN movies AS other USING (imdb_id) "
+        "WHERE asked.tmdb_id = :tmdb_id AND other.tmdb_id <> asked.tmdb_id ORDER BY other.tmdb_id",
         tmdb_id=tmdb_id,
-        since=since,
     )
+
+
+def movie_history(
+    connection: Connection, tmdb_id: int, *, since: date, earlier_ids: Sequence[int] = ()
+) -> list[dict[str, Any]]:
+    """Return a film's snapshots since a day, oldest first.
+
+    Args:
+        connection: to read with.
+        tmdb_id: the film.
+        since: the first day.
+        earlier_ids: ids of it that are gone, whose snapshots fill the days that its own lack.
+    """
+    statement = text(
+        "SELECT DISTINCT ON (snapshot_date) snapshot_date, popularity, popularity_percentile, vote_count, vote_average "
+        "FROM movie_snapshots WHERE tmdb_id = ANY(:ids) AND snapshot_date >= :since "
+        "ORDER BY snapshot_date, tmdb_id <> :tmdb_id, tmdb_id"
+    ).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+    return _rows(connection, statement, ids=[tmdb_id, *earlier_ids], tmdb_id=tmdb_id, since=since)
 
 
 def movie_predictions(connection: Connection, tmdb_id: int, *, since: date, until: date) -> list[dict[str, Any]]:

@@ -258,6 +258,8 @@ class MovieDetail(MovieSummary):
     )
     observed_at: datetime
     gone_at: datetime | None = Field(description="When TMDB first said it no longer exists; null: it exists.")
+    replaced_by: int | None = Field(description="The id under which TMDB has a gone film now, by its `imdb_id`.")
+    replaces: list[int] = Field(description="Ids of this film that are gone; its history includes theirs.")
     high_rated_probability: float | None = Field(
         description="Chance, 0 to 1, that it is among the better rated half, from what is known before release."
     )

@@ -63,6 +63,7 @@ READS: dict[str, Callable[[Connection], Any]] = {
     "search for nothing there": lambda connection: queries.search(connection, words=["zzz"], limit=10),
     "movie": lambda connection: queries.movie(connection, 7),
     "compared films": lambda connection: compared_films.read(connection, [1, 2, 3, 4, 5]),
+    "other_ids": lambda connection: queries.other_ids(connection, 7),
     "similar_movies": lambda connection: similar_queries.similar_movies(connection, 7),
     "movie_history": lambda connection: queries.movie_history(connection, 7, since=TODAY - timedelta(days=30)),
     "movie_predictions": lambda connection: queries.movie_predictions(

@@ -117,6 +117,24 @@ def test_films_are_compared_by_days_since_release(client: TestClient, engine: En
     assert client.get("/api/compare?ids=1,2,3,4,5,6").status_code == client.get("/compare?ids=x").status_code == 422
 
 
+def test_the_history_of_an_id_that_is_gone_goes_on_under_the_one_that_replaced_it(
+    client: TestClient, engine: Engine
+) -> None:
+    days = [rows.TODAY - timedelta(days=back) for back in (3, 2, 1)]
+    rows.add_film(engine, 1, imdb_id="tt0084787", gone_at=rows.NOW)
+    rows.add_film(engine, 2, imdb_id="tt0084787")
+    rows.add_film(engine, 3)
+    rows.add_snapshots(engine, 1, dict.fromkeys(days[:2], 4.0))
+    rows.add_snapshots(engine, 2, dict.fromkeys(days[1:], 5.0))
+    found = client.get("/api/movies/2").json()
+    assert [row["popularity"] for row in found["history"]] == [4.0, 5.0, 5.0]
+    assert (found["movie"]["replaces"], found["movie"]["replaced_by"]) == ([1], None)
+    gone = client.get("/api/movies/1").json()["movie"]
+    assert (gone["replaces"], gone["replaced_by"]) == ([], 2)
+    assert "under another id now" in words(client.get("/movies/1").text)
+    assert client.get("/api/movies/3").json()["movie"]["replaces"] == []
+
+
 def test_texts_of_films_are_text(client: TestClient, engine: Engine) -> None:
     rows.add_film(engine, 7, HOSTILE, overview=HOSTILE, tagline=HOSTILE, directors=[HOSTILE], poster_path='/x"onload="')
     rows.add_source(engine, is_demo=False, api_url="https://api.themoviedb.org/3")
