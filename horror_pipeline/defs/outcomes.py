@@ -57,7 +57,7 @@ FORECASTS_BEAT_NO_CHANGE = dg.AssetCheckSpec(
 )
 def prediction_outcomes(
     context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine]
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """What was predicted 1, 7 and 30 days before a day, and before release, beside what the day's snapshot says.
 
     Predictions made before release are judged once the film is out. Ratings are judged on days whose listing holds
@@ -78,7 +78,8 @@ def prediction_outcomes(
         judged[day.isoformat()] = [_error_check(accuracy, promised), _scale_check(*shift)]
     with warehouse.connect() as connection:
         skill = forecasts.live_skill(connection, max(days_of(context)) - dt.timedelta(days=SKILL_DAYS - 1))
-    yield dg.MaterializeResult(check_results=[*record_results(context, judged), _skill_check(skill)])
+    yield dg.MaterializeResult()
+    yield from (*record_results(context, judged), _skill_check(skill))
 
 
 def _catch_up(context: dg.AssetExecutionContext, warehouse: Engine) -> None:

@@ -99,7 +99,7 @@ def discover_pages(
     tmdb: dg.ResourceParam[TmdbClient],
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """TMDB's listing of a release year, of horror by default: released films with enough votes, all upcoming films.
 
     The number of distinct films is compared with the total that TMDB states. A listing that falls short is swept again;
@@ -135,7 +135,8 @@ def discover_pages(
             each_partition(context, {str(year): year for year in sorted(settled)}, sweep)
     progress.finish()
     figures = {**row_count(warehouse, tables.discover_pages), **request_figures(tmdb.stats - before)}
-    yield dg.MaterializeResult(metadata=figures, check_results=record_results(context, _completeness(short)))
+    yield dg.MaterializeResult(metadata=figures)
+    yield from record_results(context, _completeness(short))
 
 
 def _completeness(short: dict[int, int]) -> dict[str, list[dg.AssetCheckResult]]:

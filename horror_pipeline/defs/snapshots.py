@@ -97,6 +97,10 @@ def movie_snapshots(
     if taken.failed or taken.awaited:
         # The asset yields no result, because Dagster would record every partition of the run, also those that failed.
         record_partitions(context, taken.done)
+    else:
+        for day, figures in taken.done.items():
+            context.add_asset_metadata(dict(figures), partition_key=str(day))
+        yield dg.MaterializeResult()
     for day, reason in taken.awaited.items():
         context.log.warning(f"{reason}; skipped, the next scheduled run takes it")
         context.log_event(dg.AssetObservation(context.asset_key, partition=str(day), metadata={"skipped": reason}))
@@ -104,12 +108,7 @@ def movie_snapshots(
     if taken.failed:
         yield from judged if taken.done else ()
         raise ExportUnavailableError(_why_failed(taken, len(context.partition_keys)))
-    if taken.awaited:
-        yield from judged
-    else:
-        for day, figures in taken.done.items():
-            context.add_asset_metadata(dict(figures), partition_key=str(day))
-        yield dg.MaterializeResult(check_results=judged)
+    yield from judged
 
 
 @dataclass

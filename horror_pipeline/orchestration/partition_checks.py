@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, get_args, get_type_hints
 
 import dagster as dg
+
+Target: Any = get_args(get_type_hints(dg.AssetCheckEvaluation)["target_materialization_data"])[0]
+"""Dagster's pointer to the materialization that a check looked at, which it gives no public name."""
 
 
 def record_results(
@@ -14,6 +18,8 @@ def record_results(
 
     Dagster gives a yielded result the partition of a run over one. Those of a run over several are recorded here, and
     the asset yields one for the run, as Dagster requires: if it fails and blocks, it stops the assets after this one.
+
+    Call it once the partitions are recorded as materialized: the UI takes an earlier result for none.
 
     Args:
         context: the context of the asset.
@@ -25,6 +31,7 @@ def record_results(
     if context.has_partition_key:
         return list(results[context.partition_key])
     by_check: dict[str, list[dg.AssetCheckResult]] = {}
+    targets = _materializations(context, list(results))
     for key, found in results.items():
         for result in found:
             by_check.setdefault(str(result.check_name), []).append(result)
@@ -37,9 +44,22 @@ def record_results(
                     severity=result.severity,
                     description=result.description,
                     partition=key,
+                    target_materialization_data=targets.get(key),
                 )
             )
     return [_of_run(name, found) for name, found in by_check.items()]
+
+
+def _materializations(context: dg.AssetExecutionContext, keys: list[str]) -> dict[str, Any]:
+    """Return pointers to the newest materialization of each partition."""
+    wanted = dg.AssetRecordsFilter(context.asset_key, asset_partitions=keys)
+    found = context.instance.fetch_materializations(wanted, limit=len(keys)).records
+    return {
+        str(record.partition_key): Target(
+            storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+        )
+        for record in reversed(found)
+    }
 
 
 def _of_run(check_name: str, results: Sequence[dg.AssetCheckResult]) -> dg.AssetCheckResult:
