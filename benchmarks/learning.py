@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="20000,60000", help="films to learn from, with commas between")
     parser.add_argument("--models", default="all", help="names of models to train, with commas between")
+    parser.add_argument("--trees", type=int, help="trees of each boosting: few take as much memory and less time")
     parser.add_argument("--_size", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options._size:
-        print(json.dumps(_learn(options._size, options.models)))
+        print(json.dumps(_learn(options._size, options.models, options.trees)))
         return
     found: dict[str, Any] = {}
     for size in options.sizes.split(","):
         command = [sys.executable, __file__, "--_size", size, "--models", options.models]
+        command += ["--trees", str(options.trees)] if options.trees else []
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         found[size] = json.loads(output.splitlines()[-1])
         line = "{films:,} films, {learned_from:,} learned from: {seconds:.0f} s, {most_memory_mb:,.0f} MB"
@@ -58,17 +61,21 @@ def main() -> None:
     print(json.dumps(found))
 
 
-def _learn(size: int, names: str) -> dict[str, Any]:
+def _learn(size: int, names: str, trees: int | None) -> dict[str, Any]:
     """Run the assets over as many films, one after the other; memory is the most the process held up to each's end."""
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
     import dagster as dg
 
     from horror_pipeline.defs import features, models, predictions
     from horror_pipeline.domain import MODEL_NAMES
+    from horror_pipeline.modeling import candidates
     from horror_pipeline.runtime import postgres
     from horror_pipeline.settings import Settings
     from horror_pipeline.warehouse.engine import opened
 
+    if trees:
+        sizes = ((limit, replace(size, trees=trees)) for limit, size in candidates.BOOSTING_SIZES)
+        candidates.BOOSTING_SIZES = tuple(sizes)  # type: ignore[assignment]
     trained = MODEL_NAMES if names == "all" else names.split(",")
     assets = [features.movie_features, *(getattr(models, name) for name in trained)]
     assets += [predictions.model_predictions, predictions.rating_class, predictions.movie_clusters]

@@ -141,32 +141,38 @@ def calibration(problem: Problem, algorithms: Sequence[str], wanted: int) -> lis
 
 def _fit_blocks(problem: Problem, blocks: Sequence[Block], algorithms: Sequence[str] | None) -> Iterator[FittedBlock]:
     """Fit every component to the films before each block, and predict the block with every candidate."""
-    spec, films, votes, y = problem.spec, problem.films, problem.votes, problem.target
     recipes = {name: recipe for name, recipe in candidates(problem).items() if algorithms is None or name in algorithms}
-    needed = {part for recipe in recipes.values() for part in recipe}
     for block in blocks:
-        rows = films.iloc[block.test]
-        training = problem.training(block.train, before=rows["release_date"].min())
-        preprocessor = Preprocessor(problem.inputs)
-        X, learned = preprocessor.fit_transform(training.films), training.target
-        fitted = {}
-        for name, component in components(problem).items():
-            if name in needed:
-                fitted[name] = component.fit(X, learned, weights(training, name))
-        parts = {name: component.predict(preprocessor.transform(rows)) for name, component in fitted.items()}
-        columns: dict[str, Any] = {
-            "position": block.test,
-            "tmdb_id": rows["tmdb_id"].to_numpy(),
-            "release_date": rows["release_date"].to_numpy(),
-            "block": block.name,
-            "is_scored_block": block.is_scored,
-            "is_scored": votes[block.test] >= MIN_VOTES_SCORED,
-            "votes": votes[block.test],
-            "age_days": rows["days_since_release"].to_numpy(dtype="float64"),
-            "actual": y[block.test],
-            **{name: spec.clip(average(parts, recipe)) for name, recipe in recipes.items()},
-        }
-        yield FittedBlock(block, preprocessor, fitted, pd.DataFrame(columns))
+        yield _fit_block(problem, block, recipes)
+
+
+def _fit_block(problem: Problem, block: Block, recipes: Mapping[str, Mapping[str, float]]) -> FittedBlock:
+    """Fit and predict one block. What it was fitted to is let go before the next block needs as much memory."""
+    spec, votes = problem.spec, problem.votes[block.test]
+    rows = problem.films.iloc[block.test]
+    training = problem.training(block.train, before=rows["release_date"].min())
+    preprocessor, needed = Preprocessor(problem.inputs), {part for recipe in recipes.values() for part in recipe}
+    X, learned = preprocessor.fit_transform(training.films), training.target
+    fitted = {
+        name: component.fit(X, learned, weights(training, name))
+        for name, component in components(problem).items()
+        if name in needed
+    }
+    later = preprocessor.transform(rows)
+    parts = {name: component.predict(later) for name, component in fitted.items()}
+    columns: dict[str, Any] = {
+        "position": block.test,
+        "tmdb_id": rows["tmdb_id"].to_numpy(),
+        "release_date": rows["release_date"].to_numpy(),
+        "block": block.name,
+        "is_scored_block": block.is_scored,
+        "is_scored": votes >= MIN_VOTES_SCORED,
+        "votes": votes,
+        "age_days": rows["days_since_release"].to_numpy(dtype="float64"),
+        "actual": problem.target[block.test],
+        **{name: spec.clip(average(parts, recipe)) for name, recipe in recipes.items()},
+    }
+    return FittedBlock(block, preprocessor, fitted, pd.DataFrame(columns))
 
 
 def average(parts: Mapping[str, Floats], recipe: Mapping[str, float]) -> Floats:
