@@ -45,9 +45,8 @@ def predict_batch(films: pd.DataFrame, champions: Mapping[str, Champion | None],
             champion, rows = champions[spec.name], films[films["stage"] == spec.stage]
             if champion is not None and champion.artifact is not None and len(rows):
                 found = predict(spec, champion.artifact, rows)
-                votes, age = (rows[name].to_numpy("float64") for name in ("vote_count", "days_since_release"))
-                interval = Interval(**champion.artifact.interval)
-                chance = chance_of(spec, interval, found["predicted"].to_numpy(), votes, age, reached[target])
+                interval, votes = Interval(**champion.artifact.interval), rows["vote_count"].to_numpy("float64")
+                chance = chance_of(spec, interval, found["predicted"].to_numpy(), votes, reached[target])
                 predictions.append(found.assign(version=champion.model_version, chance=chance))
         columns = ["predicted", "lower", "upper", "version", "chance"]
         none = pd.DataFrame(index=films.index, columns=columns)

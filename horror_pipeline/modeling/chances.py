@@ -25,9 +25,7 @@ NEAREST = 100
 DECILES = 10
 
 
-def chance_of(
-    spec: ModelSpec, interval: Interval, predicted: Floats, votes: Floats, age_days: Floats, value: float
-) -> Floats:
+def chance_of(spec: ModelSpec, interval: Interval, predicted: Floats, votes: Floats, value: float) -> Floats:
     """Compute the chance that each film's target is a value or higher.
 
     Args:
@@ -35,7 +33,6 @@ def chance_of(
         interval: calibrated, with its residuals.
         predicted: the predictions.
         votes: votes of each film; NaN or 0 where there are none.
-        age_days: days since each film's release.
         value: what is to be reached.
 
     Returns:
@@ -49,7 +46,7 @@ def chance_of(
     left, right = (np.searchsorted(interval.predictions, predicted, side=side) for side in ("left", "right"))
     first = (left + right - near) // 2
     window = np.clip(first, 0, len(interval.residuals) - near)[:, None] + np.arange(near)
-    scaled = distance / residual_scale(spec, votes, age_days, interval.new_factor)
+    scaled = distance / residual_scale(spec, votes, np.zeros(len(votes)), 1.0)
     reached = np.asarray(interval.residuals)[window] >= scaled[:, None]
     return np.asarray((reached.sum(axis=1) + 0.5) / (near + 1))
 
@@ -74,8 +71,7 @@ def of_walk(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> pd.DataFr
         before = walked[walked["position"] < rows["position"].min()]
         if len(before):
             interval = calibrate_newest(spec, before, algorithm)
-            predicted, votes, age = (rows[name].to_numpy() for name in (algorithm, "votes", "age_days"))
-            chance = chance_of(spec, interval, predicted, votes, age, value)
+            chance = chance_of(spec, interval, rows[algorithm].to_numpy(), rows["votes"].to_numpy(), value)
             found.append(pd.DataFrame({"chance": chance, "came": (rows["actual"] >= value).to_numpy(dtype="float64")}))
     return pd.concat(found[1:] or found, ignore_index=True)
 

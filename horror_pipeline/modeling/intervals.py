@@ -53,7 +53,8 @@ class Interval:
         offset: added to the excess over it before its logarithm.
         films: number of films it was calibrated on.
         predictions: their predictions, ascending.
-        residuals: their scaled residuals in that order, of which chances are made.
+        residuals: their residuals in that order, in units of `residual_scale` without the factor of new films: what
+            chances are made of.
     """
 
     half_width: float
@@ -115,10 +116,10 @@ def calibrate(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats,
     if spec.is_popularity:
         residual = np.log(scale.excess(actual)) - np.log(scale.excess(predicted))
         scale = replace(scale, new_factor=_new_factor(np.abs(residual), age_days < NEW_DAYS))
-    scaled = residual / residual_scale(spec, votes, age_days, scale.new_factor)
-    order = np.argsort(predicted, kind="stable")
-    predictions, residuals = (tuple(values[order].tolist()) for values in (predicted, scaled))
-    half_width = _conformal_quantile(np.abs(scaled))
+    half_width = _conformal_quantile(np.abs(residual) / residual_scale(spec, votes, age_days, scale.new_factor))
+    # Chances are taken from films with a like prediction, the new ones among the new: their factor would count twice.
+    alike, order = residual / residual_scale(spec, votes, age_days, 1.0), np.argsort(predicted, kind="stable")
+    predictions, residuals = (tuple(values[order].tolist()) for values in (predicted, alike))
     return replace(scale, half_width=half_width, predictions=predictions, residuals=residuals)
 
 

@@ -41,7 +41,7 @@ def test_films_that_are_scored_never_calibrated() -> None:
 
 def test_no_chance_is_none_or_certain() -> None:
     interval = calibrate(BEFORE, np.linspace(4, 6, 200), np.full(200, 5.0), np.ones(200), OLD[:200])
-    chance = chances.chance_of(BEFORE, interval, np.array([0.0, 5.0, 10.0]), np.ones(3), OLD[:3], 7.0)
+    chance = chances.chance_of(BEFORE, interval, np.array([0.0, 5.0, 10.0]), np.ones(3), 7.0)
     assert 0 < chance[0] == chance[1] < 0.01
     assert 0.99 < chance[2] < 1
 
@@ -49,28 +49,34 @@ def test_no_chance_is_none_or_certain() -> None:
 def test_half_the_films_reach_the_median() -> None:
     outcomes = np.linspace(4, 8, 200)
     interval = calibrate(BEFORE, outcomes, np.full(200, 5.0), np.ones(200), OLD[:200])
-    chance = chances.chance_of(BEFORE, interval, np.array([5.0]), np.ones(1), OLD[:1], 6.0)
+    chance = chances.chance_of(BEFORE, interval, np.array([5.0]), np.ones(1), 6.0)
     assert chance == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_rating_of_few_votes_may_be_anything() -> None:
     interval = calibrate(RATING, np.linspace(4, 6, 200), np.full(200, 5.0), np.full(200, 100.0), OLD[:200])
-    few, many = chances.chance_of(RATING, interval, np.array([6.0, 6.0]), np.array([2.0, 5_000.0]), OLD[:2], 7.0)
+    few, many = chances.chance_of(RATING, interval, np.array([6.0, 6.0]), np.array([2.0, 5_000.0]), 7.0)
     assert few > 2 * many
 
 
 def test_popularity_is_reached_by_factors() -> None:
     known = {"predictions": (1.0, 2.0, 3.0), "residuals": tuple(np.log([0.5, 1.0, 2.0]))}
     interval = Interval(half_width=1.0, new_factor=1.0, floor=0.0, offset=0.0, films=3, **known)
-    chance = chances.chance_of(POPULARITY, interval, np.array([10.0, 100.0]), np.ones(2), OLD[:2], 150.0)
+    chance = chances.chance_of(POPULARITY, interval, np.array([10.0, 100.0]), np.ones(2), 150.0)
     assert chance.tolist() == [0.125, 0.375]  # none of three, and one of three
+
+
+def test_films_that_are_new_are_not_taken_to_scatter_more_twice() -> None:
+    outcomes, new = np.linspace(1, 3, 200), np.zeros(200)
+    old, young = (calibrate(POPULARITY, outcomes, np.full(200, 2.0), np.ones(200), age) for age in (OLD[:200], new))
+    assert old.residuals == young.residuals
 
 
 def test_films_of_a_like_prediction_count() -> None:
     low, high = np.full(150, 3.0), np.full(150, 6.0)
     actual = np.concatenate([low, high + np.tile([-2.0, 2.0], 75)])  # only the better ones scatter
     interval = calibrate(BEFORE, actual, np.concatenate([low, high]), np.ones(300), OLD)
-    chance = chances.chance_of(BEFORE, interval, np.array([3.0, 6.0]), np.ones(2), OLD[:2], 4.5)
+    chance = chances.chance_of(BEFORE, interval, np.array([3.0, 6.0]), np.ones(2), 4.5)
     assert chance[0] < 0.01
     assert chance[1] == pytest.approx(0.5, abs=0.01)
 
