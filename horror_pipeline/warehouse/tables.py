@@ -468,7 +468,10 @@ popularity_forecasts = Table(
     _number("popularity_lower", "Lower end of its 80 % interval.", 0, nullable=False),
     _number("popularity_upper", "Upper end of its 80 % interval.", 0, nullable=False),
     _number(
-        "rise_probability", "Chance that popularity is above origin_popularity; NULL: nothing is known of it.", 0, 1
+        "rise_probability",
+        "Chance of popularity above origin_popularity; NULL: a backtest, or too early.",
+        0,
+        1,
     ),
     _flag("is_backtest", "Made afterward for a past day, with nothing later than that day.", nullable=False),
     _text("model_version", "Version that forecast."),

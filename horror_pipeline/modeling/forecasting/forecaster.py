@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
 from horror_pipeline.modeling.chances import reliability
 from horror_pipeline.modeling.forecasting import backtest, residuals
 from horror_pipeline.modeling.forecasting.change_model import ChangeModel, changes, fit_change_model
-from horror_pipeline.modeling.forecasting.features import release_dates
+from horror_pipeline.modeling.forecasting.features import WEEK, release_dates
 from horror_pipeline.modeling.forecasting.history import NOTABLE, History
 from horror_pipeline.modeling.forecasting.residuals import Reach
 from horror_pipeline.modeling.forecasting.rise import Rise, fit_rise
@@ -33,8 +33,9 @@ class HorizonForecaster:
         coverage: share of outcomes inside intervals taken from earlier weeks alone; NaN where not tested.
         figures: the backtest by day, see `backtest.figures`, indexed by date.
         drift: the change of the log usual at this horizon.
-        rise: what chances of a rise are made of; None where no outcome is known.
-        reliability: chances of a rise and how often one came in the newest week, by decile, see `chances.reliability`.
+        rise: what chances of a rise are made of; None where no outcome is known, and in a track record.
+        reliability: chances of a rise within a week and how often one came in the newest week, by decile, see
+            `chances.reliability`.
     """
 
     horizon_days: int
@@ -45,8 +46,8 @@ class HorizonForecaster:
     coverage: float
     figures: pd.DataFrame
     drift: float
-    rise: Rise | None
-    reliability: list[list[float]]
+    rise: Rise | None = None
+    reliability: list[list[float]] = field(default_factory=list)
 
     @property
     def serves(self) -> bool:
@@ -123,22 +124,25 @@ def fit_forecaster(history: History, movies: pd.DataFrame, made_on: dt.date, see
         made_on: the day.
         seed: of everything random.
     """
-    return fit_with(Models(history, movies, seed), made_on)
+    return fit_with(Models(history, movies, seed), made_on, states_chances=True)
 
 
-def fit_with(models: Models, made_on: dt.date) -> FittedForecaster:
+def fit_with(models: Models, made_on: dt.date, *, states_chances: bool = False) -> FittedForecaster:
     """Fit every horizon on a day, using models that are fitted already where there are any.
 
     Args:
         models: the models of that history.
         made_on: the day.
+        states_chances: whether to measure what chances of a rise are made of; a track record does without.
     """
     known = models.history.until(made_on).trusted()
     released = release_dates(known, models.movies)
     horizons: dict[int, HorizonForecaster] = {}
     with threadpool_limits(limits=1):
         for days in FORECAST_HORIZONS_DAYS:
-            horizons[days] = _fit_horizon(known, released, days, models, horizons)
+            horizons[days], walked = _fit_horizon(known, released, days, models, horizons)
+            if states_chances:
+                horizons[days] = _with_chances(horizons[days], walked, known)
     return FittedForecaster(
         made_on=made_on,
         seed=models.seed,
@@ -155,7 +159,8 @@ def _fit_horizon(
     horizon_days: int,
     models: Models,
     shorter: dict[int, HorizonForecaster],
-) -> HorizonForecaster:
+) -> tuple[HorizonForecaster, pd.DataFrame]:
+    """Fit one horizon; return its backtest as well."""
     walked = backtest.walk(known, released, horizon_days, models.fitted_on)
     share = backtest.shrinkage(walked, horizon_days)
     verdict = backtest.judge(walked, share, horizon_days)
@@ -167,7 +172,7 @@ def _fit_horizon(
     spread = (horizon_days, residuals.common_spread(known, horizon_days))
     table = backtest.figures(walked, share, drift)
     table.index = pd.DatetimeIndex(known.days[table.index.to_numpy(dtype="int64")], name="day")
-    return HorizonForecaster(
+    fitted = HorizonForecaster(
         horizon_days=horizon_days,
         model=model,
         verdict=verdict,
@@ -176,9 +181,14 @@ def _fit_horizon(
         coverage=_coverage(walked, share, spread),
         figures=table,
         drift=drift,
-        rise=fit_rise(walked, share, known, horizon_days),
-        reliability=_reliability(walked, share, known, horizon_days),
     )
+    return fitted, walked
+
+
+def _with_chances(fitted: HorizonForecaster, walked: pd.DataFrame, known: History) -> HorizonForecaster:
+    rise = fit_rise(walked, fitted.share, known, fitted.horizon_days)
+    held = _reliability(walked, fitted.share, known, fitted.horizon_days) if fitted.horizon_days == WEEK else []
+    return replace(fitted, rise=rise, reliability=held)
 
 
 def _calibrate(walked: pd.DataFrame, share: float, spread: tuple[int, float]) -> Reach | None:
