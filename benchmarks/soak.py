@@ -101,7 +101,7 @@ def _soak(folder: Path, options: argparse.Namespace) -> Iterator[Soak]:
             "SELECT pg_reload_conf()",
         )
         _import_everything(options.history)
-        if soak.end_of(_fork(soak.log, dt.date.fromisoformat(options.days[0]), _prepare)):
+        if soak.end_of(_fork(soak.log, dt.datetime.fromisoformat(f"{options.days[0]}T12:00Z"), _prepare)):
             raise SystemExit(soak.log.read_text())
         soak.administer(*(f"ALTER DATABASE {name} RENAME TO template_{name}" for name in DATABASES))
         yield soak
@@ -118,6 +118,7 @@ class Soak:
     stack: ExitStack
     undisturbed: dict[dt.date, tuple[Tables, float]] = field(default_factory=dict)
     tmdb: dict[dt.date, Any] = field(default_factory=dict)
+    hour: int = 0
 
     @property
     def log(self) -> Path:
@@ -149,7 +150,7 @@ class Soak:
         self._set_faults(day, shares, draw.randrange(1 << 30))
         number = None if draw.random() < 0.2 else draw.choice(SIGNALS)
         moment = draw.uniform(0, seconds)
-        pid = _fork(self.log, day, _horror_run)
+        pid = self._start(day)
         figures["disturbed_runs"] += 1
         code = None if number is None else self.wait(pid, moment)
         if code is None:
@@ -161,7 +162,12 @@ class Soak:
         return f"{number.name if number else 'no signal'} at {moment:.1f} s, exit {code}"
 
     def _run(self, day: dt.date) -> int:
-        return self.end_of(_fork(self.log, day, _horror_run))
+        return self.end_of(self._start(day))
+
+    def _start(self, day: dt.date) -> int:
+        """Start a run, an hour after the one before: the clock only goes forward."""
+        self.hour += 1
+        return _fork(self.log, dt.datetime.combine(day, dt.time(self.hour), dt.UTC), _horror_run)
 
     def end_of(self, pid: int) -> int:
         """Return the exit code of a process, which is given up if it does not end."""
@@ -188,7 +194,8 @@ class Soak:
             _rows(self.url.set(database="postgres"), statement)
 
     def _new_home(self, day: dt.date) -> None:
-        """Empty both databases, and ask that day's TMDB."""
+        """Empty both databases, and ask that day's TMDB, whose export is out by noon."""
+        self.hour = 11
         for name in DATABASES:
             self.administer(
                 f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name} TEMPLATE template_{name}"
@@ -280,8 +287,8 @@ def _import_everything(days_of_history: int) -> None:
     loaded_defs()
 
 
-def _fork(log: Path, day: dt.date, work: Callable[[], None]) -> int:
-    """Do the work in a process of its own, at noon of a day."""
+def _fork(log: Path, moment: dt.datetime, work: Callable[[], None]) -> int:
+    """Do the work in a process of its own, from a moment on."""
     sys.stdout.flush()
     pid = os.fork()
     if pid:
@@ -296,8 +303,7 @@ def _fork(log: Path, day: dt.date, work: Callable[[], None]) -> int:
             os.dup2(said.fileno(), 1)
             os.dup2(said.fileno(), 2)
         get_settings.cache_clear()
-        noon = dt.datetime.combine(day, dt.time(12), dt.UTC)
-        with time_machine.travel(noon, tick=True):
+        with time_machine.travel(moment, tick=True):
             work()
         code = 0
     except SystemExit as end:

@@ -1,7 +1,7 @@
 """Whether the day that is due is there, and every other one good: checks, and the sensor that judges them.
 
 A freshness policy passes whenever any partition is materialized, so a backfill of last year would silence it. Of a
-check with partitions, Dagster's lists show the newest result only, so a good day would hide a bad one.
+check with partitions, an asset's overview counts the newest result only, so a good day would hide a bad one.
 """
 
 import datetime as dt
