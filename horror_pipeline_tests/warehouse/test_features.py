@@ -13,11 +13,7 @@ from horror_pipeline_tests.warehouse.rows import NOW, fill, movie
 @pytest.mark.parametrize(
     "change",
     [
-        "INSERT INTO movies SELECT 9, imdb_id, title, original_title, original_language, overview, tagline, "
-        "release_date, release_year, status, runtime_minutes, budget_usd, revenue_usd, collection_id, "
-        "collection_name, genres, keywords, directors, cast_names, popularity, vote_average, vote_count, is_adult, "
-        "poster_path, backdrop_path, first_seen_at, observed_at, details_fetched_at, gone_at FROM movies WHERE "
-        "tmdb_id = 1",
+        "INSERT INTO movies SELECT (jsonb_populate_record(movies, '{\"tmdb_id\": 9}')).* FROM movies WHERE tmdb_id = 1",
         "UPDATE movies SET observed_at = observed_at + interval '1 hour' WHERE tmdb_id = 1",
         "UPDATE movies SET details_fetched_at = details_fetched_at + interval '1 hour' WHERE tmdb_id = 1",
         "UPDATE movies SET gone_at = observed_at WHERE tmdb_id = 2",

@@ -22,6 +22,7 @@ def test_training_stores_every_metric_the_dashboard_reads() -> None:
             "is_scored_block": blocks != "o-1",
             "is_scored": True,
             "votes": 50.0,
+            "age_days": 400.0,
             "actual": random.uniform(2, 9, 300),
             "blend": random.uniform(2, 9, 300),
         }
