@@ -20,6 +20,7 @@ from sqlalchemy import text
 from horror_pipeline.cli.terminal import printable
 from horror_pipeline.errors import HorrorError
 from horror_pipeline.runtime.ports import local_url
+from horror_pipeline.runtime.signals import raise_if_interrupted
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -98,6 +99,7 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
         failures: list[HorrorError] = []
         with kept_data(engine):  # from one step to the next as well
             for job_name, partitions in _due_steps(environment, dt.datetime.now(dt.UTC).date()):
+                raise_if_interrupted()
                 try:
                     run_step(job_name, instance, out, partitions)
                 except HorrorError as failure:

@@ -11,11 +11,32 @@ from contextlib import contextmanager
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+_arrived: list[int] = []
+
+
 def end_in_order() -> None:
     """Let SIGTERM and SIGHUP end this process as Ctrl-C does, unless whoever started it has them ignored."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, _: object) -> None:
+    _arrived.append(number)
+    if number == signal.SIGHUP:
+        os.kill(os.getpid(), signal.SIGTERM)  # which Dagster expects while it executes a run
+    else:
+        raise KeyboardInterrupt
+
+
+def raise_if_interrupted() -> None:
+    """Raise the interruption that a signal asked for, if it was lost: Python ignores one while it collects garbage.
+
+    Raises:
+        KeyboardInterrupt: a signal has arrived.
+    """
+    if _arrived:
+        raise KeyboardInterrupt
 
 
 @contextmanager

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
@@ -14,7 +17,9 @@ from sqlalchemy import URL, Engine, make_url, text
 from horror_pipeline.cli.run import bring_up_to_date, print_next_steps, tmdb_client
 from horror_pipeline.errors import HorrorError
 from horror_pipeline.orchestration.launch import JobResult
+from horror_pipeline.runtime import signals
 from horror_pipeline.runtime.environment import Environment
+from horror_pipeline.runtime.signals import ENDING
 from horror_pipeline.settings import Settings, get_settings
 
 
@@ -81,6 +86,24 @@ def test_films_of_earlier_runs_are_worked_on_although_the_ingest_failed(
         )
     jobs, failures = run_with(environment, monkeypatch, "ingest_catalogue", "snapshot_popularity")
     assert (jobs[-1], failures) == ("train_and_predict", 2)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_an_interruption_that_was_lost_on_its_way_ends_the_run_before_its_next_step(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    previous = {ending: signal.getsignal(ending) for ending in ENDING}
+    monkeypatch.setattr(signals, "_arrived", [])
+    try:
+        signals.end_in_order()
+        with suppress(KeyboardInterrupt):  # as Python does while it collects garbage
+            os.kill(os.getpid(), number)
+            signal.sigtimedwait([], 1)
+        with pytest.raises(KeyboardInterrupt):
+            run_with(environment, monkeypatch)
+    finally:
+        for ending, handler in previous.items():
+            signal.signal(ending, handler)
 
 
 def test_a_client_is_made_from_the_settings() -> None:

@@ -5,6 +5,7 @@ import dagster as dg
 import pytest
 
 from horror_pipeline.orchestration.launch import _figures, run_job
+from horror_pipeline.runtime import signals
 from horror_pipeline.runtime.signals import ENDING, end_in_order
 
 REASON = "the id export of 2026-11-22 is not out yet"
@@ -34,7 +35,8 @@ def ending(context: dg.OpExecutionContext) -> None:
 
 
 @pytest.mark.parametrize("number", ENDING)
-def test_a_signal_ends_the_command_and_not_only_the_step_it_hit(number: int) -> None:
+def test_a_signal_ends_the_command_and_not_only_the_step_it_hit(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "_arrived", [])
     previous = {ending: signal.getsignal(ending) for ending in ENDING}
     job = dg.GraphDefinition("work", node_defs=[ending]).to_job(
         config={"ops": {"ending": {"config": {"number": int(number)}}}}
