@@ -59,7 +59,9 @@ def delete_old_runs(
         shutil.rmtree(settings.dagster_home / "storage" / run_id, ignore_errors=True)  # what its steps printed
     results = delete_check_results(instance, before, needed)
     if results is None:
-        context.log.warning(f"old check results stay: their deletion was not written for Dagster {dg.__version__}")
+        context.log.warning(
+            f"old results of asset checks are kept: Dagster {dg.__version__} may store them in another way"
+        )
     context.log.info(f"{len(old):,} runs from before {before:%Y-%m-%d} deleted")
     context.add_output_metadata(
         {

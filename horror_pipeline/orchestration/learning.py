@@ -69,7 +69,7 @@ def _features_as_of(warehouse: Engine, _fingerprint: str | None) -> pd.DataFrame
 
 
 def _single_precision() -> list[str]:
-    """Features that need no more: all numbers but votes, which must stay what they are, and all flags."""
+    """Features for which single precision is enough: all flags and numbers, but for votes, which are exact counts."""
     from horror_pipeline.transform.features import FEATURES
 
     return [feature.name for feature in FEATURES if feature.kind != "category" and feature.name != "vote_count"]

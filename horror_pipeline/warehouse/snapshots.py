@@ -43,7 +43,7 @@ def snapshot_days(connection: Connection) -> set[dt.date]:
 
 
 def has_films_without_past(connection: Connection, since: dt.date) -> bool:
-    """Whether films were found since a day of which no day before that is known, though history holds such days."""
+    """Whether films first seen on a day or later have no earlier days, while the history of others reaches further."""
     query = text("""
         SELECT EXISTS (
             SELECT FROM movies WHERE first_seen_at >= :since AND NOT EXISTS (

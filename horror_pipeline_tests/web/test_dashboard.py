@@ -93,6 +93,7 @@ def test_every_section_shows_its_data_without_a_complaint(open_page: Open) -> No
 
     expect(page.locator("#popular-body tbody tr")).to_have_count(9)
     expect(page.locator("#coming-body")).to_contain_text("The Coming")
+    expect(page.locator("#coming-body thead")).to_contain_text("Popularity now")
     expect(page.locator("#undervalued-body li")).to_have_count(4)
     expect(page.locator("#overvalued-body li")).to_have_count(4)
     expect(page.locator("#models-body")).to_contain_text("points off on average")
@@ -302,6 +303,7 @@ def test_a_phone_never_scrolls_sideways(open_page: Open, engine: Engine) -> None
     expect(page.locator("#film-title")).to_have_text(endless)
     assert page.evaluate("document.querySelector('#film').scrollWidth") <= 320
     page.keyboard.press("Escape")
+    expect(page.locator("#popular-body td.wide").first).to_be_hidden()
     page.fill("#query", "x")
     expect(page.locator("#results [role=option]")).to_have_count(1)
     assert page.evaluate("document.querySelector('#results').scrollWidth") <= 320

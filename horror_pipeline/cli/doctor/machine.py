@@ -103,7 +103,7 @@ def check_ports(settings: Settings) -> Iterator[Diagnosis]:
 def check_tmdb(settings: Settings, now: Callable[[], dt.datetime]) -> Iterator[Diagnosis]:
     """Check that TMDB answers and takes the credential, and that its clock and this machine's agree."""
     if settings.tmdb_api_key is None:
-        remedy = "for real films set TMDB_API_KEY: https://www.themoviedb.org/settings/api"
+        remedy = 'for real films read "Before you set a key" in the README, then set TMDB_API_KEY'
         yield Diagnosis("TMDB", Severity.NOTE, "TMDB_API_KEY is not set: the made-up TMDB is used", remedy)
         return
     form = CREDENTIAL_FORMS[credential_form(settings.tmdb_api_key.get_secret_value())]

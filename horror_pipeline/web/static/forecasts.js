@@ -36,7 +36,7 @@ export function showMovers(rise, fall) {
 }
 
 function mover(film, scale, where) {
-  const release = film.days_to_release > 0 ? `in ${count(film.days_to_release)} days` : year(film.release_date) ?? "no date";
+  const release = film.days_to_release > 0 ? `released in ${count(film.days_to_release)} ${film.days_to_release === 1 ? "day" : "days"}` : year(film.release_date) ?? "no date";
   return h("li", {},
     h("div", { class: "top" },
       h("div", {}, filmLink(film, where), " ", h("span", { class: "muted small" }, release)),

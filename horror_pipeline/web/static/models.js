@@ -26,11 +26,12 @@ function rivals(model) {
 
 export function showModels(models) {
   const body = byId("models-body");
-  if (!models.champions.length) {
+  const champions = models.champions.filter((model) => model.model_name in TITLES);  // the forecaster has the track record
+  if (!champions.length) {
     show(body, h("p", { class: "none-yet" }, "No model has been trained yet. Training needs released films with votes; see the runs in Dagster."));
     return;
   }
-  show(body, models.champions.map((model) => card(model, models.versions.filter((version) => version.model_name === model.model_name))));
+  show(body, champions.map((model) => card(model, models.versions.filter((version) => version.model_name === model.model_name))));
 }
 
 function card(model, versions) {
@@ -38,7 +39,7 @@ function card(model, versions) {
   const isRating = model.model_name.startsWith("rating");
   const write = isRating ? fine : popularity;
   return h("article", { class: "card" },
-    h("h3", {}, TITLES[model.model_name] ?? model.model_name),
+    h("h3", {}, TITLES[model.model_name]),
     h("p", { class: "headline" }, h("strong", {}, write(is.mae)), h("span", { class: "muted" }, isRating ? "points off on average, of 10" : "popularity off on average")),
     bars(is.mae, rivals(model), write),
     h("dl", { class: "figures" }, sentences(is, model.metrics.any_votes?.mae, write).map(([value, text]) => h("div", {}, h("dt", {}, value), h("dd", {}, text)))),
