@@ -79,7 +79,12 @@ def test_a_second_process_waits_and_then_does_not_execute_the_run_again(engine: 
 def end_sessions(engine: Engine) -> None:
     """End every session that holds an advisory lock, as a restart of the server does."""
     with engine.connect() as connection:
-        connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"))
+        connection.execute(
+            text("""
+                SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+                WHERE locktype = 'advisory' AND datname = current_database()
+            """)
+        )
 
 
 def test_after_the_server_was_away_the_lock_is_taken_again(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,7 +169,10 @@ def test_connections_cut_by_a_restart_are_replaced_unnoticed(database_url: URL, 
             before = await database.run(value("SELECT pg_backend_pid()"))
             with engine.begin() as connection:
                 connection.execute(
-                    text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'horror-web'")
+                    text(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                        "WHERE application_name = 'horror-web' AND datname = current_database()"
+                    )
                 )
             return [before, await database.run(value("SELECT pg_backend_pid()"))]
         finally:
