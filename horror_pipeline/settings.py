@@ -138,7 +138,7 @@ class Settings(BaseSettings):
         (GENRE_NAMES[HORROR_GENRE_ID],), description="Genres collected: TMDB's names with commas between, or `all`."
     )
     horror_learn_from: Literal["all", "horror"] = Field(
-        "all", description="Films that models learn from: of `all` genres, or `horror`: those collected alone."
+        "all", description="Films that models learn from: of `all` genres, or only those collected (`horror`)."
     )
     horror_retention_days: int = Field(
         180, ge=1, le=180, description="Days TMDB data is kept; TMDB's terms allow six months at most."

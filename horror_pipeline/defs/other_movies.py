@@ -11,7 +11,7 @@ from horror_pipeline.defs.resources import Clock
 from horror_pipeline.domain import MIN_VOTES_SCORED, TMDB_POOL
 from horror_pipeline.orchestration.each_partition import each_partition
 from horror_pipeline.orchestration.metadata import Figures, request_figures, row_count, skip
-from horror_pipeline.orchestration.monitoring import counted
+from horror_pipeline.orchestration.monitoring import asking_tmdb
 from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.settings import Settings
 from horror_pipeline.tmdb.client import TmdbClient
@@ -19,7 +19,7 @@ from horror_pipeline.tmdb.discover import Sweeper
 from horror_pipeline.tmdb.listings import listing_of_others
 from horror_pipeline.tmdb.payloads import rows_of
 from horror_pipeline.transform.movies import clean_other
-from horror_pipeline.warehouse import locks, tables
+from horror_pipeline.warehouse import tables
 from horror_pipeline.warehouse.other_movies import replace_year
 
 
@@ -64,7 +64,7 @@ def other_movies(
             stored = replace_year(connection, year, films.values())
         return {"dagster/partition_row_count": stored, "pages": len(pages)}
 
-    with locks.tmdb_lock(warehouse, context.run.run_id, context.log.info), counted(context, warehouse, tmdb):
+    with asking_tmdb(context, warehouse, tmdb):
         each_partition(context, {str(year): year for year in years_of(context)}, sweep)
     progress.finish()
     figures = {**row_count(warehouse, tables.other_movies), **request_figures(tmdb.stats - before)}

@@ -17,7 +17,7 @@ from horror_pipeline.defs.resources import Clock
 from horror_pipeline.domain import TMDB_POOL
 from horror_pipeline.orchestration.each_partition import each_partition
 from horror_pipeline.orchestration.metadata import Figures, request_figures, row_count
-from horror_pipeline.orchestration.monitoring import counted
+from horror_pipeline.orchestration.monitoring import asking_tmdb
 from horror_pipeline.orchestration.partition_checks import record_results
 from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.settings import Settings
@@ -27,7 +27,7 @@ from horror_pipeline.tmdb.details import Details, details_of
 from horror_pipeline.tmdb.discover import Sweep, Sweeper
 from horror_pipeline.tmdb.listings import listings_of
 from horror_pipeline.tmdb.payloads import ALSO_APPENDED, APPENDED, as_text
-from horror_pipeline.warehouse import locks, raw, tables
+from horror_pipeline.warehouse import raw, tables
 from horror_pipeline.warehouse.copy_format import JsonText
 from horror_pipeline.warehouse.stale_details import LONGEST_GAP_DAYS, Due, due_details
 
@@ -68,7 +68,7 @@ def movie_changes(
         progress.advance()
         return {"dagster/partition_row_count": rows, "films": len({tmdb_id for page in pages for tmdb_id in page.ids})}
 
-    with locks.tmdb_lock(warehouse, context.run.run_id, context.log.info), counted(context, warehouse, tmdb):
+    with asking_tmdb(context, warehouse, tmdb):
         each_partition(context, {day.isoformat(): day for day in days}, collect)
     progress.finish()
     figures = {**row_count(warehouse, tables.movie_changes), **request_figures(tmdb.stats - before)}
@@ -125,7 +125,7 @@ def discover_pages(
         short[year] = sum(sweep.short for sweep in sweeps)
         return _store_sweep(warehouse, year, sweeps, clock())
 
-    with locks.tmdb_lock(warehouse, context.run.run_id, context.log.info), counted(context, warehouse, tmdb):
+    with asking_tmdb(context, warehouse, tmdb):
         years = {str(year): year for year in years_of(context)}
         each_partition(context, years, sweep)
         if sweeper.is_moving and settled:
@@ -233,7 +233,7 @@ def movie_details(
     ended. A film that TMDB has deleted keeps its last document.
     """
     before = tmdb.stats
-    with locks.tmdb_lock(warehouse, context.run.run_id, context.log.info), counted(context, warehouse, tmdb):
+    with asking_tmdb(context, warehouse, tmdb):
         with warehouse.connect() as connection:
             due = due_details(connection, years_of(context), clock(), retention_days=settings.horror_retention_days)
         reasons = Counter(film.reason for film in due)

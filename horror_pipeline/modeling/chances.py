@@ -2,6 +2,7 @@
 
 The distribution of a film's value is that of its prediction plus forward residuals that the interval is taken from, on
 their scale (Vovk et al., 2017): those of films with a like prediction. Its share at or above the value is the chance.
+Intervals of new films are widened; chances are not, because new films have other new ones among those like them.
 """
 
 from __future__ import annotations
@@ -46,8 +47,7 @@ def chance_of(spec: ModelSpec, interval: Interval, predicted: Floats, votes: Flo
     left, right = (np.searchsorted(interval.predictions, predicted, side=side) for side in ("left", "right"))
     first = (left + right - near) // 2
     window = np.clip(first, 0, len(interval.residuals) - near)[:, None] + np.arange(near)
-    scaled = distance / residual_scale(spec, votes, np.zeros(len(votes)), 1.0)
-    reached = np.asarray(interval.residuals)[window] >= scaled[:, None]
+    reached = np.asarray(interval.residuals)[window] >= (distance / residual_scale(spec, votes))[:, None]
     return np.asarray((reached.sum(axis=1) + 0.5) / (near + 1))
 
 

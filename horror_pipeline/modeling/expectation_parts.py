@@ -5,14 +5,13 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from horror_pipeline.modeling.artifacts import Artifact
-from horror_pipeline.modeling.explanation import explain, out_for, strongest
+from horror_pipeline.modeling.explanation import Film, explain, in_words, out_for
 from horror_pipeline.modeling.specs import MODELS, RUNTIME, Floats, ModelSpec
 from horror_pipeline.modeling.training import Champion
 
@@ -110,12 +109,7 @@ def explain_expectations(spec: ModelSpec, artifact: Artifact, films: pd.DataFram
     rows, columns = preprocessor.transform(films[artifact.features]), columns_of(preprocessor.inputs.preprocessed_names)
     with threadpool_limits(limits=1):
         base, parts = explain(value, rows, list(columns.values()), BACKGROUND_FILMS)
-        predicted = value(rows)
-    groups = [WORDS[name] for name in columns]
-    named = [
-        strongest(base, of_film, total, lambda group, film=film: groups[group](film))  # type: ignore[misc]
-        for film, of_film, total in zip(films.to_dict("records"), parts, predicted.tolist(), strict=True)
-    ]
+        named = in_words(base, parts, value(rows), films, [WORDS[name] for name in columns])
     return pd.DataFrame({"base": base, "parts": named}, index=films.index)
 
 
@@ -133,9 +127,6 @@ def columns_of(preprocessed_names: list[str]) -> dict[str, list[int]]:
         category = name.rpartition("_")[0]
         columns[group_of.get(name) or group_of.get(category, "genres")].append(place)
     return {name: places for name, places in columns.items() if places}
-
-
-Film = dict[str, Any]
 
 
 def _season(film: Film) -> str:
@@ -174,8 +165,8 @@ def _series(film: Film) -> str:
 def _director(film: Film) -> str:
     count = film["director_earlier_films"]
     if not count > 0:
-        return "no earlier horror film by its director"
-    return f"{count:.0f} earlier horror {'film' if count == 1 else 'films'} by its director"
+        return "no earlier film by its director in the catalogue"
+    return f"{count:.0f} earlier {'film' if count == 1 else 'films'} by its director in the catalogue"
 
 
 def _length(film: Film) -> str:
@@ -187,13 +178,16 @@ def _votes(film: Film) -> str:
     return "no votes" if not count > 0 else f"{count:,.0f} {'vote' if count == 1 else 'votes'}"
 
 
-_NO_GENRES = {name for names in GROUPS.values() for name in names} | {"is_horror"}
+_NO_GENRES = {name for names in GROUPS.values() for name in names}
 
 
 def _genres(film: Film) -> str:
     flags = [name for name, value in film.items() if value == 1 and name[:3] == "is_" and name not in _NO_GENRES]
-    named = ", ".join(name.removeprefix("is_").replace("_", " ") for name in flags)
-    return f"horror with {named}" if named else "horror alone"
+    genres = [name.removeprefix("is_").replace("_", " ") for name in flags]
+    others = ", ".join(genre for genre in genres if genre != "horror")
+    if "horror" not in genres:
+        return others or "no genre known"
+    return f"horror with {others}" if others else "horror alone"
 
 
 WORDS: dict[str, Callable[[Film], str]] = {

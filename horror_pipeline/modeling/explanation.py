@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from horror_pipeline.modeling.specs import Floats
@@ -26,6 +27,8 @@ MOST_PARTS = 5
 REST = "everything else"
 
 _DECIMALS = 6
+
+Film = dict[str, Any]
 
 Value = Callable[[NDArray[Any]], Floats]
 """The prediction of each row on the scale on which parts add up."""
@@ -91,18 +94,24 @@ def _walk(
             before[changed] = after
 
 
-def strongest(base: float, parts: Floats, predicted: float, label: Callable[[int], str]) -> list[tuple[str, float]]:
-    """Name the largest parts of one film, and sum up the rest so that all add up to the prediction less the base.
+def in_words(
+    base: float, parts: Floats, predicted: Floats, films: pd.DataFrame, words: Sequence[Callable[[Film], str]]
+) -> list[list[tuple[str, float]]]:
+    """Name the largest parts of each film, and sum up the rest so that all add up to the prediction less the base.
 
     Args:
         base: the base.
-        parts: the film's part by group.
-        predicted: the film's prediction, on the scale of the parts.
-        label: names a group by its place.
+        parts: films x groups.
+        predicted: the predictions, on the scale of the parts.
+        films: what the words are made from.
+        words: says of each group what the film is.
     """
-    largest = np.argsort(-np.abs(parts), kind="stable")[:MOST_PARTS]
-    named = [(label(int(group)), round(float(parts[group]), _DECIMALS)) for group in largest if parts[group] != 0]
-    return [*named, (REST, predicted - base - sum(effect for _, effect in named))]
+    named = []
+    for film, of_film, total in zip(films.to_dict("records"), parts, predicted.tolist(), strict=True):
+        largest = [group for group in np.argsort(-np.abs(of_film), kind="stable")[:MOST_PARTS] if of_film[group] != 0]
+        told = [(words[group](film), round(float(of_film[group]), _DECIMALS)) for group in largest]
+        named.append([*told, (REST, total - base - sum(effect for _, effect in told))])
+    return named
 
 
 def out_for(days: float) -> str:

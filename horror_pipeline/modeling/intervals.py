@@ -53,8 +53,7 @@ class Interval:
         offset: added to the excess over it before its logarithm.
         films: number of films it was calibrated on.
         predictions: their predictions, ascending.
-        residuals: their residuals in that order, in units of `residual_scale` without the factor of new films: what
-            chances are made of.
+        residuals: their scaled residuals in that order, of which chances are made.
     """
 
     half_width: float
@@ -69,6 +68,10 @@ class Interval:
         """Popularity's excess over the floor, always above 0."""
         return np.asarray(np.maximum(popularity - self.floor, 0.0) + self.offset)
 
+    def widening(self, age_days: Floats) -> Floats:
+        """How many times as wide each film's interval is, by its days since release."""
+        return np.where(age_days < NEW_DAYS, self.new_factor, 1.0)
+
     def bounds(self, spec: ModelSpec, predicted: Floats, votes: Floats, age_days: Floats) -> tuple[Floats, Floats]:
         """Lower and upper ends, within the target's range.
 
@@ -78,7 +81,7 @@ class Interval:
             votes: votes of each film; NaN or 0 where there are none.
             age_days: days since each film's release; 0 before it, and where its date is unknown.
         """
-        reach = self.half_width * residual_scale(spec, votes, age_days, self.new_factor)
+        reach = self.half_width * residual_scale(spec, votes) * self.widening(age_days)
         if not spec.is_popularity:
             return spec.clip(predicted - reach), spec.clip(predicted + reach)
         excess, shift = self.excess(predicted), self.floor - self.offset
@@ -88,11 +91,9 @@ class Interval:
         return spec.clip(lower), spec.clip(excess * factor + shift)
 
 
-def residual_scale(spec: ModelSpec, votes: Floats, age_days: Floats, new_factor: float) -> Floats:
-    """The relative scale of residuals: larger for the popularity of new films, and for ratings of few votes."""
-    if spec.is_popularity:
-        return np.where(age_days < NEW_DAYS, new_factor, 1.0)
-    if spec.stage == "before_release":
+def residual_scale(spec: ModelSpec, votes: Floats) -> Floats:
+    """The relative scale of residuals: the standard deviation of a rating, which falls with votes; otherwise 1."""
+    if spec.is_popularity or spec.stage == "before_release":
         return np.ones(len(votes))
     known = np.maximum(np.nan_to_num(votes), 1.0)
     return np.sqrt(RATING_NOISE_PER_VOTE / known + RATING_NOISE_FLOOR)
@@ -111,16 +112,18 @@ def calibrate(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats,
     actual, predicted, votes, age_days = (column[-WINDOW:] for column in (actual, predicted, votes, age_days))
     floor, median = np.quantile(actual, (FLOOR_QUANTILE, 0.5)) if spec.is_popularity else (0.0, 0.0)
     offset = max(OFFSET_SHARE * float(median - floor), 1e-6)
-    scale = Interval(0.0, 1.0, float(floor), offset, len(actual))
-    residual = actual - predicted
+    interval = Interval(0.0, 1.0, float(floor), offset, len(actual))
+    residual = (actual - predicted) / residual_scale(spec, votes)
     if spec.is_popularity:
-        residual = np.log(scale.excess(actual)) - np.log(scale.excess(predicted))
-        scale = replace(scale, new_factor=_new_factor(np.abs(residual), age_days < NEW_DAYS))
-    half_width = _conformal_quantile(np.abs(residual) / residual_scale(spec, votes, age_days, scale.new_factor))
-    # Chances are taken from films with a like prediction, the new ones among the new: their factor would count twice.
-    alike, order = residual / residual_scale(spec, votes, age_days, 1.0), np.argsort(predicted, kind="stable")
-    predictions, residuals = (tuple(values[order].tolist()) for values in (predicted, alike))
-    return replace(scale, half_width=half_width, predictions=predictions, residuals=residuals)
+        residual = np.log(interval.excess(actual)) - np.log(interval.excess(predicted))
+        interval = replace(interval, new_factor=_new_factor(np.abs(residual), age_days < NEW_DAYS))
+    order = np.argsort(predicted, kind="stable")
+    return replace(
+        interval,
+        half_width=_conformal_quantile(np.abs(residual) / interval.widening(age_days)),
+        predictions=tuple(predicted[order].tolist()),
+        residuals=tuple(residual[order].tolist()),
+    )
 
 
 def _conformal_quantile(scores: Floats) -> float:

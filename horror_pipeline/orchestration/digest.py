@@ -46,9 +46,9 @@ def _runs(week: Week) -> str:
 
 def _forecasts(week: Week) -> str:
     skills = [
-        f"{row['skill']:+.0%} over {row['horizon_days']} {'day' if row['horizon_days'] == 1 else 'days'}"
-        for row in week.forecasts
-        if row["skill"] is not None
+        f"{held['skill']:+.0%} over {days} {'day' if days == 1 else 'days'}"
+        for days, held in week.skill.items()
+        if held["skill"] is not None
     ]
     better = ", ".join(skills)
     return f"forecasts beside no change: {better}" if skills else "no forecast was held against its days"

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
 from horror_pipeline.tmdb.client import TmdbClient
+from horror_pipeline.warehouse.locks import tmdb_lock
 from horror_pipeline.warehouse.tables import finished_runs, request_counts
 
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -39,6 +40,13 @@ def counted(context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClie
                 connection.execute(add.on_conflict_do_update(index_elements=["asset"], set_=sums))
         except DBAPIError as error:  # what failed in the block is the news
             context.log.warning(f"{made.requests} requests are not counted: {type(error).__name__}")
+
+
+@contextmanager
+def asking_tmdb(context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClient) -> Iterator[None]:
+    """Hold TMDB, which one run at a time may ask, and count the requests that are made inside the block."""
+    with tmdb_lock(warehouse, context.run.run_id, context.log.info), counted(context, warehouse, tmdb):
+        yield
 
 
 def note_finished_runs(instance: dg.DagsterInstance, engine: Engine, since: str | None) -> str | None:

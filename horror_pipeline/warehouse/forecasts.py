@@ -185,8 +185,13 @@ def forecast_days(connection: Connection) -> dict[dt.date, bool]:
     return {day: bool(is_backtest) for day, is_backtest in connection.execute(query, {"days": days})}
 
 
-def live_skill(connection: Connection, since: dt.date) -> dict[int, dict[str, Any]]:
-    """Return how live forecasts for the days since a day compare with no change, by horizon in days.
+def live_skill(connection: Connection, since: dt.date, until: dt.date = dt.date.max) -> dict[int, dict[str, Any]]:
+    """Return how live forecasts for the days from one to another compare with no change, by horizon in days.
+
+    Args:
+        connection: to read with.
+        since: the first day.
+        until: the last day.
 
     Returns:
         `films`, `mae`, `mae_no_change`, `skill` (1 − their ratio, None where nothing changed) and `coverage`; horizons
@@ -194,9 +199,9 @@ def live_skill(connection: Connection, since: dt.date) -> dict[int, dict[str, An
     """
     query = text(f"""
         SELECT horizon_days, {ACCURACY_COLUMNS} FROM forecast_scores
-        WHERE NOT is_backtest AND target_date >= :since GROUP BY 1 ORDER BY 1
+        WHERE NOT is_backtest AND target_date BETWEEN :since AND :until GROUP BY 1 ORDER BY 1
     """)  # noqa: S608  # a constant
-    rows = [dict(row) for row in connection.execute(query, {"since": since}).mappings()]
+    rows = [dict(row) for row in connection.execute(query, {"since": since, "until": until}).mappings()]
     return {row.pop("horizon_days"): row for row in rows}
 
 

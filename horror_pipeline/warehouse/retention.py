@@ -24,8 +24,13 @@ from horror_pipeline.warehouse.tables import BY_MONTH, movies
 LOCK_SECONDS = 10
 
 KEPT = {
-    *("data_source", "finished_runs", "request_counts", "model_versions", "training_state"),
-    *("forecast_scores", "forecast_group_scores"),
+    "data_source",
+    "finished_runs",
+    "forecast_group_scores",
+    "forecast_scores",
+    "model_versions",
+    "request_counts",
+    "training_state",
 }
 """Tables without data of TMDB: they state where it came from, how good models were and what they were fitted on."""
 

@@ -30,6 +30,7 @@ DELETE = tuple(
     text(f"DELETE FROM {table} WHERE made_on = ANY(:origins) AND target_date = ANY(:targets)")  # noqa: S608  # constants
     for table in ("forecast_scores", "forecast_calls", "forecast_group_scores")
 )
+
 _NOTE = text(f"""
     WITH compared AS MATERIALIZED (
         SELECT forecast.*, snapshot.popularity AS outcome,

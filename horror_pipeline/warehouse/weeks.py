@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from horror_pipeline.warehouse.days import start_of
-from horror_pipeline.warehouse.views import ACCURACY_COLUMNS
+from horror_pipeline.warehouse.forecasts import live_skill
 
 BREAKOUTS = 5
 
@@ -18,10 +18,6 @@ _RUNS = text("""
     SELECT job_name, count(*) AS runs, count(*) FILTER (WHERE outcome = 'failure') AS failed
     FROM finished_runs WHERE ended_at >= :start AND ended_at < :end GROUP BY job_name ORDER BY job_name
 """)
-_FORECASTS = text(f"""
-    SELECT horizon_days, {ACCURACY_COLUMNS} FROM forecast_scores
-    WHERE NOT is_backtest AND target_date >= :first AND target_date < :until GROUP BY 1 ORDER BY 1
-""")  # noqa: S608  # a constant
 _BREAKOUTS = text("""
     SELECT * FROM breakouts WHERE snapshot_date >= :first AND snapshot_date < :until
     ORDER BY breakout_score DESC, tmdb_id LIMIT :limit
@@ -35,13 +31,13 @@ class Week:
     Attributes:
         monday: its first day, UTC.
         runs: `job_name`, `runs` and how many `failed`.
-        forecasts: by `horizon_days`, the accuracy of the forecasts made beforehand for its days.
+        skill: by days ahead, how forecasts made beforehand for its days held, see `forecasts.live_skill`.
         breakouts: the most unusual rows of the view `breakouts`.
     """
 
     monday: dt.date
     runs: Sequence[Mapping[str, Any]]
-    forecasts: Sequence[Mapping[str, Any]]
+    skill: Mapping[int, Mapping[str, Any]]
     breakouts: Sequence[Mapping[str, Any]]
 
 
@@ -49,7 +45,7 @@ def read_week(connection: Connection, monday: dt.date) -> Week:
     """Read the seven days from a day."""
     until = monday + dt.timedelta(days=7)
     values = {"first": monday, "until": until, "start": start_of(monday), "end": start_of(until), "limit": BREAKOUTS}
-    runs, forecasts, breakouts = (
-        [dict(row) for row in connection.execute(query, values).mappings()] for query in (_RUNS, _FORECASTS, _BREAKOUTS)
+    runs, breakouts = (
+        [dict(row) for row in connection.execute(query, values).mappings()] for query in (_RUNS, _BREAKOUTS)
     )
-    return Week(monday, runs, forecasts, breakouts)
+    return Week(monday, runs, live_skill(connection, monday, until - dt.timedelta(days=1)), breakouts)

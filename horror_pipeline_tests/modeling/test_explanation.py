@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from horror_pipeline.modeling import explanation
@@ -43,7 +44,10 @@ def test_a_film_alone_is_its_own_mean() -> None:
 
 def test_the_largest_parts_are_named_and_the_rest_is_summed_up() -> None:
     parts = np.array([0.5, -0.7, 0.01, 0.0, 0.02, 0.3, -0.002])
-    found = explanation.strongest(1.0, parts, 1.0 + parts.sum(), lambda group: f"g{group}")
+    words = [lambda film, group=group: f"{film['name']}{group}" for group in range(len(parts))]
+    [found] = explanation.in_words(
+        1.0, parts[None], np.array([1.0 + parts.sum()]), pd.DataFrame({"name": ["g"]}), words
+    )
     assert [label for label, _ in found] == ["g1", "g0", "g5", "g4", "g2", explanation.REST]
     assert found[-1][1] == pytest.approx(-0.002)
 
@@ -71,6 +75,7 @@ def test_parts_are_named_by_what_the_film_is() -> None:
     assert said("age", days_since_release=1_100.0) == "out for 3 years"
     assert said("votes", vote_count=1234.0) == "1,234 votes"
     assert said("genres", is_horror=1.0, is_science_fiction=1.0, is_english=1.0) == "horror with science fiction"
-    assert said("director", director_earlier_films=np.nan) == "no earlier horror film by its director"
+    assert said("genres", is_horror=0.0, is_drama=1.0) == "drama"
+    assert said("director", director_earlier_films=np.nan) == "no earlier film by its director in the catalogue"
     assert said("length", runtime_minutes=94.0) == "94 minutes long"
     assert said("title", title_words=1.0) == "title of 1 word"

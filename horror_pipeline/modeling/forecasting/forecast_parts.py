@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from horror_pipeline.modeling.explanation import explain, out_for, strongest
+from horror_pipeline.modeling.explanation import Film, explain, in_words, out_for
 from horror_pipeline.modeling.forecasting.features import FEATURES, LONGEST_WAIT, OFFSET, OLDEST, WEEK
 from horror_pipeline.modeling.forecasting.forecaster import FittedForecaster, HorizonForecaster
 from horror_pipeline.modeling.forecasting.prediction import Forecasts
@@ -49,11 +48,7 @@ def _explain(horizon: HorizonForecaster, described: pd.DataFrame) -> pd.DataFram
 
     rows = described.to_numpy()
     base, parts = explain(value, rows, list(GROUPS.values()), BACKGROUND_FILMS)
-    words, change = list(WORDS.values()), value(rows).tolist()
-    named = [
-        strongest(base, of_film, total, lambda group, film=film: words[group](film))  # type: ignore[misc]
-        for film, of_film, total in zip(described.to_dict("records"), parts, change, strict=True)
-    ]
+    named = in_words(base, parts, value(rows), described, list(WORDS.values()))
     frame = pd.DataFrame({"tmdb_id": described.index, "base": base, "parts": named})
     return frame.assign(horizon_days=horizon.horizon_days)
 
@@ -67,9 +62,6 @@ def _group_of(name: str) -> str:
     kind, _, days = name.partition("_")
     is_recent = name == "from_week_mean" or (kind in ("change", "step") and int(days) <= WEEK)
     return "week" if is_recent else "month"
-
-
-Film = dict[str, Any]
 
 
 def _level(film: Film) -> str:
