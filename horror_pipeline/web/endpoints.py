@@ -25,6 +25,19 @@ from horror_pipeline.web import (
 )
 from horror_pipeline.web.csv_lists import listed
 from horror_pipeline.web.database import Database, DatabaseUnavailableError
+from horror_pipeline.web.parameters import (
+    MAX_TMDB_ID,
+    AccuracyParameters,
+    ComparedParameters,
+    ComparisonParameters,
+    ForecastParameters,
+    MoverParameters,
+    MovieParameters,
+    NoParameters,
+    PredictionParameters,
+    SearchParameters,
+    TrackParameters,
+)
 from horror_pipeline.web.prediction_index import NewestBatch
 
 RETRY_AFTER = {"Retry-After": "5"}
@@ -64,7 +77,7 @@ def router(sources: Sources) -> APIRouter:
 
 
 def _add_health(routes: APIRouter, sources: Sources) -> None:
-    async def health_of_data(response: Response, _: Annotated[schemas.NoParameters, Query()]) -> schemas.Health:
+    async def health_of_data(response: Response, _: Annotated[NoParameters, Query()]) -> schemas.Health:
         """Whether the data can be relied on: 200, or 503 with the reason.
 
         503 when the database does not answer, its schema is another version, or its newest data is over two days old.
@@ -92,7 +105,7 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
         tags=["predictions"],
         response_model=schemas.PredictionPage,
     )
-    async def predictions(parameters: Annotated[schemas.PredictionParameters, Query()]) -> dict[str, Any]:
+    async def predictions(parameters: Annotated[PredictionParameters, Query()]) -> dict[str, Any]:
         """The newest predictions, 20 at a time, with 80 % intervals and how far reality is from them.
 
         Under-valued films: `order=rating_gap&direction=asc`; over-valued ones: `order=rating_gap`. What is coming:
@@ -120,7 +133,7 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
         }
 
     @routes.get("/api/comparison", tags=["predictions"])
-    async def comparison(parameters: Annotated[schemas.ComparisonParameters, Query()]) -> schemas.Comparison:
+    async def comparison(parameters: Annotated[ComparisonParameters, Query()]) -> schemas.Comparison:
         """Predicted against real for released films, for a chart: an even sample where there are many."""
         batch = await sources.batch.get()
         total, ids = batch.sample(parameters.target, limit=parameters.limit)
@@ -139,7 +152,7 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
 
 def _add_forecasts(routes: APIRouter, sources: Sources) -> None:
     @listed(routes, "/api/forecasts", ("forecasts", schemas.MovieForecast), tags=["forecasts"])
-    async def forecasts(parameters: Annotated[schemas.ForecastParameters, Query()]) -> schemas.ForecastPage:
+    async def forecasts(parameters: Annotated[ForecastParameters, Query()]) -> schemas.ForecastPage:
         """The newest forecasts of popularity from each film's own history, 20 at a time, with 80 % intervals.
 
         The films expected to rise most within seven days come first; `order=fall` lists those expected to fall most.
@@ -157,7 +170,7 @@ def _add_forecasts(routes: APIRouter, sources: Sources) -> None:
 
 def _add_movers(routes: APIRouter, sources: Sources) -> None:
     @listed(routes, "/api/movers", ("movers", schemas.MovieMover), tags=["movers"])
-    async def movers(parameters: Annotated[schemas.MoverParameters, Query()]) -> schemas.MoverPage:
+    async def movers(parameters: Annotated[MoverParameters, Query()]) -> schemas.MoverPage:
         """How popularity changed over 1, 7 or 30 days, 20 films at a time, the most unusual rises first.
 
         A change is unusual beside the earlier changes of films that stood at the same level and were as far from their
@@ -176,12 +189,12 @@ def _add_movers(routes: APIRouter, sources: Sources) -> None:
 
 def _add_films(routes: APIRouter, sources: Sources) -> None:
     @listed(routes, "/api/summary", ("movies", schemas.PopularMovie), tags=["films"])
-    async def summary(_: Annotated[schemas.NoParameters, Query()]) -> schemas.Summary:
+    async def summary(_: Annotated[NoParameters, Query()]) -> schemas.Summary:
         """The ten most popular films, since when, and how fresh everything is."""
         return await sources.database.run(_summary)
 
     @listed(routes, "/api/movies", ("movies", schemas.MovieSummary), tags=["films"])
-    async def search(parameters: Annotated[schemas.SearchParameters, Query()]) -> schemas.SearchResult:
+    async def search(parameters: Annotated[SearchParameters, Query()]) -> schemas.SearchResult:
         """Films by title: every word must begin a word of the title or original title."""
         words, limit = parameters.query.split(), parameters.limit
         found: list[dict[str, Any]] = []
@@ -190,7 +203,7 @@ def _add_films(routes: APIRouter, sources: Sources) -> None:
         return schemas.SearchResult(query=parameters.query, movies=[schemas.MovieSummary(**row) for row in found])
 
     @routes.get("/api/compare", tags=["films"], responses=UNKNOWN_MOVIE)
-    async def compare(parameters: Annotated[schemas.ComparedParameters, Query()]) -> schemas.ComparedFilms:
+    async def compare(parameters: Annotated[ComparedParameters, Query()]) -> schemas.ComparedFilms:
         """Up to five films beside each other: popularity by days since the release of each."""
         ids = compared_films.ids_of(parameters.ids)
         found = await sources.database.run(lambda connection: compared_films.read(connection, ids))
@@ -200,8 +213,8 @@ def _add_films(routes: APIRouter, sources: Sources) -> None:
 
     @routes.get("/api/movies/{tmdb_id}", tags=["films"], responses=UNKNOWN_MOVIE)
     async def movie(
-        tmdb_id: Annotated[int, Path(ge=1, le=schemas.MAX_TMDB_ID, description="TMDB's movie id.", examples=[1091])],
-        parameters: Annotated[schemas.MovieParameters, Query()],
+        tmdb_id: Annotated[int, Path(ge=1, le=MAX_TMDB_ID, description="TMDB's movie id.", examples=[1091])],
+        parameters: Annotated[MovieParameters, Query()],
     ) -> schemas.MovieHistory:
         """A film, its popularity day by day, what was expected of such a film on those days, and its forecasts."""
         today = sources.clock().astimezone(UTC).date()
@@ -215,12 +228,12 @@ def _add_films(routes: APIRouter, sources: Sources) -> None:
 
 def _add_models(routes: APIRouter, sources: Sources) -> None:
     @routes.get("/api/models", tags=["models"])
-    async def models(_: Annotated[schemas.NoParameters, Query()]) -> schemas.Models:
+    async def models(_: Annotated[NoParameters, Query()]) -> schemas.Models:
         """The models that predict, measured on films released after those they learnt from, and their predecessors."""
         return await sources.database.run(_models)
 
     @routes.get("/api/accuracy", tags=["models"])
-    async def accuracy(parameters: Annotated[schemas.AccuracyParameters, Query()]) -> schemas.Accuracy:
+    async def accuracy(parameters: Annotated[AccuracyParameters, Query()]) -> schemas.Accuracy:
         """How past expectations held, and how forecasts compare with no change: errors, and coverage of intervals."""
         by_day, forecasts = await sources.database.run(
             lambda connection: (
@@ -245,7 +258,7 @@ def _add_models(routes: APIRouter, sources: Sources) -> None:
 
 def _add_track_record(routes: APIRouter, sources: Sources) -> None:
     @listed(routes, "/api/track-record", ("calls", schemas.Call), tags=["forecasts"])
-    async def track_record(parameters: Annotated[schemas.TrackParameters, Query()]) -> schemas.TrackRecord:
+    async def track_record(parameters: Annotated[TrackParameters, Query()]) -> schemas.TrackRecord:
         """The best and worst forecasts at a horizon beside what came, and how all held by votes, language and stage."""
         horizon = parameters.horizon
         calls, groups = await sources.database.run(

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from horror_pipeline.web.schemas import ForecastParameters
+from horror_pipeline.web.parameters import ForecastParameters
 
 MIN_MOVER_POPULARITY = 1.0
 """Below this popularity, a large relative change is a matter of a few visitors."""

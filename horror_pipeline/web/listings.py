@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from horror_pipeline.web import forecast_queries, mover_queries, queries
-from horror_pipeline.web.schemas import ForecastParameters, MoverParameters
+from horror_pipeline.web.parameters import ForecastParameters, MoverParameters
 
 LISTED = 10
 

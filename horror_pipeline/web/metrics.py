@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from horror_pipeline.web.database import DatabaseUnavailableError
 from horror_pipeline.web.endpoints import Sources
-from horror_pipeline.web.schemas import NoParameters
+from horror_pipeline.web.parameters import NoParameters
 
 Sample = tuple[str, list[str], float]
 """Name of a family, the values of its labels, and the figure."""

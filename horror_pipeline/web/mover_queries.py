@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from horror_pipeline.web.schemas import MoverParameters
+from horror_pipeline.web.parameters import MoverParameters
 
 MOVER_COLUMNS = (
     "snapshot_date, span_days, popularity, popularity_before, popularity_usual, popularity_rank, "

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from horror_pipeline.domain import Stage, Target
 from horror_pipeline.web import queries
 from horror_pipeline.web.database import Database
-from horror_pipeline.web.schemas import Order, PredictionParameters
+from horror_pipeline.web.parameters import Order, PredictionParameters
 
 
 class Key(NamedTuple):

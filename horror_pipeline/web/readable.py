@@ -18,12 +18,12 @@ from horror_pipeline.web import (
     forecast_queries,
     listings,
     outcome_scores,
-    schemas,
     track_queries,
 )
 from horror_pipeline.web.database import DatabaseUnavailableError
 from horror_pipeline.web.endpoints import Sources, movie_history
 from horror_pipeline.web.middleware import content_security_policy
+from horror_pipeline.web.parameters import MAX_TMDB_ID, ComparedPageParameters, TrackParameters
 
 HISTORY_DAYS = 90
 OUTCOME_DAYS = 30
@@ -50,17 +50,17 @@ def router(sources: Sources, templates: Environment, posters: Callable[[], Await
         return HTMLResponse(html, status_code=status, headers=headers)
 
     @routes.get("/movies/{tmdb_id}")
-    async def movie(tmdb_id: Annotated[int, Path(ge=1, le=schemas.MAX_TMDB_ID)]) -> HTMLResponse:
+    async def movie(tmdb_id: Annotated[int, Path(ge=1, le=MAX_TMDB_ID)]) -> HTMLResponse:
         today = sources.clock().astimezone(UTC).date()
         return await page("film.html", lambda connection: _film(connection, tmdb_id, today))
 
     @routes.get("/compare")
-    async def compare(parameters: Annotated[schemas.ComparedPageParameters, Query()]) -> HTMLResponse:
+    async def compare(parameters: Annotated[ComparedPageParameters, Query()]) -> HTMLResponse:
         ids = compared_films.ids_of(parameters.ids)
         return await page("compare.html", lambda connection: compared_films.page(connection, ids, parameters.add))
 
     @routes.get("/track-record")
-    async def track_record(parameters: Annotated[schemas.TrackParameters, Query()]) -> HTMLResponse:
+    async def track_record(parameters: Annotated[TrackParameters, Query()]) -> HTMLResponse:
         horizon = parameters.horizon
 
         def read(connection: Any) -> dict[str, Any]:

@@ -1,131 +1,13 @@
-"""One pydantic model per parameter set and per response of the API. Field names are those of the tables."""
+"""One pydantic model per answer of the API. Field names are those of the tables."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, Field
 
-from horror_pipeline.domain import FORECAST_HORIZONS_DAYS, MOVER_SPANS_DAYS, Stage, Target
-
-MAX_TMDB_ID = 2**53 - 1
-"""Ids larger than this would lose digits in a browser; TMDB's are below ten million."""
-
-Order = Literal["predicted_popularity", "predicted_vote_average", "popularity_gap", "rating_gap", "release_date"]
-Direction = Literal["asc", "desc"]
-
-
-class _Parameters(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class NoParameters(_Parameters):
-    """An endpoint without query parameters: any parameter is refused."""
-
-
-class PredictionParameters(_Parameters):
-    """Which predictions, in which order, and which page of them."""
-
-    stage: Stage | None = Field(None, description="Only films before, or after, their release.")
-    order: Order = Field("predicted_popularity", description="Column to sort by; films without a value are left out.")
-    direction: Direction = Field("desc", description="`desc` starts with the largest, or latest.")
-    min_votes: int = Field(0, ge=0, le=1_000_000, description="Only films with at least this many votes.")
-    limit: int = Field(20, ge=1, le=200, description="Rows on this page.")
-    offset: int = Field(0, ge=0, le=1_000_000, description="Rows skipped before this page.")
-
-
-class SearchParameters(_Parameters):
-    """A search by title."""
-
-    query: str = Field(
-        min_length=1,
-        max_length=100,
-        pattern=r"^[^\x00-\x1f]*$",  # Postgres takes no NUL in a text; no title has the others
-        description="Beginnings of words of the title, in any order, without control characters.",
-        examples=["thing"],
-    )
-    limit: int = Field(10, ge=1, le=50, description="Rows returned at most.")
-
-
-class MovieParameters(_Parameters):
-    """How much of a film's history."""
-
-    days: int = Field(90, ge=1, le=180, description="Days of history, counted back from today.")
-
-
-class ComparedParameters(_Parameters):
-    """Which films to compare."""
-
-    ids: str = Field(
-        pattern=r"^[1-9][0-9]{0,14}(,[1-9][0-9]{0,14}){0,4}$",
-        description="TMDB's ids of up to five films, with commas between them.",
-        examples=["1091,694"],
-    )
-
-
-class ComparedPageParameters(_Parameters):
-    """Which films the page compares, and which title is to be added."""
-
-    ids: str = Field("", pattern=r"^([1-9][0-9]{0,14}(,[1-9][0-9]{0,14}){0,4})?$")
-    add: str = Field("", max_length=100, pattern=r"^[^\x00-\x1f]*$")
-
-
-class ComparisonParameters(_Parameters):
-    """Which target to compare, over how many films."""
-
-    target: Target = Field("popularity", description="What was predicted.")
-    limit: int = Field(400, ge=1, le=1_000, description="Films at most; an even sample where there are more.")
-
-
-class AccuracyParameters(_Parameters):
-    """How far back."""
-
-    days: int = Field(30, ge=1, le=90, description="Days of outcomes, counted back from the newest.")
-
-
-class TrackParameters(_Parameters):
-    """Which forecasts."""
-
-    horizon: int = Field(
-        7, description="Days from the forecast to its target.", json_schema_extra={"enum": list(FORECAST_HORIZONS_DAYS)}
-    )
-
-    @field_validator("horizon")
-    @classmethod
-    def _is_a_horizon(cls, horizon: int) -> int:
-        if horizon not in FORECAST_HORIZONS_DAYS:
-            raise ValueError(f"must be one of {', '.join(map(str, FORECAST_HORIZONS_DAYS))}")
-        return horizon
-
-
-class ForecastParameters(TrackParameters):
-    """Which forecasts, in which order, and which page of them."""
-
-    order: Literal["rise", "fall", "popularity"] = Field(
-        "rise", description="Largest relative rise or fall, of films at popularity 1 or more; or highest forecast."
-    )
-    stage: Stage | None = Field(None, description="Only films before, or after, their release.")
-    limit: int = Field(20, ge=1, le=200, description="Rows on this page.")
-    offset: int = Field(0, ge=0, le=1_000_000, description="Rows skipped before this page.")
-
-
-class MoverParameters(_Parameters):
-    """Over which days, in which order, and which page of them."""
-
-    span: int = Field(7, description="Days the change took.", json_schema_extra={"enum": list(MOVER_SPANS_DAYS)})
-    order: Literal["breakout", "rise", "fall"] = Field(
-        "breakout", description="Most unusual rise for such a film; or largest relative rise or fall."
-    )
-    limit: int = Field(20, ge=1, le=200, description="Rows on this page.")
-    offset: int = Field(0, ge=0, le=1_000_000, description="Rows skipped before this page.")
-
-    @field_validator("span")
-    @classmethod
-    def _is_a_span(cls, span: int) -> int:
-        if span not in MOVER_SPANS_DAYS:
-            raise ValueError(f"must be one of {', '.join(map(str, MOVER_SPANS_DAYS))}")
-        return span
+from horror_pipeline.domain import Stage, Target
 
 
 class Problem(BaseModel):
