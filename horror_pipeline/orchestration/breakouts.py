@@ -35,7 +35,7 @@ def sentence(row: Mapping[str, Any]) -> str:
     """Describe a row of the view `breakouts`."""
     days = "1 day" if row["span_days"] == 1 else f"{row['span_days']} days"
     change = f"{row['popularity_before']:.1f} to {row['popularity']:.1f} in {days}"
-    return f"{row['title']} ({change}, more than {share(row['change_percentile'])} of changes of such films)"
+    return f"{row['title']} ({change}, larger than {share(row['change_percentile'])} of the changes of such films)"
 
 
 def share(percentile: float) -> str:

@@ -132,7 +132,7 @@ def atom(breakouts: list[dict[str, Any]]) -> bytes:
         _add(entry, "updated", _instant(row["snapshot_date"]))
         _add(entry, "link", href=f"/movies/{row['tmdb_id']}")
         share = wording.percentile(row["change_percentile"])
-        _add(entry, "summary", f"{_change(row)}, more than {share} of changes of such films.")
+        _add(entry, "summary", f"{_change(row)}, larger than {share} of the changes of such films.")
     return bytes(ElementTree.tostring(feed, encoding="utf-8", xml_declaration=True))
 
 

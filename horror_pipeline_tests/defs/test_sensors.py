@@ -308,7 +308,7 @@ def test_a_days_breakouts_are_told_once_and_not_lost(
     (told,) = webhook.received
     assert told["reason"] == (
         "on 2026-11-22 1 film rose as such films rarely do: "
-        "Saw (3.0 to 9.0 in 7 days, more than 99.72 % of changes of such films)"
+        "Saw (3.0 to 9.0 in 7 days, larger than 99.72 % of the changes of such films)"
     )
     rows.add_mover(engine, 1, snapshot_date=rows.TODAY + dt.timedelta(days=1))  # the same rise, a day later
     assert look() == "0 films broke out on 2026-11-23"
@@ -353,7 +353,7 @@ def test_a_week_is_told_once_when_it_is_over_and_not_lost(
     assert told["reason"] == (
         "the week from 2026-11-16 to 2026-11-22: runs: train_and_predict 2 (1 failed); "
         "forecasts beside no change: +30% over 7 days; "
-        "broke out: Saw (3.0 to 9.0 in 7 days, more than 99.72 % of changes of such films)"
+        "broke out: Saw (3.0 to 9.0 in 7 days, larger than 99.72 % of the changes of such films)"
     )
     assert look(monday + dt.timedelta(days=7)) == "the week from 2026-11-23 was told"
     assert "no forecast was held against its days; no film broke out" in str(webhook.received[1]["text"])

@@ -154,7 +154,8 @@ def test_the_front_page_says_which_rises_are_unusual_and_by_how_much(open_page: 
     expect(body.locator("li")).to_have_count(2)
     expect(body.locator("li").first).to_contain_text("Film 1 2024breakout")
     expect(body.locator("li").first).to_contain_text(
-        "From 3.00 to 9.00 in 7 days; such films went to 3.20. Rank 20 → 4. More than 99.72 % of changes of such films."
+        "From 3.00 to 9.00 in 7 days; such films went to 3.20. Rank 20 → 4. "
+        "Larger than 99.72 % of the changes of such films."
     )
     expect(body.locator("li").last).not_to_contain_text("breakout")
     watched.page.click("#breakouts-span button[data-value='30']")

@@ -84,7 +84,7 @@ def test_the_feed_has_the_first_day_of_each_breakout(client: TestClient, engine:
     ]
     entry = feed.entries[0]
     assert entry.title == "Saw <X> &  friends: from 3.00 to 9.00 in 7 days"
-    assert entry.summary == "from 3.00 to 9.00 in 7 days, more than 99.72 % of changes of such films."
+    assert entry.summary == "from 3.00 to 9.00 in 7 days, larger than 99.72 % of the changes of such films."
     assert entry.link == "/movies/1"
     assert entry.updated_parsed[:4] == (2026, 11, 20, 0)
 

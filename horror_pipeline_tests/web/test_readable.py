@@ -52,7 +52,9 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
     assert "Popularity: from 2.72 to 2.00 out in October +18 % in French −9 %" in said
     assert "Why, 7 days ahead: from +172 % for all films to what is forecast of this one out in October +18 %" in said
     assert "everything else" not in said  # it is next to nothing
-    assert "From 3.00 to 9.00 in 7 days; such films went to 3.20. Rank 20 → 4. More than 99.72 % of changes" in said
+    assert (
+        "From 3.00 to 9.00 in 7 days; such films went to 3.20. Rank 20 → 4. Larger than 99.72 % of the changes" in said
+    )
     assert "7 days ahead 29 Nov 2026 3.00 1.50 – 4.50" in said
     assert "JustWatch's data" in said and "DE – rent: Crypt, Tomb US theatrical 31 Oct 2024 –" in said
     assert 'property="og:title" content="The Thing (2024)"' in answer.text

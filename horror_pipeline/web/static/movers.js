@@ -27,6 +27,6 @@ export function howUnusual(film) {
     "From ", h("strong", { class: "number" }, popularity(film.popularity_before)), " to ", h("strong", { class: "number" }, popularity(film.popularity)), ` in ${days(film.span_days)}; `,
     `such films went to ${popularity(film.popularity_usual)}. Rank ${count(film.popularity_rank_before)} → ${count(film.popularity_rank)}. `,
     percentile === null ? "There is too little history to say how usual that is."
-      : percentile >= 0.5 ? `More than ${shareOf(percentile)} of changes of such films.` : `Less than ${shareOf(1 - percentile)} of changes of such films.`,
+      : percentile >= 0.5 ? `Larger than ${shareOf(percentile)} of the changes of such films.` : `Smaller than ${shareOf(1 - percentile)} of the changes of such films.`,
   ];
 }
