@@ -57,7 +57,10 @@ VIEWS: dict[str, str] = {
             CASE WHEN newest.actual_vote_count >= source.gap_min_votes THEN
                 (newest.actual_vote_average - newest.predicted_vote_average)
                 / nullif(newest.vote_average_upper - newest.vote_average_lower, 0)
-            END AS rating_gap
+            END AS rating_gap,
+            CASE WHEN newest.stage = 'before_release' THEN
+                newest.predicted_popularity / greatest(newest.actual_popularity, 1)
+            END AS surprise_factor
         FROM newest
         JOIN movies USING (tmdb_id)
         CROSS JOIN (SELECT coalesce(max(gap_min_votes), 50) AS gap_min_votes FROM data_source) AS source
@@ -113,6 +116,8 @@ _COMMENTS: dict[str, str] = {
     "NULL: too few votes (gap_min_votes).",
     "COLUMN latest_predictions.rating_gap": "Actual less predicted mean vote, in widths of its 80 % interval; "
     "NULL: too few votes (gap_min_votes).",
+    "COLUMN latest_predictions.surprise_factor": "predicted_popularity over actual_popularity, or over 1 where that is "
+    "less or unknown; NULL: the film is out.",
     "VIEW latest_forecasts": "The forecasts of the newest day, of every film that still exists.",
     "COLUMN latest_forecasts.days_to_release": "Days from made_on to the release; negative once it is past.",
     "COLUMN latest_forecasts.change_factor": "forecast_popularity over origin_popularity; NULL: that was 0.",

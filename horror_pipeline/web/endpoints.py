@@ -109,15 +109,18 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
         """The newest predictions, 20 at a time, with 80 % intervals and how far reality is from them.
 
         Under-valued films: `order=rating_gap&direction=asc`; over-valued ones: `order=rating_gap`. What is coming:
-        `stage=before_release&order=release_date&direction=asc`.
+        `stage=before_release&order=release_date&direction=asc`; what may surprise: `order=surprise_factor`.
         """
         batch = await sources.batch.get()
         total, keys = batch.page(parameters)
-        found: dict[int, dict[str, Any]] = {}
+        found, reasons = {}, {}
         if keys and batch.predicted_at:
             ids, moment = [key.tmdb_id for key in keys], batch.predicted_at
-            found = await sources.database.run(
-                lambda connection: queries.predictions(connection, ids, predicted_at=moment)
+            found, reasons = await sources.database.run(
+                lambda connection: (
+                    queries.predictions(connection, ids, predicted_at=moment),
+                    queries.popularity_reasons(connection, ids),
+                )
             )
         # A plain dict is validated only once, which takes half the time of building a model for each row first.
         return {
@@ -126,7 +129,9 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
             "limit": parameters.limit,
             "offset": parameters.offset,
             "predictions": [
-                found[key.tmdb_id] | {"popularity_gap": key.popularity_gap, "rating_gap": key.rating_gap}
+                found[key.tmdb_id]
+                | {name: getattr(key, name) for name in ("popularity_gap", "rating_gap", "surprise_factor")}
+                | {"popularity_reasons": reasons.get(key.tmdb_id)}
                 for key in keys
                 if key.tmdb_id in found
             ],

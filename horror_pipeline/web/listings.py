@@ -16,15 +16,23 @@ _COMING = text("""
     SELECT * FROM latest_predictions WHERE stage = 'before_release' AND release_date >= :today
     ORDER BY release_date, predicted_popularity DESC NULLS LAST, tmdb_id LIMIT :limit
 """)
+_SURPRISING = text("""
+    SELECT * FROM latest_predictions WHERE surprise_factor IS NOT NULL
+        AND date_trunc('month', release_date) = date_trunc('month', CAST(:today AS date)) + interval '1 month'
+    ORDER BY surprise_factor DESC, tmdb_id LIMIT :limit
+""")
 
 
 def read(connection: Connection, today: date) -> dict[str, Any]:
-    """Read the most popular films, breakouts, forecast rises, and coming films."""
+    """Read the most popular films, breakouts, forecast rises, next month's likely surprises, and coming films."""
     coming = connection.execute(_COMING, {"today": today, "limit": 2 * LISTED}).mappings()
+    surprising = list(connection.execute(_SURPRISING, {"today": today, "limit": LISTED}).mappings())
     return {
         "snapshot_date": queries.newest_snapshot_date(connection),
         "popular": queries.most_popular(connection, limit=LISTED),
         "breakouts": mover_queries.latest_movers(connection, MoverParameters(limit=LISTED)),
         "rising": forecast_queries.latest_forecasts(connection, ForecastParameters(limit=LISTED)),
+        "surprising": surprising,
+        "reasons": queries.popularity_reasons(connection, [row["tmdb_id"] for row in surprising]),
         "coming": [dict(row) for row in coming],
     }

@@ -11,7 +11,9 @@ from horror_pipeline.domain import FORECAST_HORIZONS_DAYS, MOVER_SPANS_DAYS, Sta
 MAX_TMDB_ID = 2**53 - 1
 """Ids larger than this would lose digits in a browser; TMDB's are below ten million."""
 
-Order = Literal["predicted_popularity", "predicted_vote_average", "popularity_gap", "rating_gap", "release_date"]
+Order = Literal[
+    "predicted_popularity", "predicted_vote_average", "popularity_gap", "rating_gap", "surprise_factor", "release_date"
+]
 Direction = Literal["asc", "desc"]
 
 
@@ -29,6 +31,12 @@ class PredictionParameters(_Parameters):
     stage: Stage | None = Field(None, description="Only films before, or after, their release.")
     order: Order = Field("predicted_popularity", description="Column to sort by; films without a value are left out.")
     direction: Direction = Field("desc", description="`desc` starts with the largest, or latest.")
+    release_month: str | None = Field(
+        None,
+        pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$",
+        description="Only films released in this month.",
+        examples=["2026-10"],
+    )
     min_votes: int = Field(0, ge=0, le=1_000_000, description="Only films with at least this many votes.")
     limit: int = Field(20, ge=1, le=200, description="Rows on this page.")
     offset: int = Field(0, ge=0, le=1_000_000, description="Rows skipped before this page.")

@@ -32,6 +32,7 @@ class Key(NamedTuple):
     predicted_vote_average: float | None
     popularity_gap: float | None
     rating_gap: float | None
+    surprise_factor: float | None
     actual_popularity: float | None
     actual_vote_average: float | None
     actual_vote_count: int | None
@@ -52,6 +53,9 @@ class Batch:
     def page(self, parameters: PredictionParameters) -> tuple[int, list[Key]]:
         """Return how many films match, and the keys of one page of them."""
         keys = self._in_order(parameters.order, parameters.stage)
+        if parameters.release_month:
+            month = parameters.release_month
+            keys = [key for key in keys if key.release_date and key.release_date.isoformat().startswith(month)]
         if parameters.min_votes:
             keys = [key for key in keys if (key.actual_vote_count or 0) >= parameters.min_votes]
         if parameters.direction == "desc":

@@ -15,6 +15,8 @@ from sqlalchemy import Connection, TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger
 
+from horror_pipeline.web import wording
+
 Row = Mapping[str, Any]
 
 FEW_HITS = 100
@@ -42,6 +44,12 @@ SOME_PREDICTIONS = text(
     "WHERE p.predicted_at = :predicted_at AND p.tmdb_id = ANY(:ids)"
 ).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
 """A constant, so that SQLAlchemy compiles it only once."""
+
+
+POPULARITY_PARTS = text(
+    "SELECT tmdb_id, parts FROM prediction_explanations "
+    "WHERE target = 'popularity' AND horizon_days = 0 AND tmdb_id = ANY(:ids)"
+).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
 
 
 def _rows(connection: Connection, statement: str | TextClause, **values: Any) -> list[dict[str, Any]]:
@@ -241,7 +249,7 @@ def batch_keys(connection: Connection) -> list[tuple[Any, ...]]:
     """Return the columns of `prediction_index.Key` for every film of the newest batch, in order of id."""
     statement = text(
         "SELECT predicted_at, tmdb_id, stage, release_date, predicted_popularity, predicted_vote_average, "
-        "popularity_gap, rating_gap, actual_popularity, actual_vote_average, actual_vote_count "
+        "popularity_gap, rating_gap, surprise_factor, actual_popularity, actual_vote_average, actual_vote_count "
         "FROM latest_predictions ORDER BY tmdb_id"
     )
     return [tuple(row) for row in connection.execute(statement)]
@@ -251,6 +259,12 @@ def predictions(connection: Connection, ids: Sequence[int], *, predicted_at: dat
     """Return a batch's predictions for a few films by id, with title, release date, genres and poster."""
     rows = _rows(connection, SOME_PREDICTIONS, ids=list(ids), predicted_at=predicted_at)
     return {row["tmdb_id"]: row for row in rows}
+
+
+def popularity_reasons(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
+    """Say by id what moved the newest expected popularity of a few films most."""
+    rows = _rows(connection, POPULARITY_PARTS, ids=list(ids))
+    return {row["tmdb_id"]: wording.reasons(row["parts"], "popularity") for row in rows}
 
 
 def champions(connection: Connection) -> list[dict[str, Any]]:

@@ -98,6 +98,12 @@ class Prediction(DatedPrediction):
     rating_gap: float | None = Field(
         description="Actual less predicted, in widths of the interval; null: too few votes."
     )
+    surprise_factor: float | None = Field(
+        description="`predicted_popularity` over `actual_popularity`, or over 1 where that is less; null: it is out."
+    )
+    popularity_reasons: str | None = Field(
+        description="What moved the expected popularity most.", examples=["part 2 of a series +31 %, in French −9 %"]
+    )
     popularity_model_version: str | None
     vote_average_model_version: str | None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 
 from horror_pipeline.domain import Target
@@ -53,6 +53,11 @@ def effect(value: float, target: Target) -> str:
         return f"×{factor:.1f}"
     text = f"{100 * (factor - 1):+.0f} %"
     return "" if text in ("+0 %", "-0 %") else text.replace("-", "−")
+
+
+def reasons(parts: Sequence[tuple[str, float]], target: Target) -> str:
+    """Write what moved a prediction in one line, leaving out what is next to nothing."""
+    return ", ".join(f"{label} {change}" for label, value in parts if (change := effect(value, target)))
 
 
 def day(value: date | None) -> str:

@@ -111,6 +111,32 @@ def test_every_section_shows_its_data_without_a_complaint(open_page: Open) -> No
 
 
 @pytest.mark.usefixtures("filled")
+def test_a_film_of_next_month_that_may_surprise_is_found_with_its_reason_in_two_clicks(
+    open_page: Open, engine: Engine
+) -> None:
+    next_month = (STARTED.date().replace(day=1) + timedelta(days=40)).replace(day=5)
+    for tmdb_id, popularity in ((51, 1.0), (52, 8.0)):
+        rows.add_film(engine, tmdb_id, release_date=next_month)
+        rows.add_prediction(
+            engine, tmdb_id, STARTED, stage="before_release", predicted_popularity=9.0, actual_popularity=popularity
+        )
+    rows.add_explanation(engine, 51)
+    page = open_page().page
+    coming = page.locator("#coming-body tbody tr")
+    expect(coming).to_have_count(3)
+    page.get_by_role("button", name="Next month").click()
+    expect(coming).to_have_count(2)
+    page.get_by_role("button", name="Most surprising").click()
+
+    expect(coming.first).to_contain_text("Film 51")
+    expect(coming.first).to_contain_text("× 9.00 of now. Why: out in October +18 %, in French −9 %")
+    assert page.url.endswith("?month=next&coming=surprise_factor")
+    page.reload()
+    expect(coming.first).to_contain_text("Film 51")
+    expect(coming).to_have_count(2)
+
+
+@pytest.mark.usefixtures("filled")
 def test_a_film_tells_its_prediction_its_class_and_its_group(open_page: Open, engine: Engine) -> None:
     rows.add_groups(engine, 1, is_high_rated=False)
     watched = open_page("/?film=1")

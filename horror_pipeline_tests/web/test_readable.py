@@ -195,8 +195,13 @@ def test_the_lists_lead_to_the_films(client: TestClient, engine: Engine) -> None
         rows.add_film(engine, tmdb_id)
     rows.add_film(engine, 3, "Soon", release_date=rows.TODAY + timedelta(days=3))
     rows.add_prediction(engine, 3, stage="before_release")
+    for tmdb_id, back in ((4, 0), (5, 31)):  # in December, and in January
+        rows.add_film(engine, tmdb_id, release_date=rows.TODAY + timedelta(days=9 + back))
+        rows.add_prediction(engine, tmdb_id, stage="before_release", actual_popularity=0.25)
+    rows.add_explanation(engine, 4)
     rows.add_mover(engine, 1)
     rows.add_forecast(engine, 2)
     page = client.get("/lists").text
-    assert [page.count(f'href="/movies/{tmdb_id}"') for tmdb_id in (1, 2, 3)] == [2, 2, 2]
+    assert [page.count(f'href="/movies/{tmdb_id}"') for tmdb_id in range(1, 6)] == [2, 2, 2, 3, 2]
+    assert "Film 4 Why: out in October +18 %, in French −9 % 1 Dec 2026 0.25 2.00 (1.00 – 5.00) × 2.00" in words(page)
     assert "Soon 25 Nov 2026 2.00 (1.00 – 5.00) 6.5 (5.5 – 7.5)" in words(page)

@@ -94,8 +94,24 @@ def test_stage_votes_and_release_date_choose_films(client: TestClient, engine: E
         return [row["tmdb_id"] for row in page["predictions"]]
 
     assert ids(stage="before_release", order="release_date", direction="asc") == [3, 2]
+    assert ids(release_month="2027-01") == [3]
     assert ids(min_votes=500) == [1]
     assert ids(stage="after_release", min_votes=2_000) == []
+
+
+def test_a_film_surprises_that_is_expected_to_reach_many_times_its_popularity(
+    client: TestClient, engine: Engine
+) -> None:
+    for tmdb_id, now in ((1, 0.2), (2, 0.5), (3, 4.0), (4, None)):
+        rows.add_film(engine, tmdb_id, release_date=TODAY + timedelta(days=9))
+        popularity = {"predicted_popularity": 4.0 + tmdb_id, "actual_popularity": now}
+        rows.add_prediction(engine, tmdb_id, stage="before_release", **popularity)
+    rows.add_film(engine, 5)
+    rows.add_prediction(engine, 5, predicted_popularity=90.0)  # it is out
+    rows.add_explanation(engine, 2)
+    found = client.get("/api/predictions?order=surprise_factor").json()["predictions"]
+    assert [(row["tmdb_id"], row["surprise_factor"]) for row in found] == [(4, 8.0), (2, 6.0), (1, 5.0), (3, 1.75)]
+    assert [row["popularity_reasons"] for row in found] == [None, "out in October +18 %, in French −9 %", None, None]
 
 
 def test_films_no_longer_on_tmdb_are_not_predicted(client: TestClient, engine: Engine) -> None:

@@ -14,9 +14,16 @@ const POLL_MS = Number(document.body.dataset.pollMs);
 const RETRY_MS = Math.min(POLL_MS, 5_000);
 const LISTED = 6;
 
-const chosen = { span: "7", coming: "release_date", misjudged: "vote_average", votes: "0", comparison: "vote_average" };
+const chosen = { span: "7", coming: "release_date", month: "any", misjudged: "vote_average", votes: "0", comparison: "vote_average" };
 
 const asked = new URLSearchParams(location.search);
+
+// The months of releases by the name of their button; "any" is not among them.
+function releaseMonth() {
+  const [year, month] = [new Date().getUTCFullYear(), new Date().getUTCMonth()];
+  const first = { this: Date.UTC(year, month), next: Date.UTC(year, month + 1) }[chosen.month];
+  return first === undefined ? {} : { release_month: new Date(first).toISOString().slice(0, 7) };
+}
 
 const gaps = (direction) => get("/api/predictions", {
   order: chosen.misjudged === "popularity" ? "popularity_gap" : "rating_gap", direction, min_votes: chosen.votes, limit: LISTED,
@@ -31,7 +38,7 @@ const SECTIONS = {
     show: ([rise, fall]) => showMovers(rise, fall),
   },
   coming: {
-    read: () => get("/api/predictions", { stage: "before_release", order: chosen.coming, direction: chosen.coming === "release_date" ? "asc" : "desc", limit: 12 }),
+    read: () => get("/api/predictions", { stage: "before_release", order: chosen.coming, direction: chosen.coming === "release_date" ? "asc" : "desc", ...releaseMonth(), limit: 12 }),
     show: showComing,
   },
   misjudged: {
@@ -121,6 +128,7 @@ function offer(id, name, sections) {
 }
 
 offer("breakouts-span", "span", ["breakouts"]);
+offer("coming-month", "month", ["coming"]);
 offer("coming-order", "coming", ["coming"]);
 offer("misjudged-target", "misjudged", ["misjudged"]);
 offer("misjudged-votes", "votes", ["misjudged"]);

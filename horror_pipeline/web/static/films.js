@@ -62,18 +62,22 @@ function release(film) {
   return [h("span", { class: "number" }, day(film.release_date)), h("span", { class: "sub" }, days > 0 ? `in ${span(days)}` : "out now")];
 }
 
+function whySurprising({ surprise_factor: factor, popularity_reasons: reasons }) {
+  return factor === null ? null : h("span", { class: "sub" }, `× ${popularity(factor)} of now${reasons ? `. Why: ${reasons}` : ""}`);
+}
+
 export function showComing(page) {
   const scale = popularityScale(page.predictions.flatMap((film) => [film.popularity_lower, film.popularity_upper]));
   const rows = page.predictions.map((film) => [
     [filmLink(film, "coming"), h("span", { class: "sub" }, film.genres.filter((genre) => genre !== "Horror").join(", ") || "Horror")],
     release(film),
     film.actual_popularity === null ? NONE : h("span", { class: "number" }, popularity(film.actual_popularity)),
-    estimate(film.predicted_popularity, film.popularity_lower, film.popularity_upper, scale, popularity),
+    [estimate(film.predicted_popularity, film.popularity_lower, film.popularity_upper, scale, popularity), whySurprising(film)],
     estimate(film.predicted_vote_average, film.vote_average_lower, film.vote_average_upper, ratingScale, rating),
   ]);
   const headings = [["Film", "title"], ["Release", "date"], ["Popularity now", "right"], ["Expected popularity", ""], ["Expected rating", ""]];
   const more = page.total > rows.length ? h("p", { class: "chart-note" }, `${rows.length} of ${count(page.total)} coming films.`) : null;
-  const body = rows.length ? [table(headings, rows, { caption: "Coming films with the popularity and rating that are usual for such films", stacked: true }), more] : noneYet("There is no expectation for a coming film yet.");
+  const body = rows.length ? [table(headings, rows, { caption: "Coming films with the popularity and rating that are usual for such films", stacked: true }), more] : noneYet("No coming film of these has an expectation yet.");
   show(byId("coming-body"), body);
 }
 
