@@ -19,6 +19,9 @@ from horror_pipeline.web.csv_format import write_csv
 
 Row = Mapping[str, object]
 
+MAX_TABLE_WIDTH = 10_000
+"""Columns that no table needs."""
+
 
 def print_predictions(rows: Sequence[Row], output: str, out: Console) -> None:
     """Print rows of `latest_predictions`; see `print_rows`."""
@@ -50,7 +53,11 @@ def print_rows(rows: Sequence[Row], output: str, out: Console, table: Callable[[
     elif output == "csv":
         _print_csv(rows)
     elif rows:
-        out.print(table(rows))
+        found = table(rows)
+        size = out.measure(found, options=out.options.update(width=MAX_TABLE_WIDTH))
+        # Titles are folded where a terminal is narrow, and nothing is cut: it folds lines that are still too long.
+        width = max(out.width, size.minimum) if out.is_terminal else size.maximum
+        Console(file=out.file, width=width, force_terminal=out.is_terminal, highlight=False).print(found)
     else:
         out.print("Nothing to print yet. Make some with: horror run")
 
@@ -76,14 +83,24 @@ def _plain(value: object) -> object:
     return value.isoformat() if isinstance(value, dt.date) else value
 
 
-def _predictions_table(rows: Sequence[Row]) -> Table:
+def _table_of_films() -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Film", overflow="ellipsis", no_wrap=True, min_width=16)
+    table.add_column("Film", overflow="fold", min_width=16, max_width=60)
     table.add_column("Release", no_wrap=True)
+    return table
+
+
+def _add_numbers(table: Table, name: str, style: str = "") -> None:
+    """Add a column that is at least as wide as its name."""
+    table.add_column(name, justify="right", no_wrap=True, min_width=len(name), style=style)
+
+
+def _predictions_table(rows: Sequence[Row]) -> Table:
+    table = _table_of_films()
     for target in ("Popularity", "Rating"):
-        table.add_column(target, justify="right", no_wrap=True)
-        table.add_column("80 %", justify="right", no_wrap=True, style="dim")
-        table.add_column("now", justify="right", no_wrap=True, style="dim")
+        _add_numbers(table, target)
+        _add_numbers(table, "80 %", "dim")
+        _add_numbers(table, "now", "dim")
     for row in rows:
         table.add_row(
             escape(printable(str(row["title"]))),
@@ -100,12 +117,10 @@ def _predictions_table(rows: Sequence[Row]) -> Table:
 
 def _forecasts_table(rows: Sequence[Row]) -> Table:
     days = rows[0]["horizon_days"]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Film", overflow="ellipsis", no_wrap=True, min_width=16)
-    table.add_column("Release", no_wrap=True)
-    table.add_column(f"on {rows[0]['made_on']}", justify="right", no_wrap=True)
-    table.add_column(f"in {days} days", justify="right", no_wrap=True)
-    table.add_column("80 %", justify="right", no_wrap=True, style="dim")
+    table = _table_of_films()
+    _add_numbers(table, f"on {rows[0]['made_on']}")
+    _add_numbers(table, f"in {days} days")
+    _add_numbers(table, "80 %", "dim")
     for row in rows:
         table.add_row(
             escape(printable(str(row["title"]))),
@@ -119,23 +134,24 @@ def _forecasts_table(rows: Sequence[Row]) -> Table:
 
 def _movers_table(rows: Sequence[Row]) -> Table:
     span = "1 day before" if rows[0]["span_days"] == 1 else f"{rows[0]['span_days']} days before"
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Film", overflow="ellipsis", no_wrap=True, min_width=16)
-    table.add_column("Release", no_wrap=True)
-    for name in (span, f"on {rows[0]['snapshot_date']}", "such films", "rank", "larger than"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = _table_of_films()
+    for name in (span, f"on {rows[0]['snapshot_date']}", "such films", "rank", "larger than", "unusual"):
+        _add_numbers(table, name)
     table.add_column("")
     for row in rows:
-        percentile = row["change_percentile"]
         table.add_row(
             escape(printable(str(row["title"]))),
             str(row["release_date"] or "unknown"),
             *(_number(row[name]) for name in ("popularity_before", "popularity", "popularity_usual")),
             f"{row['popularity_rank_before']}→{row['popularity_rank']}",
-            share(percentile) if isinstance(percentile, float) else "–",
+            *(_share(row[name]) for name in ("change_percentile", "breakout_score")),
             "breakout" if row["is_breakout"] else "",
         )
     return table
+
+
+def _share(value: object) -> str:
+    return share(value) if isinstance(value, float) else "–"
 
 
 def _number(value: object) -> str:

@@ -20,7 +20,9 @@ _CALLS = text("""
 
 _GROUPS = text("""
     SELECT dimension, category, is_backtest, films, mae, mae_no_change, skill, coverage FROM forecast_group_accuracy
-    WHERE horizon_days = :horizon AND films >= :fewest ORDER BY dimension, is_backtest, films DESC, category
+    WHERE horizon_days = :horizon AND films >= :fewest
+    ORDER BY dimension, is_backtest,
+        array_position(ARRAY['below 10', '10 to 99', '100 to 999', '1,000 or more'], category), films DESC, category
 """)
 
 FEWEST_FILMS = 100

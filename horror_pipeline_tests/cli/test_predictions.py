@@ -47,6 +47,16 @@ def test_a_title_is_never_read_as_markup() -> None:
     assert "4.0–30.0" in text.getvalue()
 
 
+@pytest.mark.parametrize(("width", "lines"), [(50, 9), (80, 7), (200, 3)])
+def test_a_narrow_terminal_folds_titles_and_loses_no_figure(width: int, lines: int) -> None:
+    text = io.StringIO()
+    print_predictions([ROW | {"title": "Night " * 16}], "table", Console(file=text, width=width, force_terminal=True))
+    assert text.getvalue().count("\n") == lines
+    for word in ("Popularity", "Rating", "2027-10-31", "12.3", "4.0–30.0", "5.0–7.1"):
+        assert word in text.getvalue()
+    assert text.getvalue().count("Night") == 16
+
+
 def test_an_empty_warehouse_says_what_to_run() -> None:
     text = io.StringIO()
     print_predictions([], "table", Console(file=text))
@@ -79,7 +89,8 @@ def test_movers_are_printed_beside_what_such_films_did(capsys: pytest.CaptureFix
         "popularity_before": 3.0,
     }
     row |= {"popularity": 9.0, "popularity_usual": 3.2, "popularity_rank_before": 20, "popularity_rank": 4}
-    print_movers([row | {"change_percentile": 0.99999, "is_breakout": True}], "table", Console(width=120))
+    of_change = {"change_percentile": 0.99999, "breakout_score": 0.995, "is_breakout": True}
+    print_movers([row | of_change], "table", Console(width=120))
     printed = capsys.readouterr().out.splitlines()
     assert "7 days before" in printed[0]
-    assert printed[1].split() == ["Saw", "unknown", "3.0", "9.0", "3.2", "20→4", "99.99", "%", "breakout"]
+    assert printed[1].split() == ["Saw", "unknown", "3.0", "9.0", "3.2", "20→4", "99.99", "%", "99.5", "%", "breakout"]

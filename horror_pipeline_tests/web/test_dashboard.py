@@ -59,7 +59,7 @@ def filled(engine: Engine) -> None:
     for tmdb_id in range(1, 9):
         rows.add_film(engine, tmdb_id, popularity=float(tmdb_id), observed_at=STARTED)
         rows.add_snapshots(engine, tmdb_id, {today - timedelta(days=back): 5.0 + back % 3 for back in range(12)})
-        rows.add_prediction(engine, tmdb_id, STARTED, actual_vote_average=2.0 + tmdb_id)
+        rows.add_prediction(engine, tmdb_id, STARTED, actual_vote_average=2.0 + tmdb_id, rating_7_probability=0.004)
     rows.add_film(engine, 50, "The Coming", release_date=date(2099, 1, 1), vote_count=0, vote_average=None)
     rows.add_prediction(
         engine,
@@ -146,6 +146,7 @@ def test_a_film_tells_its_prediction_its_class_and_its_group(open_page: Open, en
     expect(film).to_contain_text("expected for such a film: 6.5 (5.5 – 7.5)")
     expect(film).to_contain_text("81 % chance of the better rated half, from what is known before release. It is not.")
     expect(film).to_contain_text("films that stand out by: october.")
+    expect(film).to_contain_text("chance of 7 or more for such a film: under 1 %")
     expect(film.locator(".main-svg").first).to_be_visible()
     expect(film.locator("a[href^=http]")).to_have_count(0)  # made-up films have no page at TMDB
     assert watched.complaints == []
@@ -178,7 +179,7 @@ def test_the_front_page_says_which_rises_are_unusual_and_by_how_much(open_page: 
     body = watched.page.locator("#breakouts-body")
 
     expect(body.locator("li")).to_have_count(2)
-    expect(body.locator("li").first).to_contain_text("Film 1 2024breakout")
+    expect(body.locator("li").first).to_contain_text("Film 1 2024breakoutunusual 99.5 %")
     expect(body.locator("li").first).to_contain_text(
         "From 3.00 to 9.00 in 7 days; such films went to 3.20. Rank 20 → 4. "
         "Larger than 99.72 % of the changes of such films."

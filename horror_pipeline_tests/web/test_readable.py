@@ -163,12 +163,12 @@ def test_the_track_record_shows_the_best_and_the_worst_calls_with_what_came(clie
         add_call(engine, tmdb_id, gain)
     add_call(engine, 1, 3.0, back=9)
     rows.add_forecast_score(engine, 7, rows.TODAY)
-    group = {"made_on": rows.TODAY - timedelta(days=7), "horizon_days": 7, "dimension": "votes", "category": "below 10"}
+    group = {"made_on": rows.TODAY - timedelta(days=7), "horizon_days": 7, "dimension": "votes"}
     group |= {"target_date": rows.TODAY, "is_backtest": False, "films": 400, "films_in_interval": 320}
+    group |= {"total_error": 200.0, "total_error_no_change": 400.0}
+    votes = ["below 10", "10 to 99", "100 to 999", "1,000 or more"]
     with engine.begin() as connection:
-        connection.execute(
-            insert(tables.forecast_group_scores), group | {"total_error": 200.0, "total_error_no_change": 400.0}
-        )
+        connection.execute(insert(tables.forecast_group_scores), [group | {"category": name} for name in votes[::-1]])
     said = words(client.get("/track-record").text)
     best, worst = said.index("Best calls"), said.index("Worst calls")
     assert "Film 1 made on 15 Nov 2026 5.00 8.00 6.00 – 12.5 13.0 outside" in said[best:worst]
@@ -181,6 +181,7 @@ def test_the_track_record_shows_the_best_and_the_worst_calls_with_what_came(clie
     record = client.get("/api/track-record").json()
     assert [(call["tmdb_id"], call["gain"]) for call in record["calls"]] == [(1, 5.0), (2, -2.0)]
     assert record["groups"][0]["skill"] == 0.5
+    assert [row["category"] for row in record["groups"]] == votes
 
 
 @pytest.mark.parametrize("path", ["/lists", "/track-record"])

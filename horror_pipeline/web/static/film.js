@@ -80,8 +80,8 @@ function showFilm(data) {
       movie.overview && h("p", {}, movie.overview),
       people("Directed by", movie.directors), people("With", movie.cast_names))),
     h("div", { class: "facts" },
-      figure("Popularity", popularity(movie.popularity), newest && expectation(newest, "popularity", popularity, movie.popularity), why(data, "popularity")),
-      figure("Rating", movie.vote_average === null ? "no votes" : `${rating(movie.vote_average)} from ${votes(movie.vote_count)}`, newest && expectation(newest, "vote_average", rating, movie.vote_average), why(data, "vote_average"), betterHalf(movie))),
+      figure("Popularity", popularity(movie.popularity), newest && expectation(newest, "popularity", popularity, movie.popularity), why(data, "popularity"), newest && chance("chance of the top 1 % of films once it is out", newest.top_1_percent_probability)),
+      figure("Rating", movie.vote_average === null ? "no votes" : `${rating(movie.vote_average)} from ${votes(movie.vote_count)}`, newest && expectation(newest, "vote_average", rating, movie.vote_average), why(data, "vote_average"), newest && chance("chance of 7 or more for such a film", newest.rating_7_probability), betterHalf(movie))),
     movie.cluster_name && h("p", { class: "small muted" }, "Grouped, by genres, language, season and title, with films that stand out by: ", h("strong", {}, movie.cluster_name), "."),
     h("p", { class: "small" }, h("a", { href: `/movies/${movie.tmdb_id}` }, "This film's own page")),
     onTmdb(movie),
@@ -92,6 +92,7 @@ function showFilm(data) {
     forecasts.length > 0 && h("p", { class: "key", "aria-hidden": "true" }, h("span", { class: "key-real" }), " real ", h("span", { class: "key-predicted" }), " forecast, with its 80\u00a0% interval ", h("span", { class: "key-still" }), " no change"),
     data.history.length || forecasts.length ? chart : h("p", { class: "none-yet" }, "No snapshot of it has been taken yet."),
     forecasts.length > 0 && forecastTable(forecasts),
+    forecasts.filter((forecast) => forecast.horizon_days === 7).map((forecast) => chance(`chance that it is higher in 7 days than on ${day(forecast.made_on)}`, forecast.rise_probability)),
     historyTable(data));
   if (chart.isConnected) drawHistory(chart, data);
 }
@@ -107,6 +108,12 @@ const onTmdb = (movie) => document.body.dataset.posters === "yes" && h("p", { cl
 
 const people = (label, names) => names?.length ? h("p", { class: "small muted" }, `${label} ${names.join(", ")}`) : null;
 const figure = (name, value, ...rest) => h("div", {}, h("span", { class: "muted small" }, name), h("strong", { class: "number" }, value), ...rest.flat());
+
+// In whole percent, but never as none or certain.
+function chance(what, share) {
+  if (share === null) return null;
+  return h("p", { class: "small muted" }, `${what}: ${share < 0.01 ? "under 1 %" : share > 0.99 ? "over 99 %" : percent(share)}`);
+}
 
 // The classifier's judgment beside the expectation: it knows only what is known before release.
 function betterHalf({ high_rated_probability: chance, is_high_rated: is }) {

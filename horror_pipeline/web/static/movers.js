@@ -4,7 +4,7 @@ import { byId, count, day, filmLink, h, popularity, show, year } from "./dom.js"
 import { popularityScale, steps } from "./marks.js";
 
 // Never claims all: 0.99996 is 99.99 %.
-export const shareOf = (percentile) => `${Math.floor(percentile * 10_000) / 100} %`;
+const shareOf = (percentile) => `${Math.floor(percentile * 10_000) / 100} %`;
 const days = (span) => (span === 1 ? "1 day" : `${span} days`);
 
 export function showBreakouts(page) {
@@ -14,7 +14,7 @@ export function showBreakouts(page) {
     h("li", {},
       h("div", { class: "top" },
         h("div", {}, filmLink(film, "breakouts"), " ", h("span", { class: "muted small" }, year(film.release_date) ?? "no date"), film.is_breakout && h("span", { class: "badge" }, "breakout")),
-        h("span", { class: "number up" }, h("span", { class: "hidden" }, "up"), `▲ × ${popularity(film.popularity / film.popularity_before)}`)),
+        h("span", { class: "number" }, h("span", { class: "muted small" }, "unusual "), shareOf(film.breakout_score))),
       steps({ before: film.popularity_before, usual: film.popularity_usual, now: film.popularity, scale }),
       h("p", { class: "small muted" }, howUnusual(film))));
   show(byId("breakouts-body"), items.length ? h("ul", { class: "gaps" }, items)
