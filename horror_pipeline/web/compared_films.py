@@ -69,7 +69,7 @@ def page(connection: Connection, ids: Sequence[int], title: str) -> dict[str, An
             for day in MILESTONES
             if any(day in values for values in by_day)
         ],
-        "lines": drawing.draw_lines([[(day, value) for day, value in values.items()] for values in by_day]),
+        "drawing": drawing.draw_since_release([list(values.items()) for values in by_day]),
         "ids": ",".join(map(str, ids)),
         "without": {film: ",".join(str(other) for other in ids if other != film) for film in ids},
         "title": title,

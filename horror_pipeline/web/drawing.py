@@ -1,68 +1,69 @@
-"""Courses of popularity as SVG paths, for the pages that need no script."""
+"""Courses of popularity as SVG paths with their axes, for the pages that need no script."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from horror_pipeline.web.schemas import MovieHistory
 
 WIDTH, HEIGHT = 720.0, 200.0
+MOST_MARKS = 5
+
+Line = Sequence[tuple[int, float]]
+"""Days and the popularity on them."""
 
 
 class Drawing(NamedTuple):
-    """Paths in a box of `WIDTH` x `HEIGHT`, and the highest popularity in it."""
+    """A path for each line in a box of `WIDTH` x `HEIGHT`, and the marks of its axes.
 
-    history: str
-    forecast: str
-    interval: str
-    highest: float
-
-
-def draw(film: MovieHistory) -> Drawing | None:
-    """Draw the history and the forecasts with their interval; None with fewer than two points."""
-    known = [(row.snapshot_date, row.popularity) for row in film.history]
-    ahead = [(row.target_date, row.forecast_popularity) for row in film.forecasts]
-    upper = [(row.target_date, row.popularity_upper) for row in film.forecasts]
-    lower = [(row.target_date, row.popularity_lower) for row in film.forecasts]
-    if film.forecasts:
-        origin = [(film.forecasts[0].made_on, film.forecasts[0].origin_popularity)]
-        ahead, upper, lower = origin + ahead, origin + upper, origin + lower
-    points = known + upper
-    if len(points) < 2:
-        return None
-    first, last = min(day for day, _ in points), max(day for day, _ in points)
-    highest = max(value for _, value in points) or 1.0
-
-    def path(line: Sequence[tuple[date, Any]]) -> str:
-        return _path([((day - first).days, value) for day, value in line], (last - first).days, highest)
-
-    return Drawing(path(known), path(ahead), path(upper + lower[::-1]), highest)
-
-
-class Lines(NamedTuple):
-    """A path for each line in a box of `WIDTH` x `HEIGHT`, what the box spans, and where day 0 is in it."""
+    A mark is a share of the way from the left, or from the top, in percent, and what is written there.
+    """
 
     paths: list[str]
-    first: int
-    last: int
-    highest: float
-    zero: float | None
+    days: list[tuple[float, str]]
+    levels: list[tuple[float, str]]
 
 
-def draw_lines(lines: Sequence[Sequence[tuple[int, float]]]) -> Lines | None:
-    """Draw lines of day and value over the days that any of them has; None where there is not more than one day."""
-    days = sorted({day for line in lines for day, _ in line})
-    if len(days) < 2:
+def draw(lines: Sequence[Line], name_of_day: Callable[[int], str]) -> Drawing | None:
+    """Draw lines over the days that any of them has; None where there is not more than one day."""
+    points = [point for line in lines for point in line]
+    first, last = min((day for day, _ in points), default=0), max((day for day, _ in points), default=0)
+    if first == last:
         return None
-    first, last = days[0], days[-1]
-    highest = max(value for line in lines for _, value in line) or 1.0
-    paths = [_path([(day - first, value) for day, value in line], last - first, highest) for line in lines]
-    zero = WIDTH * -first / (last - first) if first <= 0 <= last else None
-    return Lines(paths, first, last, highest, zero)
+    highest = max(value for _, value in points) or 1.0
+
+    def path(line: Line) -> str:
+        places = ((WIDTH * (day - first) / (last - first), HEIGHT * (1 - value / highest)) for day, value in line)
+        return "".join(f"{'L' if number else 'M'}{x:.1f} {y:.1f}" for number, (x, y) in enumerate(places))
+
+    return Drawing(
+        [path(line) for line in lines],
+        [(round(100 * (day - first) / (last - first), 2), name_of_day(round(day))) for day in _marks(first, last)],
+        [(round(100 * (1 - level / highest), 2), f"{level:,g}") for level in _marks(0, highest)],
+    )
 
 
-def _path(line: Sequence[tuple[int, Any]], span: int, highest: float) -> str:
-    places = ((WIDTH * day / max(1, span), HEIGHT * (1 - value / highest)) for day, value in line)
-    return "".join(f"{'L' if number else 'M'}{x:.1f} {y:.1f}" for number, (x, y) in enumerate(places))
+def draw_film(film: MovieHistory) -> Drawing | None:
+    """Draw the interval of the forecasts, the forecasts and the history of a film."""
+    known = [(row.snapshot_date.toordinal(), row.popularity) for row in film.history]
+    origin = [(row.made_on.toordinal(), row.origin_popularity) for row in film.forecasts[:1]]
+    ahead, upper, lower = (
+        origin + [(row.target_date.toordinal(), getattr(row, name)) for row in film.forecasts]
+        for name in ("forecast_popularity", "popularity_upper", "popularity_lower")
+    )
+    return draw([upper + lower[::-1], ahead, known], lambda day: f"{(at := date.fromordinal(day)).day} {at:%b}")
+
+
+def draw_since_release(lines: Sequence[Line]) -> Drawing | None:
+    """Draw films by days since the release of each."""
+    return draw(lines, lambda day: f"{day:+d}".replace("-", "−") if day else "release")
+
+
+def _marks(low: float, high: float) -> list[float]:
+    """Return the multiples of a round number between two, a few of them."""
+    size = 10.0 ** math.floor(math.log10((high - low) / MOST_MARKS))
+    step = next(size * factor for factor in (1, 2, 3, 5, 10, 20) if (high - low) / (size * factor) <= MOST_MARKS)
+    return [step * number for number in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -113,7 +113,8 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
         """
         batch = await sources.batch.get()
         total, keys = batch.page(parameters)
-        found, reasons = {}, {}
+        found: dict[int, dict[str, Any]] = {}
+        reasons: dict[int, str] = {}
         if keys and batch.predicted_at:
             ids, moment = [key.tmdb_id for key in keys], batch.predicted_at
             found, reasons = await sources.database.run(

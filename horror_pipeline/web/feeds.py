@@ -34,8 +34,10 @@ _UPCOMING = text("""
     ORDER BY movies.release_date, tmdb_id LIMIT 2000
 """)
 
+# Radarr's "Custom Lists" read `id`, its "StevenLu Custom" reads `title` and `imdb_id`.
 _ANTICIPATED = text("""
-    SELECT title, imdb_id FROM latest_predictions JOIN (SELECT tmdb_id, imdb_id FROM movies) AS movie USING (tmdb_id)
+    SELECT tmdb_id AS id, title, imdb_id
+    FROM latest_predictions JOIN (SELECT tmdb_id, imdb_id FROM movies) AS movie USING (tmdb_id)
     WHERE stage = 'before_release' AND imdb_id ~ '^tt[0-9]+$' AND release_date >= :today
     ORDER BY predicted_popularity DESC NULLS LAST, tmdb_id LIMIT 100
 """)

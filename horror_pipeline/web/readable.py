@@ -89,4 +89,4 @@ def _film(connection: Connection, tmdb_id: int, today: date) -> dict[str, Any] |
     if film is None:
         return None
     is_out = film.movie.release_date is not None and film.movie.release_date <= today
-    return {"film": film, "movie": film.movie, "is_out": is_out, "drawing": drawing.draw(film)}
+    return {"film": film, "movie": film.movie, "is_out": is_out, "drawing": drawing.draw_film(film)}

@@ -89,7 +89,7 @@ def test_the_feed_has_the_first_day_of_each_breakout(client: TestClient, engine:
     assert entry.updated_parsed[:4] == (2026, 11, 20, 0)
 
 
-def test_radarr_reads_the_most_anticipated_films_by_their_imdb_ids(client: TestClient, engine: Engine) -> None:
+def test_radarr_reads_the_most_anticipated_films_by_their_ids(client: TestClient, engine: Engine) -> None:
     assert client.get("/feeds/radarr.json").json() == []
     for tmdb_id, imdb_id, expected in ((1, "tt0000001", 3.0), (2, "tt0000002", 9.0), (3, None, 20.0)):
         rows.add_film(engine, tmdb_id, imdb_id=imdb_id, release_date=SOON)
@@ -97,5 +97,5 @@ def test_radarr_reads_the_most_anticipated_films_by_their_imdb_ids(client: TestC
     rows.add_film(engine, 4, imdb_id="tt0000004")
     rows.add_prediction(engine, 4)
     found = client.get("/feeds/radarr.json").json()
-    assert found == [{"title": "Film 2", "imdb_id": "tt0000002"}, {"title": "Film 1", "imdb_id": "tt0000001"}]
+    assert found == [{"id": n, "title": f"Film {n}", "imdb_id": f"tt000000{n}"} for n in (2, 1)]
     assert all(re.fullmatch(r"tt\d{7,}", film["imdb_id"]) for film in found)

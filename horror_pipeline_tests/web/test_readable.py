@@ -44,6 +44,7 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
     assert "<script" not in answer.text and "style=" not in answer.text
     said = words(answer.text)
     assert "The Thing (2024) · Horror, measured" in said
+    assert "0 2 4 6 18 Nov 21 Nov 24 Nov 27 Nov real" in said
     assert "31 Oct 2024 · Horror, Mystery" in said
     assert "expected for such a film: 2.00 (1.00 – 5.00)" in said
     assert "chance of the top 1 % of films once it is out: under 1 %" in said
@@ -112,7 +113,8 @@ def test_films_are_compared_by_days_since_release(client: TestClient, engine: En
     )
     assert "no day within 60 days before" in words(page) and "<script" not in page and "style=" not in page
     assert 'href="/compare?ids=1,3"' in page
-    assert page.count('class="line-') == 3
+    assert page.count('class="line-') == 2
+    assert "0 10 20 30 40 release +10 +20 +30 Popularity by days" in words(page)
     assert 'href="/compare?ids=2,1"' in client.get("/compare?ids=2&add=new").text
     assert "No other film" in words(client.get("/compare?add=nothing").text)
     assert client.get("/api/compare?ids=1,9").status_code == client.get("/compare?ids=9").status_code == 404

@@ -104,8 +104,9 @@ def test_a_film_surprises_that_is_expected_to_reach_many_times_its_popularity(
 ) -> None:
     for tmdb_id, now in ((1, 0.2), (2, 0.5), (3, 4.0), (4, None)):
         rows.add_film(engine, tmdb_id, release_date=TODAY + timedelta(days=9))
-        popularity = {"predicted_popularity": 4.0 + tmdb_id, "actual_popularity": now}
-        rows.add_prediction(engine, tmdb_id, stage="before_release", **popularity)
+        rows.add_prediction(
+            engine, tmdb_id, stage="before_release", predicted_popularity=4.0 + tmdb_id, actual_popularity=now
+        )
     rows.add_film(engine, 5)
     rows.add_prediction(engine, 5, predicted_popularity=90.0)  # it is out
     rows.add_explanation(engine, 2)
