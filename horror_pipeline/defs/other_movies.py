@@ -1,7 +1,8 @@
 """The asset `other_movies`: films of other genres, as listed, for the models to learn from."""
 
+import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 from sqlalchemy import Engine
@@ -15,7 +16,7 @@ from horror_pipeline.orchestration.monitoring import asking_tmdb
 from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.settings import Settings
 from horror_pipeline.tmdb.client import TmdbClient
-from horror_pipeline.tmdb.discover import Sweeper
+from horror_pipeline.tmdb.discover import Page, Sweeper
 from horror_pipeline.tmdb.listings import listing_of_others
 from horror_pipeline.tmdb.payloads import rows_of
 from horror_pipeline.transform.movies import clean_other
@@ -57,15 +58,21 @@ def other_movies(
         last = last_release_year(today)
         listing = listing_of_others(year, today=today, last_year=last, min_votes=min_votes, genres=settings.genre_ids)
         pages = sweeper.read_once(listing).pages if listing else []
-        rows = (row for page in pages for row in rows_of(json.loads(page.text)))
-        cleaned = [clean_other(row, settings.horror_genres) for row in rows]
-        films = {row["tmdb_id"]: row | {"listed_year": year, "observed_at": clock()} for row in cleaned if row}
-        with warehouse.begin() as connection:
-            stored = replace_year(connection, year, films.values())
-        return {"dagster/partition_row_count": stored, "pages": len(pages)}
+        return _store(warehouse, year, pages, settings.horror_genres, clock())
 
     with asking_tmdb(context, warehouse, tmdb):
         each_partition(context, {str(year): year for year in years_of(context)}, sweep)
     progress.finish()
     figures = {**row_count(warehouse, tables.other_movies), **request_figures(tmdb.stats - before)}
     yield dg.MaterializeResult(metadata=figures)
+
+
+def _store(
+    warehouse: Engine, year: int, pages: Sequence[Page], collected: tuple[str, ...], now: dt.datetime
+) -> Figures:
+    """Replace the year's films by those on the pages."""
+    cleaned = (clean_other(row, collected) for page in pages for row in rows_of(json.loads(page.text)))
+    films = {row["tmdb_id"]: row | {"observed_at": now} for row in cleaned if row}
+    with warehouse.begin() as connection:
+        stored = replace_year(connection, year, films.values())
+    return {"dagster/partition_row_count": stored, "pages": len(pages)}

@@ -1,24 +1,30 @@
-"""Whatever JSON a hostile TMDB sends of one film, at any endpoint, costs that film alone.
+"""Whatever JSON a hostile TMDB sends of one film, at any endpoint, costs that film alone, and of a page that page.
 
 `HYPOTHESIS_EXAMPLES=10000` tries more than the suite does.
 """
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
+import gzip
+import io
 import json
 import os
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from horror_pipeline.defs import movies, raw
+from horror_pipeline.defs import movies, other_movies, raw
+from horror_pipeline.errors import TmdbError
 from horror_pipeline.tmdb.changes import changes_of
 from horror_pipeline.tmdb.details import details_of
 from horror_pipeline.tmdb.discover import Sweeper
-from horror_pipeline.tmdb.listings import listings_of
+from horror_pipeline.tmdb.exports import read_export
+from horror_pipeline.tmdb.listings import listing_of_others, listings_of
 from horror_pipeline.tmdb.transport import Request, Response
 from horror_pipeline.transform.movies import Cleaning
 from horror_pipeline.warehouse import raw as raw_tables
@@ -46,13 +52,33 @@ JSON = st.recursive(
 DEPTHS = st.sampled_from([60, 64, 65, 950, 980, 5_000])
 
 
-def spoiled(honest: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """The honest object with some fields replaced by anything, some left out, and some that nobody knows."""
-    changes = st.dictionaries(st.sampled_from(sorted(honest)) | TEXT, JSON, max_size=6)
-    left_out = st.sets(st.sampled_from(sorted(honest)), max_size=3)
-    return st.builds(
-        lambda changed, without: {k: v for k, v in (honest | changed).items() if k not in without}, changes, left_out
-    )
+HONEST_PARTS: dict[str, Any] = {
+    "belongs_to_collection": {"id": 7, "name": "The Things"},
+    "release_dates": {"results": [{"iso_3166_1": "US", "release_dates": [{"type": 3, "release_date": "2020-05-05"}]}]},
+    "watch/providers": {"results": {"DE": {"link": "x", "rent": [{"provider_name": "Crypt"}]}}},
+}
+"""What the documents of `fake` lack."""
+
+
+@st.composite
+def spoiled(draw: st.DrawFn, honest: Any) -> Any:
+    """The honest value with anything in the place of some of its parts, at any depth, and some parts left out."""
+    value = copy.deepcopy(honest)
+    for _ in range(draw(st.integers(0, 6))):
+        place: Any = value
+        while place:
+            key: Any = draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+            inner = place[key]
+            if isinstance(inner, (dict, list)) and inner and draw(st.booleans()):
+                place = inner
+            elif isinstance(place, dict) and draw(st.booleans()):
+                del place[key]
+                place |= draw(st.dictionaries(TEXT, JSON, max_size=1))
+                break
+            else:
+                place[key] = draw(JSON)
+                break
+    return value
 
 
 def written(value: Any) -> bytes:
@@ -80,7 +106,7 @@ def bodies(draw: st.DrawFn) -> bytes:
         return written(document(HOSTILE))[:-1] + b', "x": ' + b"[" * depth + b"]" * depth + b"}"
     if kind == "bytes":
         return draw(st.binary(max_size=30))
-    return written(draw(spoiled(document(HOSTILE)) if kind == "spoiled" else JSON))
+    return written(draw(spoiled(document(HOSTILE, **HONEST_PARTS)) if kind == "spoiled" else JSON))
 
 
 ROWS = (spoiled(film(HOSTILE)) | JSON).map(written)
@@ -113,6 +139,8 @@ def ingest(engine: Engine, row: bytes, body: bytes, change: bytes) -> dict[int, 
 @given(row=ROWS, body=bodies(), change=JSON.map(written))
 @example(row=b"null", body=b"null", change=b"null")
 @example(row=b'{"id": 2, "x": ' + b"[" * 980 + b"]" * 980 + b"}", body=b'{"id": 2}', change=b'{"id": 9e99}')
+@example(row=b"{}", body=written({"id": HOSTILE, "x" * 1_000_000: "y" * 1_000_000}), change=b"[]")
+@example(row=written(film(HOSTILE)), body=written(document(HOSTILE, title="z" * 2_000_000)), change=b"{}")
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_sent_of_a_film_ends_in_a_row_a_rejection_or_a_reason(
     engine: Engine, row: bytes, body: bytes, change: bytes
@@ -127,3 +155,51 @@ def test_whatever_is_sent_of_a_film_ends_in_a_row_a_rejection_or_a_reason(
         gone = connection.scalars(text("SELECT tmdb_id FROM raw.movie_details WHERE gone_at IS NOT NULL")).all()
     assert HONEST in films
     assert HOSTILE in films or str(HOSTILE) in rejected or failures[HOSTILE] or HOSTILE in gone
+
+
+def page(*rows: dict[str, Any]) -> dict[str, Any]:
+    return {"page": 1, "total_pages": 1, "total_results": len(rows), "results": list(rows)}
+
+
+PAGES = (spoiled(page(film(HONEST), film(HOSTILE))) | JSON).map(written)
+STATUSES = st.sampled_from([200, 200, 200, 204, 302, 401, 404, 422, 429, 500])
+
+
+def read_listings(engine: Engine, body: bytes, status: int) -> None:
+    """Read and store a year of every listing, and a day of changes, of which each page is this body."""
+    client = make_client(lambda _: answer(body, status, {"Retry-After": "nan", "Date": "\x00"}), connections=1)
+    of_year: Any = {"today": NOW.date(), "last_year": 2028, "min_votes": 10, "genres": (27,)}
+    with suppress(TmdbError):
+        raw._store_sweep(engine, YEAR, [Sweeper(client).sweep(one) for one in listings_of(YEAR, **of_year)], NOW)
+    with suppress(TmdbError):
+        others = listing_of_others(YEAR, **of_year)
+        assert others is not None
+        other_movies._store(engine, YEAR, Sweeper(client).read_once(others).pages, ("Horror",), NOW)
+    with suppress(TmdbError):
+        pages = list(changes_of(client, NOW.date() - dt.timedelta(days=1)))
+        with engine.begin() as connection:
+            raw_tables.replace_changes(connection, NOW.date(), ((one.number, one.text) for one in pages), NOW)
+    with suppress(TmdbError):
+        client.check_credential()
+
+
+@given(body=PAGES, status=STATUSES)
+@example(body=b'{"total_pages": 1, "total_results": 1, "results": {"id": 1}}', status=200)
+@example(body=b'{"total_pages": 1, "total_results": 1, "results": [%s]}' % (b"{}," * 9 + b"{}"), status=200)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_page_says_it_is_stored_or_one_error_of_ours(engine: Engine, body: bytes, status: int) -> None:
+    read_listings(engine, body, status)
+
+
+LINE = {"adult": False, "id": HOSTILE, "original_title": "Film", "popularity": 1.5, "video": False}
+
+
+@given(line=(spoiled(LINE) | JSON).map(written) | st.binary(max_size=30) | DEPTHS.map(lambda depth: b"[" * depth))
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_whatever_is_in_a_line_of_an_export_costs_that_line(line: bytes) -> None:
+    honest = json.dumps(LINE | {"id": HONEST}).encode()
+    file = gzip.compress(b"\n".join([honest, line.replace(b"\n", b""), honest]), compresslevel=1)
+    client = make_client(lambda _: Response(200, {}, stream=io.BytesIO(file)))
+    found = read_export(client, NOW.date(), {HONEST, HOSTILE}, now=NOW)
+    assert found.popularity[HONEST] == 1.5
+    assert all(0 <= value < 1e9 for value in found.popularity.values())
