@@ -27,6 +27,8 @@ from horror_pipeline.errors import SettingsError
 TMDB_API_URL = "https://api.themoviedb.org/3"
 TMDB_EXPORTS_URL = "https://files.tmdb.org/p/exports"
 
+_GAP = re.compile(r"[\s\x00-\x1f]")
+
 MOST_VOTES = 1_000_000
 """More votes than any film on TMDB has."""
 
@@ -45,7 +47,7 @@ def _switch(value: object) -> object:
 def _json_object(value: object) -> object:
     try:
         parsed = json.loads(value) if isinstance(value, str) else value
-    except ValueError:
+    except (ValueError, RecursionError):
         parsed = None
     if not isinstance(parsed, dict):
         raise ValueError("must be a JSON object, such as {}")
@@ -63,16 +65,22 @@ def _genres(value: object) -> object:
     return tuple(dict.fromkeys(known[str(name).lower()] for name in names))
 
 
+def _is_http_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not _GAP.search(value)
+    except ValueError:  # an impossible port or IPv6 address
+        return False
+
+
 def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+    if not _is_http_url(value) or {"?", "#"} & set(value):
         raise ValueError("must be an http(s) URL without a query, like https://api.themoviedb.org/3")
     return value.rstrip("/")
 
 
 def _webhook(value: SecretStr) -> SecretStr:
-    parts = urlsplit(value.get_secret_value())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not _is_http_url(value.get_secret_value()):
         raise ValueError("must be the http(s) URL that your chat or incident service gave you")
     return value
 
@@ -83,7 +91,10 @@ def _database_url(value: SecretStr) -> SecretStr:
 
 
 def _home(value: Path) -> Path:
-    home = value.expanduser().absolute()
+    try:
+        home = value.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("begins with ~ and a user who does not exist") from None
     if re.search(r"[\"$`\\\x00-\x1f]", str(home)):  # Postgres's own tools pass the path through a shell
         raise ValueError("must not contain a double quote, $, backtick, backslash or line break")
     return home
