@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import json
+import random
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -69,7 +70,7 @@ def movie_changes(
         return {"dagster/partition_row_count": rows, "films": len({tmdb_id for page in pages for tmdb_id in page.ids})}
 
     with asking_tmdb(context, warehouse, tmdb):
-        each_partition(context, {day.isoformat(): day for day in days}, collect)
+        each_partition(context, tmdb, {day.isoformat(): day for day in days}, collect)
     progress.finish()
     figures = {**row_count(warehouse, tables.movie_changes), **request_figures(tmdb.stats - before)}
     return dg.MaterializeResult(metadata=figures)
@@ -127,12 +128,12 @@ def discover_pages(
 
     with asking_tmdb(context, warehouse, tmdb):
         years = {str(year): year for year in years_of(context)}
-        each_partition(context, years, sweep)
+        each_partition(context, tmdb, years, sweep)
         if sweeper.is_moving and settled:
             context.log.info(
                 "TMDB's pages shift between requests: sweeping again the years that were read before this was noticed"
             )
-            each_partition(context, {str(year): year for year in sorted(settled)}, sweep)
+            each_partition(context, tmdb, {str(year): year for year in sorted(settled)}, sweep)
     progress.finish()
     figures = {**row_count(warehouse, tables.discover_pages), **request_figures(tmdb.stats - before)}
     yield dg.MaterializeResult(metadata=figures)
@@ -263,6 +264,8 @@ def _read(
     """
     counts: dict[int, raw.DetailsCounts] = {}
     failures: dict[int, str] = {}
+    # Another order each time: films that keep failing must not hold up for ever those that would come after them.
+    due = random.Random(clock().timestamp()).sample(due, len(due))  # noqa: S311  # no secret
     year_of = {film.tmdb_id: film.release_year for film in due}
     progress = Progress(context.log, "details", len(due))
     with closing(details_of(tmdb, year_of, clock)) as arriving:

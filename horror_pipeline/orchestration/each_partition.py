@@ -9,6 +9,7 @@ import dagster as dg
 
 from horror_pipeline.errors import CredentialError, TmdbError, UnavailableError
 from horror_pipeline.orchestration.metadata import Figures
+from horror_pipeline.tmdb.client import TmdbClient
 
 P = TypeVar("P")
 UNAVAILABLE_IN_A_ROW = 2
@@ -16,19 +17,20 @@ LONGEST_LIST = 6
 
 
 def each_partition(
-    context: dg.AssetExecutionContext, partitions: Mapping[str, P], work: Callable[[P], Figures]
+    context: dg.AssetExecutionContext, tmdb: TmdbClient, partitions: Mapping[str, P], work: Callable[[P], Figures]
 ) -> None:
     """Do the work for every partition of the run, and report the failures at the end.
 
     Args:
         context: the context of the asset.
+        tmdb: what the work asks.
         partitions: what to work on by partition key.
         work: stores one partition and returns its figures.
 
     Raises:
         CredentialError: at once, because nothing further can succeed.
-        TmdbError: at the end, if partitions failed; after two unavailable partitions in a row, TMDB is taken to be
-            down and the rest is not tried. Partitions that succeeded are recorded as materialized.
+        TmdbError: at the end, if partitions failed; where TMDB is down after two unavailable partitions in a row, the
+            rest is not tried. Partitions that succeeded are recorded as materialized.
     """
     done: dict[str, Figures] = {}
     errors: list[TmdbError] = []
@@ -43,7 +45,8 @@ def each_partition(
             errors.append(error)
             unavailable_in_a_row += 1
             context.log.error(f"{key}: {error}")
-            if isinstance(error, UnavailableError) and unavailable_in_a_row == UNAVAILABLE_IN_A_ROW:
+            may_be_down = isinstance(error, UnavailableError) and unavailable_in_a_row >= UNAVAILABLE_IN_A_ROW
+            if may_be_down and not tmdb.answers():
                 break
     if errors:
         record_partitions(context, done)

@@ -164,6 +164,18 @@ class TmdbClient:
         request = Request(url, self._headers, self._key_query, connect_seconds=2.0, read_seconds=3.0, whole_seconds=5.0)
         self._ask(request, lambda response: parse(response.body), attempts=2)
 
+    def answers(self) -> bool:
+        """Return whether TMDB answers at all, within seconds.
+
+        Raises:
+            CredentialError: it refuses the credential.
+        """
+        try:
+            self.check_credential()
+        except UnavailableError:
+            return False
+        return True
+
     @contextmanager
     def open_export(self, url: str) -> Iterator[Response]:
         """Open a daily export as a stream of what is on the server (gzip), without any credential.

@@ -94,6 +94,32 @@ def test_an_outage_is_told_after_two_years_not_after_all(ingest: Ingest, tmdb: F
     assert tmdb.asked["/discover/movie"] == 2 * 8
 
 
+def test_years_that_cannot_be_read_cost_no_other_year_while_tmdb_answers(ingest: Ingest, tmdb: FakeTmdb) -> None:
+    absurd = answer({"page": 1, "results": [], "total_results": 10**9, "total_pages": 10**9})
+    tmdb.disturb = lambda request: absurd if any(f"gte={year}" in request.url for year in (2016, 2017, 2018)) else None
+    ingest.run(raw.discover_pages, first="2016", last="2021", succeeds=False)
+    assert ingest.rows("SELECT DISTINCT release_year FROM raw.discover_pages ORDER BY 1") == [(2019,), (2020,), (2021,)]
+
+
+def test_films_that_fail_one_after_the_other_are_first_in_line_only_once(ingest: Ingest, tmdb: FakeTmdb) -> None:
+    asked: list[str] = []
+
+    def fail(request: Request) -> Response | None:
+        if "/movie/" not in request.url or "/discover/" in request.url:
+            return None
+        asked.append(request.url)
+        return refusal(500, 44)
+
+    tmdb.disturb = fail
+    ingest.run(raw.discover_pages)
+    ingest.client = make_client(tmdb, connections=1)
+    ingest.run(raw.movie_details, succeeds=False)
+    first = asked.copy()
+    ingest.now += dt.timedelta(minutes=1)
+    ingest.run(raw.movie_details, succeeds=False)
+    assert asked[len(first) :] != first
+
+
 def test_years_read_before_pages_were_found_moving_are_swept_again(ingest: Ingest, tmdb: FakeTmdb) -> None:
     def drop(request: Request) -> Response | None:
         if "gte=2021-01-01" in request.url and tmdb.asked["/discover/movie"] <= 3:
