@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
@@ -32,26 +33,25 @@ MOST_FAILURES_IN_A_ROW = 25
 class Details:
     """TMDB's answer for one film: a document, that the film is gone, or nothing usable.
 
-    `body` and `text` are None without a document; `failure` is then the reason, or None where the film is gone.
+    Attributes:
+        text: the document's JSON; None without one. Parsed, a large one would take many times as much memory.
+        missing: the requested sub-objects that it lacks and that it is asked for again because of.
+        absent: all requested sub-objects that it lacks.
+        failure: why there is no document; None where the film is gone.
     """
 
     tmdb_id: int
     fetched_at: dt.datetime
-    body: Json | None = None
     text: str | None = None
     digest: str | None = None
     missing: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
     failure: str | None = None
-
-    @property
-    def absent(self) -> list[str]:
-        """The requested sub-objects that the document lacks, whether or not it is asked for again because of them."""
-        return [] if self.body is None else absent_parts(self.body)
 
     @property
     def is_gone(self) -> bool:
         """Whether TMDB has no such film any more."""
-        return self.body is None and self.failure is None
+        return self.text is None and self.failure is None
 
     def with_kept_parts(self, kept: Mapping[str, Any]) -> Details:
         """Fill each appended sub-object that the document lacks from an older document, where that has it.
@@ -60,10 +60,10 @@ class Details:
             kept: sub-objects of the older document. `missing` still names them afterwards, so that they stay due.
         """
         filled = {name: kept[name] for name in self.absent if name in kept}
-        if self.body is None or not filled:
+        if self.text is None or not filled:
             return self
-        body = self.body | filled
-        return replace(self, body=body, text=as_text(body), digest=payload_hash(body))
+        body = json.loads(self.text) | filled
+        return replace(self, text=as_text(body), digest=payload_hash(body))
 
 
 def details_of(
@@ -108,4 +108,5 @@ def _read(client: TmdbClient, tmdb_id: int, clock: Callable[[], dt.datetime], ca
     params = {"append_to_response": ",".join((*APPENDED, *ALSO_APPENDED)), "language": "en-US"}
     document = client.fetch(f"/movie/{int(tmdb_id)}", params, check=check, cancel=cancel)
     body = document.body
-    return Details(tmdb_id, clock(), body, document.text, payload_hash(body), missing=tuple(missing_parts(body)))
+    missing, absent = tuple(missing_parts(body)), tuple(absent_parts(body))
+    return Details(tmdb_id, clock(), document.text, payload_hash(body), missing, absent)

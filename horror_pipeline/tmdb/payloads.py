@@ -26,6 +26,10 @@ LARGEST_ID = 2**53
 DEEPEST_LEVEL = 64
 """The deepest nesting that is kept. TMDB's documents have five levels; Python's parser fails at some 1,000."""
 
+MOST_CONTAINERS = 250_000
+"""The most lists and objects of a body. An empty one takes two bytes, and parsed more than fifty; TMDB's documents have
+some thousands."""
+
 MOST_DIGITS = 300
 """The most digits of a number: with more, it may not fit into a double precision column."""
 
@@ -62,8 +66,10 @@ def parse(raw: bytes) -> Document:
     `DEEPEST_LEVEL`, become null. So an absurd value costs itself and not its page.
 
     Raises:
-        MalformedError: it is not JSON, or not an object.
+        MalformedError: it is not JSON, not an object, or would take too much memory.
     """
+    if raw.count(b"[") + raw.count(b"{") > MOST_CONTAINERS:
+        raise MalformedError(f"the body has more than {MOST_CONTAINERS:,} lists and objects")
     text = raw.decode("utf-8", errors="replace")
     is_unsafe = _is_unsafe(text)
     try:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from horror_pipeline.domain import EXPORTS_REACH_DAYS
 from horror_pipeline.errors import BadRequestError, CredentialError, ExportUnavailableError, NotFoundError
+from horror_pipeline.tmdb.payloads import MalformedError, parse
 from horror_pipeline.tmdb.transport import Response
 
 LONGEST_RETRY_AFTER_SECONDS = 60.0
@@ -82,10 +82,8 @@ def server_date(headers: Mapping[str, str]) -> dt.datetime | None:
 def _complaint(body: bytes) -> tuple[int | None, str]:
     """Return TMDB's own code and message, where the body has them."""
     try:
-        complaint = json.loads(body)
-    except (ValueError, RecursionError):
-        return None, ""
-    if not isinstance(complaint, dict):
+        complaint = parse(body).body
+    except MalformedError:
         return None, ""
     code, message = complaint.get("status_code"), complaint.get("status_message")
     text = " ".join(message.split())[:_LONGEST_MESSAGE] if isinstance(message, str) else ""

@@ -31,7 +31,10 @@ def test_harmless_text_is_passed_through_as_received() -> None:
     assert parse(raw.encode()).text == raw
 
 
-@pytest.mark.parametrize("raw", [b"", b"<html></html>", b'{"id": 1', b"[]", b'"text"', b"7", b"[" * 100_000])
+BLOATED = b'{"x": [' + b"[]," * 300_000 + b"1]}"
+
+
+@pytest.mark.parametrize("raw", [b"", b"<html></html>", b'{"id": 1', b"[]", b'"text"', b"7", b"[" * 100_000, BLOATED])
 def test_what_is_not_one_object_is_malformed(raw: bytes) -> None:
     with pytest.raises(MalformedError):
         parse(raw)
