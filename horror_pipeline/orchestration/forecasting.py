@@ -269,4 +269,4 @@ def _rows(made: Forecasts, model_version: str, *, is_backtest: bool) -> DayOfFor
         columns[name] = made.rows[name].round(POPULARITY_DECIMALS).tolist()
     columns["rise_probability"] = made.rows["rise_probability"].round(4).tolist()
     columns["model_version"] = [model_version] * len(made.rows)
-    return DayOfForecasts(columns, is_backtest, len(made.without))
+    return DayOfForecasts(columns, is_backtest, len(made.skipped))

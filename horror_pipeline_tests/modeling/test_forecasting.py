@@ -109,7 +109,7 @@ def test_the_order_of_rows_changes_nothing(known: History) -> None:
 
 
 def test_a_forecaster_that_knows_the_day_is_refused_for_earlier_ones(known: History, fitted: FittedForecaster) -> None:
-    with pytest.raises(ValueError, match="knows too much"):
+    with pytest.raises(ValueError, match="has seen days after"):
         forecast(fitted, known, MOVIES, LAST - dt.timedelta(days=1))
 
 
@@ -167,7 +167,7 @@ def test_parts_of_forecasts_are_named_by_what_is_known_of_the_film() -> None:
     assert words["days_from_release"]({"days_from_release": 400.0}) == "out for 13 months"
     assert words["days_from_release"]({"days_from_release": np.nan}) == "no release date yet"
     assert words["level"]({"level": np.log(12.4)}) == "at a popularity of 12.3"
-    assert words["unrest"]({"month_step": np.log(1.08)}) == "moved by 8 % a day this month"
+    assert words["volatility"]({"month_step": np.log(1.08)}) == "moved by 8 % a day this month"
 
 
 def test_what_returns_to_its_level_is_served_and_halves_the_error(known: History, fitted: FittedForecaster) -> None:
@@ -250,14 +250,14 @@ def test_days_that_are_missing_are_borne() -> None:
     values[:40, 48] = np.nan
     found = made(values, LAST)
     assert len(found.rows) == 80 * 5
-    assert found.without.empty
+    assert found.skipped.empty
 
 
 def test_films_without_a_snapshot_or_with_an_impossible_one_get_a_reason_instead() -> None:
     values = reverting(days=50)
     values[0, 49], values[1, 49], values[2, 49], values[3, 40] = np.nan, 0.0, 1e8, 1e8
     found = made(values, LAST)
-    assert found.without.to_dict() == {
+    assert found.skipped.to_dict() == {
         101: f"no snapshot on {LAST}",
         102: "its popularity is not above zero",
         103: "its popularity is far outside what films have",

@@ -8,7 +8,13 @@ from horror_pipeline.modeling.forecasting import backtest, residuals
 from horror_pipeline.modeling.forecasting.backtest import clustered_z, judge, shift, shrinkage
 from horror_pipeline.modeling.forecasting.change_model import ChangeModel, changes
 from horror_pipeline.modeling.forecasting.features import release_dates
-from horror_pipeline.modeling.forecasting.residuals import LEVELS, USUAL_STEP, calibrate, common_spread, unrest_exponent
+from horror_pipeline.modeling.forecasting.residuals import (
+    DEFAULT_STEP,
+    LEVELS,
+    calibrate,
+    common_spread,
+    volatility_exponent,
+)
 from horror_pipeline_tests.modeling.series import day, history, released, walking
 
 FILMS, DAYS = 200, 14
@@ -30,7 +36,7 @@ def walked(merit: float, seed: int = 0) -> pd.DataFrame:
             "log_change": change,
             "predicted": predicted,
             "days_known": 28.0,
-            "step": USUAL_STEP,
+            "step": DEFAULT_STEP,
             "displacement": 0.0,
         }
     )
@@ -63,7 +69,7 @@ def test_few_days_are_no_verdict() -> None:
 
 def test_shrinkage_follows_the_backtest_at_short_horizons_and_what_is_usual_at_long_ones() -> None:
     rows = walked(merit=0.4)
-    usual = backtest.USUAL_SHRINKAGE
+    usual = backtest.PRIOR_SHRINKAGE
     assert shrinkage(rows, 1) == pytest.approx(1.0 + DAYS / (DAYS + 4) * (0.4 - 1.0), abs=0.05)
     assert shrinkage(rows, 30) == pytest.approx(usual[30] + 14 / 30 / (14 / 30 + 4) * (0.4 - usual[30]), abs=0.01)
     assert shrinkage(rows.head(0), 7) == usual[7]
@@ -115,16 +121,16 @@ def test_a_move_of_all_films_widens_the_side_it_came_from() -> None:
     np.testing.assert_allclose(np.log((moved[1] + 0.1) / (ends[1] + 0.1)), added, rtol=1e-6)
 
 
-def test_intervals_are_wider_in_unrest_for_films_seldom_seen_and_never_below_zero() -> None:
+def test_intervals_are_wider_in_volatile_weeks_for_films_seldom_seen_and_never_below_zero() -> None:
     reach = residuals.Reach(1, (-9.0,) * len(LEVELS), (9.0,) * len(LEVELS), 0.0, 1)
     rows = walked(merit=0.0).head(10).assign(origin=0.2)
     origin = rows["origin"].to_numpy()
     lower, upper = reach.bounds(origin, rows)
     assert (lower >= 0).all()
-    ratio = np.log((reach.bounds(origin, rows.assign(step=2 * USUAL_STEP))[1] + 0.1) / 0.3) / np.log(
+    ratio = np.log((reach.bounds(origin, rows.assign(step=2 * DEFAULT_STEP))[1] + 0.1) / 0.3) / np.log(
         (upper + 0.1) / 0.3
     )
-    np.testing.assert_allclose(ratio, 2 ** unrest_exponent(1), rtol=1e-6)
+    np.testing.assert_allclose(ratio, 2 ** volatility_exponent(1), rtol=1e-6)
     ratio = np.log((reach.bounds(origin, rows.assign(days_known=0.0))[1] + 0.1) / 0.3) / np.log((upper + 0.1) / 0.3)
     np.testing.assert_allclose(ratio, residuals.NEW_FILM_FACTOR, rtol=1e-6)
 

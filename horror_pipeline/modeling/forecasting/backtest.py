@@ -1,8 +1,8 @@
-"""Held against later days: forecasts of models fitted weeks ago, beside "nothing changes".
+"""The backtest of a horizon: forecasts for past days, made by models that were fitted before those days.
 
-The newest weeks of a horizon whose outcome is known are forecast by models fitted on the first day of each, on nothing
-later. What they are worth decides whether the horizon's model serves, how far its forecasts are shrunk towards no
-change, and how wide the intervals are.
+The newest weeks whose outcomes are known are forecast. The model of each week is fitted on its first day, to nothing
+later. The errors, compared with those of no change, decide whether the horizon's model serves, how far its forecasts
+are shrunk towards no change, and how wide the intervals are.
 """
 
 from __future__ import annotations
@@ -20,41 +20,42 @@ from horror_pipeline.modeling.forecasting.history import NOTABLE, History
 from horror_pipeline.modeling.forecasting.residuals import circumstances
 
 BLOCKS, BLOCK_DAYS = 2, 7
-"""How many weeks are forecast, each by a model fitted on its first day."""
+"""How many blocks of days are forecast, and how long a block is. Each has a model fitted on its first day."""
 
 MOST_FILMS = 6_000
-"""Films the backtest follows; more are sampled."""
+"""Films in the backtest; of a larger catalog, a sample is taken."""
 
-USUAL_SHRINKAGE = {1: 1.0, 3: 0.95, 7: 0.85, 14: 0.75, 30: 0.6}
-"""How far forecasts are shrunk where the backtest says nothing: further away, less of a change is to be foreseen."""
+PRIOR_SHRINKAGE = {1: 1.0, 3: 0.95, 7: 0.85, 14: 0.75, 30: 0.6}
+"""Prior shrinkage factor by horizon: the further away the horizon, the less of a predicted change comes true."""
 
-USUAL_WEIGHT = 4.0
-"""Horizons' worth of backtest days that what is usual counts for."""
+PRIOR_WEIGHT = 4.0
+"""The effective sample size at which the backtest weighs as much as the prior."""
 
 SHRINKAGE_STEP = 0.05
 
 FEWEST_DAYS = 6
-"""Days of forecasts a verdict needs."""
+"""Days of forecasts that are needed to decide whether a model serves."""
 
 GATE_Z = 1.64
-"""Standard errors by which a model's gain has to exceed nothing: one chance in twenty for a model without merit."""
+"""Standard errors above 0 that a model's gain must reach: one useless model in twenty reaches them by chance."""
 
 ModelAt = Callable[[np.datetime64, int], ChangeModel | None]
-"""The model of a horizon, in days, as it would have been fitted on a day."""
+"""Returns the model fitted on a day for a horizon in days; None where too little was known then."""
 
 
 def walk(history: History, released: NDArray[np.datetime64], horizon_days: int, model_at: ModelAt) -> pd.DataFrame:
-    """Forecast the newest weeks whose outcome is known, each by a model of its first day.
+    """Forecast the newest weeks whose outcomes are known, each by a model fitted on its first day.
 
     Args:
-        history: trusted, up to the day of the forecast.
+        history: trusted values, up to the day the forecaster is fitted on.
         released: release date of each film.
-        horizon_days: how far to look.
+        horizon_days: the horizon.
         model_at: fits the models.
 
     Returns:
-        `film`, `day` (positions in the history), `origin`, `actual`, `log_change` (as it was), `predicted` (the log
-        change unshrunk; 0 below the level the models speak of; NaN where there was no model), and `circumstances`.
+        A row per film and day: `film` and `day` (positions in the history), `origin` and `actual` (popularity on the
+        day and at the horizon), `log_change` (observed), `predicted` (the log change before shrinkage; 0 for films
+        below `LOWEST_LEVEL`, NaN where there was no model), and the columns of `circumstances`.
     """
     known = ~np.isnan(changes(history, horizon_days))
     known[~_followed(history)] = False
@@ -84,8 +85,8 @@ def _forecast_block(
     rows = features(history, released, film, day)
     predicted = np.zeros(len(film)) if model else np.full(len(film), np.nan)
     if model:
-        spoken = origin >= LOWEST_LEVEL
-        predicted[spoken] = model.predict(rows[spoken])
+        is_modeled = origin >= LOWEST_LEVEL
+        predicted[is_modeled] = model.predict(rows[is_modeled])
     return pd.DataFrame(
         {
             "film": film,
@@ -103,31 +104,32 @@ _NOTHING = pd.DataFrame({name: pd.Series(dtype="float64") for name in _COLUMNS})
 
 
 def shift(origin: NDArray[np.float64], log_change: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Popularity after a change of its log; never below zero."""
+    """Apply a change of the log to popularity; the result is never below zero."""
     changed = np.maximum((origin + OFFSET) * np.exp(log_change) - OFFSET, 0.0)
-    return np.where(log_change == 0, origin, changed)  # no change is the value itself, not its rounding
+    return np.where(log_change == 0, origin, changed)  # free of rounding errors where nothing changes
 
 
 def scored(walked: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a walk that count: notable films that a model spoke of."""
+    """Select the rows of a walk that are scored: notable films for which a model made a prediction."""
     return walked[(walked["origin"] >= NOTABLE) & walked["predicted"].notna()]
 
 
 def shrinkage(walked: pd.DataFrame, horizon_days: int) -> float:
-    """The share of the predicted change that is forecast: between the usual and the best of the backtest.
+    """Estimate the shrinkage factor, which is the share of a predicted change that is forecast.
 
-    Days nearer than the horizon tell the same story, so the backtest counts by the horizons that fit into it, and what
-    is usual counts as much as `USUAL_WEIGHT` of them.
+    The estimate is a weighted mean of the prior and of the factor with the smallest error in the backtest. Outcomes of
+    days that are less than a horizon apart overlap, so they are correlated. The effective sample size is therefore the
+    number of days divided by the horizon, and the prior weighs as much as `PRIOR_WEIGHT` of it.
     """
-    usual, rows = USUAL_SHRINKAGE[horizon_days], scored(walked)
+    prior, rows = PRIOR_SHRINKAGE[horizon_days], scored(walked)
     if rows.empty:
-        return usual
+        return prior
     origin, actual, predicted = (rows[name].to_numpy() for name in ("origin", "actual", "predicted"))
     shares = np.arange(0.0, 1.0 + SHRINKAGE_STEP / 2, SHRINKAGE_STEP)
     errors = [np.abs(actual - shift(origin, share * predicted)).mean() for share in shares]
-    stories = float(rows["day"].nunique()) / horizon_days
-    trust = stories / (stories + USUAL_WEIGHT)
-    return round(float(usual + trust * (shares[int(np.argmin(errors))] - usual)), 3)
+    sample_size = float(rows["day"].nunique()) / horizon_days
+    weight = sample_size / (sample_size + PRIOR_WEIGHT)
+    return round(float(prior + weight * (shares[int(np.argmin(errors))] - prior)), 3)
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,8 @@ class Verdict:
 
     Args:
         serves: whether it does; otherwise no change is forecast.
-        reason: why, in words.
-        z: its gain over no change, in standard errors; NaN where nothing was forecast.
+        reason: the reason, in words.
+        z: the model's gain over no change in standard errors; NaN where too few days were forecast.
     """
 
     serves: bool
@@ -146,16 +148,17 @@ class Verdict:
 
 
 def judge(walked: pd.DataFrame, share: float, horizon_days: int) -> Verdict:
-    """Let a model serve only if it is better than no change by more than chance.
+    """Decide whether a model serves: its forecasts must be better than no change by more than chance.
 
-    The gain is tested halfway to what would be served: a model without merit makes errors larger at any distance from
-    no change, and close to it the test is not drowned by the few films it overshoots. What would be served must have
-    the smaller error, too. Gains count by the root of the level, so that no single film decides.
+    The total error of the shrunk forecasts must be below that of no change. In addition, forecasts of half that change
+    must show a significant gain. A useless model raises the error however little of its change is forecast, and with
+    half of it, the few films whose change is overpredicted add less variance to the test. Each gain is divided by the
+    square root of the film's popularity, so that no single film decides.
 
     Args:
         walked: what `walk` returned.
-        share: the shrinkage that would serve.
-        horizon_days: of the model.
+        share: the shrinkage factor that would serve.
+        horizon_days: the horizon.
     """
     rows = scored(walked)
     days = rows["day"].nunique()
@@ -174,10 +177,11 @@ def judge(walked: pd.DataFrame, share: float, horizon_days: int) -> Verdict:
 
 
 def clustered_z(gain: NDArray[np.float64], film: NDArray[np.intp], day: NDArray[np.intp], horizon_days: int) -> float:
-    """The mean gain in standard errors, where gains of one film and gains of one day are not independent.
+    """Compute the mean gain in standard errors, given that gains of one film, and gains of one day, are correlated.
 
-    Two-way clustering (Cameron, Gelbach and Miller 2011): the variances by film and by day add up, less that of single
-    rows. Days nearer than the horizon overlap; their covariances count with Bartlett weights (Newey and West 1987).
+    The standard errors are clustered by film and day (Cameron, Gelbach and Miller 2011): the variance is that by film
+    plus that by day, less that of single rows. Outcomes of days that are less than a horizon apart overlap, so the
+    covariances of such days are added with Bartlett weights (Newey and West 1987).
     """
     if len(gain) < 2:
         return float("nan")
@@ -193,16 +197,16 @@ def clustered_z(gain: NDArray[np.float64], film: NDArray[np.intp], day: NDArray[
 
 
 def figures(walked: pd.DataFrame, share: float, drift: float) -> pd.DataFrame:
-    """What the backtest found, per day the forecasts were made on.
+    """Compute the errors of each day of the backtest, as they would have been with the shrinkage that serves.
 
     Args:
-        walked: what `walk` returned; only notable films count.
-        share: the shrinkage that serves; 0 where no change serves.
-        drift: the change of the log that is usual at this horizon, for comparison.
+        walked: what `walk` returned; only notable films are scored.
+        share: the shrinkage factor that serves; 0 where no change serves.
+        drift: the median change of the log at this horizon, as a second baseline.
 
     Returns:
-        By `day`: `films`, `mae`, `mae_no_change`, `mae_drift`, `log_mae`, `log_mae_no_change`, all of what would be
-        served.
+        Indexed by `day`, on which the forecasts were made: `films`, `mae`, `mae_no_change`, `mae_drift`, `log_mae` and
+        `log_mae_no_change`.
     """
     rows = walked[walked["origin"] >= NOTABLE]
     origin, actual, change = (rows[name].to_numpy() for name in ("origin", "actual", "log_change"))
@@ -222,6 +226,6 @@ def figures(walked: pd.DataFrame, share: float, drift: float) -> pd.DataFrame:
 
 
 def _followed(history: History) -> NDArray[np.bool_]:
-    """The films the backtest follows: all, or a sample that does not depend on later days."""
+    """Select the films of the backtest: all, or a sample that does not depend on later days."""
     hashed = history.tmdb_ids.astype("uint64") * np.uint64(0x9E3779B97F4A7C15)
     return np.argsort(np.argsort(hashed, kind="stable"), kind="stable") < MOST_FILMS

@@ -1,9 +1,10 @@
-"""The model of one horizon: how much the log of popularity will have changed.
+"""The model of one horizon: by how much the log of popularity changes.
 
-A mean of boostings that err differently. One has absolute errors, which single bursts do not move, and films that count
-by the root of their level; one has squared errors, which see the size of what usually follows a burst, and films that
-count by their level, as they do in errors of popularity itself. A day ahead nothing has time to follow, and two of the
-first kind are better. Rows are drawn with these weights, which costs a third of fitting with weights.
+The prediction is the mean of two boosting models whose errors differ. One minimizes absolute errors, on which single
+bursts have little influence, and weights films by the square root of their popularity. The other minimizes squared
+errors, which take the size of what usually follows a burst into account, and weights films by popularity, as errors of
+popularity itself do. One day ahead, two models of the first kind are better, because nothing follows a burst so soon.
+Rows are sampled in proportion to their weights, which takes a third of the time of fitting with weights.
 """
 
 from __future__ import annotations
@@ -19,21 +20,22 @@ from horror_pipeline.modeling.forecasting.features import features, log_level
 from horror_pipeline.modeling.forecasting.history import History
 
 LOWEST_LEVEL = 0.5
-"""Popularity from which films teach, and from which a model speaks: below it TMDB's values are coarse and noisy."""
+"""Lowest popularity of the films that models are fitted to and applied to: below it TMDB's values are coarse and
+noisy."""
 
 MOST_ROWS = 30_000
-"""Rows a model is fitted to. More of the same days add little: the days are what there is too little of."""
+"""Rows a model is fitted to. More rows of the same days add little, because films move together: days are scarce."""
 
 FEWEST_ROWS, FEWEST_DAYS = 300, 5
 """Rows and days with a known outcome that a model needs."""
 
 LARGEST_CHANGE = 2.0
-"""Changes of the log beyond this are learned as this: premieres and bursts, which history does not foretell."""
+"""Larger changes of the log are clipped to this: they are premieres and bursts, which history does not predict."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a member of a model is fitted: its loss, and the power of a film's level by which the film counts."""
+    """How a member of a model is fitted: its loss, and the power of popularity that a row is weighted by."""
 
     loss: str
     weight_power: float
@@ -51,9 +53,9 @@ class ChangeModel:
     """A fitted model of one horizon.
 
     Args:
-        horizon_days: how far it looks.
-        members: the fitted regressors whose mean is the prediction.
-        rows: different rows it was fitted to.
+        horizon_days: the horizon.
+        members: the fitted regressors, whose mean is the prediction.
+        rows: number of distinct rows it was fitted to.
     """
 
     horizon_days: int
@@ -61,14 +63,14 @@ class ChangeModel:
     rows: int
 
     def predict(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The expected change of the log of popularity, for rows of `features`."""
+        """Predict the change of the log of popularity for rows of `features`."""
         if not len(rows):
             return np.zeros(0)
         return np.mean([member.predict(rows) for member in self.members], axis=0)
 
 
 def changes(history: History, horizon_days: int) -> NDArray[np.float32]:
-    """The change of the log of popularity from each day to the horizon: films x days, NaN where not known."""
+    """Compute the change of the log of popularity from each day to the horizon: films x days, NaN where unknown."""
     level = log_level(history.popularity)
     found = np.full_like(level, np.nan)
     found[:, : max(level.shape[1] - horizon_days, 0)] = level[:, horizon_days:] - level[:, :-horizon_days]
@@ -78,13 +80,13 @@ def changes(history: History, horizon_days: int) -> NDArray[np.float32]:
 def fit_change_model(
     history: History, released: NDArray[np.datetime64], horizon_days: int, seed: int
 ) -> ChangeModel | None:
-    """Fit to every change over the horizon whose outcome is in the history.
+    """Fit a model to all changes over the horizon whose outcomes are in the history.
 
     Args:
-        history: trusted, up to the day the model is fitted on.
+        history: trusted values, up to the day the model is fitted on.
         released: release date of each film.
-        horizon_days: how far to look.
-        seed: of the draws of rows and of the boostings.
+        horizon_days: the horizon.
+        seed: seed of the sampling of rows and of the boosting models.
 
     Returns:
         The model; None if too few changes are known.
@@ -111,9 +113,9 @@ def _recipes(horizon_days: int) -> tuple[Recipe, Recipe]:
 
 
 def _drawn(history: History, film: NDArray[Any], day: NDArray[Any], recipe: Recipe, number: int) -> NDArray[np.int64]:
-    """How often each row is taken: in proportion to its weight, rounded at random but always alike.
+    """Draw how often each row is taken: in proportion to its weight, rounded up or down at random.
 
-    The randomness is a hash of film and date, so that a row is drawn alike whatever else is in the history.
+    The random number of a row is a hash of its film and date, so it does not depend on what else the history holds.
     """
     weight = history.popularity[film, day].astype("float64") ** recipe.weight_power
     share = weight * (min(MOST_ROWS, len(film)) / weight.sum())
@@ -122,7 +124,7 @@ def _drawn(history: History, film: NDArray[Any], day: NDArray[Any], recipe: Reci
 
 
 def _uniform(film: NDArray[np.uint64], date: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
-    """A number in [0, 1) for each film and date, by the finalizer of MurmurHash3."""
+    """Hash each film and date to a number in [0, 1), by the finalizer of MurmurHash3."""
     mixed = film * np.uint64(0x9E3779B97F4A7C15) + date * np.uint64(0xC2B2AE3D27D4EB4F) + np.uint64(seed)
     for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
         mixed = (mixed ^ (mixed >> np.uint64(33))) * np.uint64(factor)

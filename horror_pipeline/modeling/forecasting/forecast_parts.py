@@ -1,4 +1,4 @@
-"""Why a film's popularity is forecast to change: parts of the forecast change, in words."""
+"""Explanations of forecasts: which groups of features contribute most to a film's forecast change, in words."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from horror_pipeline.modeling.specs import Floats
 BACKGROUND_FILMS = 1
 
 WEEKDAY = "weekday"
-"""In no group: it is the same for all films of a day, and hence in their mean."""
+"""In no group: it is the same for all films of a day, so it is part of the base."""
 
 
 def explain_forecasts(fitted: FittedForecaster, made: Forecasts) -> pd.DataFrame:
-    """Say for each film and horizon what moves the forecast most, beside the mean change of all films.
+    """Explain each film's forecast at each horizon by what sets it apart from the mean forecast of all films.
 
     Args:
         fitted: the forecaster.
-        made: what it forecast.
+        made: its forecasts.
 
     Returns:
-        `tmdb_id`, `horizon_days`, `base` and `parts`, a list of label and effect, which add up to the change of
-        log(popularity + `OFFSET`). Forecasts of no change are not explained.
+        `tmdb_id`, `horizon_days`, `base` and `parts`, a list of label and effect. Base and effects add up to the
+        forecast change of log(popularity + `OFFSET`). Forecasts of no change are not explained.
     """
     explained = [pd.DataFrame(columns=["tmdb_id", "horizon_days", "base", "parts"])]
     if len(made.described):
@@ -54,11 +54,11 @@ def _explain(horizon: HorizonForecaster, described: pd.DataFrame) -> pd.DataFram
 
 
 def _group_of(name: str) -> str:
-    """The group of a feature: what changed this week, what changed before, and what else is known."""
+    """Return the group of a feature."""
     if name in ("level", "days_from_release"):
         return name
     if name in ("month_step", "week_step"):
-        return "unrest"
+        return "volatility"
     kind, _, days = name.partition("_")
     is_recent = name == "from_week_mean" or (kind in ("change", "step") and int(days) <= WEEK)
     return "week" if is_recent else "month"
@@ -81,9 +81,9 @@ def _days_from_release(film: Film) -> str:
     return "out for more than ten years" if days >= OLDEST else out_for(days)
 
 
-def _unrest(film: Film) -> str:
+def _volatility(film: Film) -> str:
     step = film["month_step"]
-    return "its unrest" if np.isnan(step) else f"moved by {np.expm1(step):.0%} a day this month".replace("%", " %")
+    return "its daily changes" if np.isnan(step) else f"moved by {100 * np.expm1(step):.0f} % a day this month"
 
 
 def _week(film: Film) -> str:
@@ -105,10 +105,10 @@ WORDS: dict[str, Callable[[Film], str]] = {
     "level": _level,
     "week": _week,
     "month": _month,
-    "unrest": _unrest,
+    "volatility": _volatility,
     "days_from_release": _days_from_release,
 }
-"""Says what is known of a film, group by group."""
+"""Functions that put a film's values into words, by group of features."""
 
 GROUPS: dict[str, list[int]] = {
     group: [place for place, name in enumerate(FEATURES) if name != WEEKDAY and _group_of(name) == group]

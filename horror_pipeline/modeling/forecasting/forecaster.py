@@ -1,4 +1,4 @@
-"""Forecasts of popularity for every film: fitted on what was known on a day, made from what was known on a day."""
+"""The forecaster: for every horizon a model, its backtest and its intervals, fitted to what was known on a day."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ from horror_pipeline.modeling.forecasting.rise import Rise, fit_rise
 
 @dataclass(frozen=True)
 class HorizonForecaster:
-    """What is known of one horizon.
+    """The forecaster of one horizon.
 
     Args:
         horizon_days: days ahead.
-        model: the fitted model; None where there was too little to learn from.
+        model: the fitted model; None where it does not serve.
         verdict: whether the model serves, and why.
-        share: the share of the model's change that is forecast, 0 to 1.
-        reach: the interval around what is served.
-        coverage: share of outcomes inside intervals taken from earlier weeks alone; NaN where not tested.
+        share: the shrinkage factor: the share of the model's predicted change that is forecast, 0 to 1.
+        reach: the interval around the forecasts.
+        coverage: share of the newest week's outcomes inside intervals calibrated on earlier weeks; NaN where untested.
         figures: the backtest by day, see `backtest.figures`, indexed by date.
-        drift: the change of the log usual at this horizon.
-        rise: what chances of a rise are made of; None where no outcome is known, and in a track record.
-        reliability: chances of a rise within a week and how often one came in the newest week, by decile, see
+        drift: the median change of the log at this horizon.
+        rise: the distribution that chances of a rise are computed from; None where no outcome is known, and in a track
+            record.
+        reliability: chances of a rise within a week, with how often popularity rose in the newest week, by decile; see
             `chances.reliability`.
     """
 
@@ -55,7 +56,7 @@ class HorizonForecaster:
         return self.verdict.serves
 
     def metrics(self) -> dict[str, float]:
-        """The backtest in a line: errors over all its days, beside no change and drift."""
+        """Summarize the backtest: mean errors over all its days, and those of the baselines no change and drift."""
         table = self.figures
         weight = table["films"].to_numpy() / max(float(table["films"].sum()), 1.0)
         mean = {name: float(table[name].to_numpy() @ weight) for name in table.columns if name != "films"}
@@ -73,15 +74,15 @@ class HorizonForecaster:
 
 @dataclass(frozen=True)
 class FittedForecaster:
-    """All horizons, fitted on what was known on a day.
+    """A forecaster of all horizons, fitted to what was known on a day.
 
     Args:
-        made_on: that day.
-        seed: of everything random.
-        days_used: observed days it learned from.
-        first_day: the first of them; later than the history's where the scale broke.
-        films: films it knew.
-        horizons: by days ahead.
+        made_on: the day.
+        seed: seed of everything random.
+        days_used: number of observed days it was fitted to.
+        first_day: the first day of its history, which starts anew when TMDB changes the scale of popularity.
+        films: number of films in its history.
+        horizons: the forecaster of each horizon, by days ahead.
     """
 
     made_on: dt.date
@@ -93,12 +94,12 @@ class FittedForecaster:
 
 
 class Models:
-    """The models of each day and horizon, fitted when first asked for and kept.
+    """A cache of the models of days and horizons, each fitted when it is first asked for.
 
     Args:
-        history: observations; a model of a day does not look at later ones.
+        history: the observations; the model of a day does not use later ones.
         movies: indexed by `tmdb_id`, with `release_date`.
-        seed: of everything random.
+        seed: seed of everything random.
     """
 
     def __init__(self, history: History, movies: pd.DataFrame, seed: int) -> None:
@@ -106,7 +107,7 @@ class Models:
         self._fitted: dict[tuple[np.datetime64, int], ChangeModel | None] = {}
 
     def fitted_on(self, day: np.datetime64, horizon_days: int) -> ChangeModel | None:
-        """The model of a horizon as fitted on a day; None if too little was known then."""
+        """Return the model of a horizon as fitted on a day; None if too little was known then."""
         key = (day, horizon_days)
         if key not in self._fitted:
             known = self.history.until(day.astype(dt.date)).trusted()
@@ -116,24 +117,24 @@ class Models:
 
 
 def fit_forecaster(history: History, movies: pd.DataFrame, made_on: dt.date, seed: int = 0) -> FittedForecaster:
-    """Fit every horizon on what was known on a day, and test each on the weeks before it.
+    """Fit every horizon to what was known on a day, with a backtest on the weeks before it.
 
     Args:
-        history: observations; later days are not looked at.
+        history: the observations; days after `made_on` are not used.
         movies: indexed by `tmdb_id`, with `release_date`.
         made_on: the day.
-        seed: of everything random.
+        seed: seed of everything random.
     """
     return fit_with(Models(history, movies, seed), made_on, states_chances=True)
 
 
 def fit_with(models: Models, made_on: dt.date, *, states_chances: bool = False) -> FittedForecaster:
-    """Fit every horizon on a day, using models that are fitted already where there are any.
+    """Fit every horizon on a day, with models from a cache.
 
     Args:
-        models: the models of that history.
+        models: the models of a history.
         made_on: the day.
-        states_chances: whether to measure what chances of a rise are made of; a track record does without.
+        states_chances: whether to fit the distribution for chances of a rise, which a track record does not need.
     """
     known = models.history.until(made_on).trusted()
     released = release_dates(known, models.movies)
@@ -203,7 +204,7 @@ def _start_of_newest_week(walked: pd.DataFrame) -> int:
 
 
 def _reliability(walked: pd.DataFrame, share: float, known: History, horizon_days: int) -> list[list[float]]:
-    """Chances of a rise in the newest week, from the weeks before it, held against what came."""
+    """Compare the chances of a rise in the newest week, computed from the weeks before it, with what happened."""
     if walked.empty:
         return []
     start = _start_of_newest_week(walked)
@@ -217,7 +218,7 @@ def _reliability(walked: pd.DataFrame, share: float, known: History, horizon_day
 
 
 def _coverage(walked: pd.DataFrame, share: float, spread: tuple[int, float]) -> float:
-    """Coverage of the newest week by intervals from the weeks before it."""
+    """Measure how often intervals calibrated on the earlier weeks cover the outcomes of the newest week."""
     if walked.empty:
         return float("nan")
     start = _start_of_newest_week(walked)
@@ -232,9 +233,9 @@ def _coverage(walked: pd.DataFrame, share: float, spread: tuple[int, float]) -> 
 
 
 def _guess(horizon_days: int, shorter: dict[int, HorizonForecaster]) -> Reach:
-    """The interval of a horizon without outcomes: that of the nearest shorter one, grown with the root of time."""
+    """Extrapolate the interval of a horizon without known outcomes from the longest shorter horizon that has some."""
     observed = [days for days in shorter if shorter[days].reach.residuals]
     if not observed:
-        return residuals.usual_reach(horizon_days)
+        return residuals.default_reach(horizon_days)
     nearest = max(observed)
     return shorter[nearest].reach.stretched(horizon_days)

@@ -1,7 +1,6 @@
-"""The popularity of every film on every day, as a matrix, and what of it can be trusted.
+"""The history of popularity as a matrix of films and days, and which of its values can be trusted.
 
-A day without observations, a film without a value and a value that is not to be believed are all NaN. Nothing here
-looks at days later than the one it is asked about.
+Values that are missing or not credible are NaN. No function uses days after the one it is asked about.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ from horror_pipeline.domain import FORECAST_WINDOW_DAYS, highest_credible
 Matrix = NDArray[np.float32]
 
 NOTABLE = 1.0
-"""Popularity from which a change of the value is news: below it TMDB's values are coarse and often equal."""
+"""Popularity from which a film is notable: below it TMDB's values are coarse and often equal."""
 
 FEWEST_FILMS = 5
-"""Notable films needed before a statement is made about a day as a whole."""
+"""Notable films that are needed to judge a day as a whole."""
 
 COPY_SHARE = 0.98
-"""Share of notable films with exactly the value of an earlier day above which a day counts as its copy."""
+"""A day is a copy of an earlier day if at least this share of the notable films has exactly the same value."""
 
 BREAK_FACTOR = 3.0
-"""Factor between the levels of consecutive days, in the median over films, above which the scale has changed."""
+"""The scale has changed if the median film's popularity rises or falls by more than this factor within a day."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,11 @@ class History:
 
     @classmethod
     def from_frame(cls, snapshots: pd.DataFrame) -> History:
-        """Arrange rows by film and day, whatever their order.
+        """Arrange snapshots as a matrix.
 
         Args:
-            snapshots: `tmdb_id`, `snapshot_date` and `popularity`, as in `movie_snapshots`; one row per film and day.
+            snapshots: `tmdb_id`, `snapshot_date` and `popularity`, as in `movie_snapshots`; one row per film and day,
+                in any order.
         """
         days = np.asarray(pd.to_datetime(snapshots["snapshot_date"]), dtype="datetime64[D]")
         ids, film = np.unique(snapshots["tmdb_id"].to_numpy(dtype="int64"), return_inverse=True)
@@ -61,9 +61,9 @@ class History:
         return cls(axis, ids, popularity)
 
     def until(self, day: dt.date) -> History:
-        """What was known on a day: the days up to it, and the films seen by then.
+        """Return what was known on a day: the days up to it, and the films seen by then.
 
-        The result ends on `day`, even if nothing was observed on it, and reaches back `FORECAST_WINDOW_DAYS` at most.
+        The result ends on `day`, even if nothing was observed on it, and has at most `FORECAST_WINDOW_DAYS` days.
         """
         last = np.datetime64(day, "D")
         first = max(self.days[0], last - (FORECAST_WINDOW_DAYS - 1)) if len(self.days) else last
@@ -78,9 +78,9 @@ class History:
         return History(axis[start:], self.tmdb_ids[seen], np.ascontiguousarray(popularity[:, start:]))
 
     def trusted(self) -> History:
-        """The history without values that would mislead: copied days, the far side of a scale break, outliers.
+        """Remove values that mislead: days before the newest change of scale are cut off, others become NaN.
 
-        Days before the newest scale break are cut off; everything else that is not to be believed becomes NaN.
+        The others are values of copied days, and values that are not positive or not credible.
         """
         popularity = np.where(np.isfinite(self.popularity) & (self.popularity > 0), self.popularity, np.nan)
         popularity = popularity.astype("float32")
@@ -92,9 +92,9 @@ class History:
 
 
 def copied_days(popularity: Matrix) -> NDArray[np.intp]:
-    """Find the days that repeat an earlier day: an export that was published twice.
+    """Find the days that repeat an earlier day, because TMDB published an export twice.
 
-    Only notable films are compared, since the values of small ones are coarse enough to be equal on honest days.
+    Only notable films are compared: the coarse values of the others are often equal on different days.
     """
     notable = popularity[np.nanmax(popularity, axis=1, initial=0.0) >= NOTABLE]
     copied = []
@@ -108,10 +108,7 @@ def copied_days(popularity: Matrix) -> NDArray[np.intp]:
 
 
 def newest_scale(popularity: Matrix) -> int:
-    """Find the first day after the newest change of scale; 0 where there was none.
-
-    The scale has changed where the median film's popularity is several times what it was on the observed day before.
-    """
+    """Find the first day after the newest change of scale (see `BREAK_FACTOR`); 0 where there was none."""
     observed = np.flatnonzero(~np.isnan(popularity).all(axis=0))
     for before, after in zip(observed[-2::-1], observed[:0:-1], strict=True):
         left, right = popularity[:, before], popularity[:, after]
@@ -124,7 +121,7 @@ def newest_scale(popularity: Matrix) -> int:
 
 
 def _highest_credible(popularity: Matrix) -> float:
-    """The value beyond which none is believed, from the films' medians: a value of a single day counts for nothing."""
+    """Return the highest credible value, from the films' medians, so that values of a single day do not raise it."""
     if not popularity.size:
         return float("inf")
     ordered = np.sort(popularity, axis=1)  # NaN last

@@ -1,4 +1,4 @@
-"""Forecasts of a day by a fitted forecaster, and of past days by what was known on each."""
+"""Applying a fitted forecaster to a day, and to past days as it would have been fitted then."""
 
 from __future__ import annotations
 
@@ -20,56 +20,62 @@ from horror_pipeline.modeling.forecasting.history import History
 
 @dataclass(frozen=True)
 class Forecasts:
-    """Forecasts of one day.
+    """The forecasts made on one day.
 
     Args:
         rows: `tmdb_id`, `horizon_days`, `target_date`, `origin_popularity`, `forecast_popularity`, `popularity_lower`,
             `popularity_upper`, `rise_probability`.
-        without: why a film has no forecast, by `tmdb_id`.
-        described: what the models saw, rows of `features` by `tmdb_id`, of the films that they spoke of.
+        skipped: the reason why a film has no forecast, by `tmdb_id`.
+        described: rows of `features` by `tmdb_id`, for the films that the models were applied to.
     """
 
     rows: pd.DataFrame
-    without: pd.Series
+    skipped: pd.Series
     described: pd.DataFrame
 
 
 def forecast(fitted: FittedForecaster, history: History, movies: pd.DataFrame, made_on: dt.date) -> Forecasts:
-    """Forecast every film observed on a day, from nothing later than that day.
+    """Forecast the popularity of every film observed on a day, from nothing later than that day.
 
     Args:
-        fitted: fitted on that day or earlier.
-        history: observations; later days are not looked at.
+        fitted: the forecaster.
+        history: the observations; later days are not used.
         movies: indexed by `tmdb_id`, with `release_date`.
         made_on: the day.
+
+    Raises:
+        ValueError: the forecaster was fitted after the day.
     """
     if fitted.made_on > made_on:
-        raise ValueError(f"a forecaster fitted on {fitted.made_on} knows too much for a forecast of {made_on}")
+        raise ValueError(f"a forecaster fitted on {fitted.made_on} has seen days after {made_on}")
     seen = history.until(made_on)
     known = seen.trusted()
-    origin, doubted, without = _origins(seen, known, made_on)
+    origin, is_doubtful, skipped = _origins(seen, known, made_on)
     film = np.flatnonzero(~np.isnan(origin))
     described = features(known, release_dates(known, movies), film, np.full(len(film), len(known.days) - 1))
     with threadpool_limits(limits=1):
         parts = [
-            _forecast_horizon(fitted.horizons[days], seen.tmdb_ids[film], origin[film], described, doubted)
-            for days in fitted.horizons
+            _forecast_horizon(horizon, seen.tmdb_ids[film], origin[film], described, is_doubtful)
+            for horizon in fitted.horizons.values()
         ]
     rows = pd.concat(parts, ignore_index=True).sort_values(["tmdb_id", "horizon_days"], ignore_index=True)
     target = pd.Timestamp(made_on) + pd.to_timedelta(rows["horizon_days"], unit="D")
     rows.insert(2, "target_date", target.dt.date)
-    spoken = (origin[film] >= LOWEST_LEVEL) & (not doubted)
-    seen_by_models = pd.DataFrame(described[spoken], index=seen.tmdb_ids[film][spoken], columns=list(FEATURES))
-    return Forecasts(rows, without, seen_by_models)
+    is_modeled = (origin[film] >= LOWEST_LEVEL) & (not is_doubtful)
+    modeled = pd.DataFrame(described[is_modeled], index=seen.tmdb_ids[film][is_modeled], columns=list(FEATURES))
+    return Forecasts(rows, skipped, modeled)
 
 
 def _origins(seen: History, known: History, made_on: dt.date) -> tuple[NDArray[np.float64], bool, pd.Series]:
-    """The popularity each film starts from, whether the day is in doubt as a whole, and the films without one."""
+    """Return each film's popularity on the day, whether the whole day is doubtful, and why films have no popularity.
+
+    A day is doubtful if none of its values can be trusted. Forecasts then start from the untrusted values.
+    """
     raw = seen.popularity[:, -1].astype("float64")
     origin = known.popularity[:, -1].astype("float64")
     is_value = np.isfinite(raw) & (raw > 0)
-    doubted = bool(is_value.any() and np.isnan(origin).all())
-    if doubted:
+    is_doubtful = bool(is_value.any() and np.isnan(origin).all())
+    if is_doubtful:
         origin = np.where(is_value, raw, np.nan)
     reason = np.where(
         np.isnan(raw),
@@ -77,7 +83,7 @@ def _origins(seen: History, known: History, made_on: dt.date) -> tuple[NDArray[n
         np.where(is_value, "its popularity is far outside what films have", "its popularity is not above zero"),
     )
     missing = np.isnan(origin)
-    return origin, doubted, pd.Series(reason[missing], index=seen.tmdb_ids[missing], name="reason", dtype="object")
+    return origin, is_doubtful, pd.Series(reason[missing], index=seen.tmdb_ids[missing], name="reason", dtype="object")
 
 
 def _forecast_horizon(
@@ -85,15 +91,15 @@ def _forecast_horizon(
     tmdb_ids: NDArray[np.int64],
     origin: NDArray[np.float64],
     described: NDArray[np.float32],
-    doubted: bool,
+    is_doubtful: bool,
 ) -> pd.DataFrame:
     change = np.zeros(len(origin))
-    spoken = origin >= LOWEST_LEVEL
-    if horizon.model is not None and not doubted:
-        change[spoken] = horizon.share * horizon.model.predict(described[spoken])
+    is_modeled = origin >= LOWEST_LEVEL
+    if horizon.model is not None and not is_doubtful:
+        change[is_modeled] = horizon.share * horizon.model.predict(described[is_modeled])
     center = backtest.shift(origin, change)
     films = residuals.circumstances(described, origin, np.zeros(len(origin)))
-    lower, upper = horizon.reach.bounds(center, films, residuals.DOUBT_FACTOR if doubted else 1.0)
+    lower, upper = horizon.reach.bounds(center, films, residuals.DOUBT_FACTOR if is_doubtful else 1.0)
     return pd.DataFrame(
         {
             "tmdb_id": tmdb_ids,
@@ -102,7 +108,7 @@ def _forecast_horizon(
             "forecast_popularity": center,
             "popularity_lower": lower,
             "popularity_upper": upper,
-            "rise_probability": np.nan if doubted or not horizon.rise else horizon.rise.chance(change, films),
+            "rise_probability": np.nan if is_doubtful or not horizon.rise else horizon.rise.chance(change, films),
         }
     )
 
@@ -110,16 +116,16 @@ def _forecast_horizon(
 def track_record(
     history: History, movies: pd.DataFrame, days: Sequence[dt.date], seed: int = 0
 ) -> Iterator[tuple[dt.date, FittedForecaster, Forecasts]]:
-    """Forecast past days as they would have been forecast, by forecasters fitted on what was known then.
+    """Make the forecasts that would have been made on past days, by forecasters fitted to what was known then.
 
-    Each calendar week has one forecaster, fitted on its first day, so that the forecasts of a day do not depend on
-    which other days are asked for.
+    Each calendar week has one forecaster, fitted on its Monday, so that the forecasts of a day do not depend on which
+    other days are asked for.
 
     Args:
-        history: observations; they should reach back `FORECAST_WINDOW_DAYS` before the first day.
+        history: the observations, from `FORECAST_WINDOW_DAYS` before the first day if there are any.
         movies: indexed by `tmdb_id`, with `release_date`.
         days: the days to forecast on, in order.
-        seed: of everything random.
+        seed: seed of everything random.
 
     Yields:
         Each day, the forecaster that served, and its forecasts.

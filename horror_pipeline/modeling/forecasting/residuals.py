@@ -1,10 +1,12 @@
-"""How far off forecasts are: conformal 80 % intervals by horizon and level.
+"""Conformal 80 % intervals of forecasts, by horizon and level of popularity.
 
-Split conformal prediction (Vovk et al. 2005): the ends of an interval are quantiles of residuals of models fitted
-before them, on the log scale. They are taken by level, because small films move more in proportion, and for each side
-on its own, because rises are larger than falls. Films do not err independently: on some days all of TMDB moves, and
-comes back within weeks. A few weeks of residuals cannot show how far, so what all films do alike is taken out of the
-residuals and put back from the whole history.
+This is split conformal prediction (Vovk et al. 2005): the ends of an interval are quantiles of residuals, on the log
+scale, of models that were fitted before the residuals' days. Quantiles are taken by level, because small films move
+more in proportion, and separately for each side, because rises are larger than falls.
+
+Residuals of different films are correlated, because on some days all of TMDB moves, and returns within weeks. A few
+weeks of residuals are too short to measure this common movement. It is therefore removed from the residuals, measured
+over the whole history, and added to the intervals again.
 """
 
 from __future__ import annotations
@@ -22,22 +24,22 @@ from horror_pipeline.modeling.forecasting.history import FEWEST_FILMS, NOTABLE, 
 
 COVERAGE = 0.8
 LEVELS = (0.0, 0.5, 1.0, 3.0, 10.0, 30.0)
-"""Lower ends of the bins of popularity in which residuals are taken together."""
+"""Lower ends of the bins of popularity; each bin has its own quantiles."""
 
 FEWEST_RESIDUALS = 100
 """Residuals a bin needs; one with fewer takes those of its neighbors as well."""
 
 NEW_FILM_FACTOR = 1.5
-"""An interval of a film without history is this much wider than one of a film known for a month."""
+"""The interval of a film without history is so many times as wide as that of a film known for a month."""
 
 DOUBT_FACTOR = 2.0
-"""An interval around a value that is in doubt, or at a horizon never observed, is this much wider."""
+"""The interval around a doubtful value, or at a horizon without known outcomes, is so many times as wide."""
 
-USUAL_REACH, USUAL_STEP = 0.4, 0.06
-"""Half width after a day, and a film's usual step from day to day, where nothing has been observed yet."""
+DEFAULT_REACH, DEFAULT_STEP = 0.4, 0.06
+"""Half width one day ahead, and a film's median daily change, where nothing has been observed yet."""
 
 RETURNING_SHARE = 0.4
-"""How much of a move of all films away from their month is held possible to come back within a week."""
+"""Share of the median film's distance from its monthly median by which all films may return within a week."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,10 @@ class Reach:
 
     Args:
         horizon_days: days ahead.
-        lower: at most 0, by bin of `LEVELS`, for a film known for a month and a common step of 1.
-        upper: at least 0, likewise.
-        common: how far all films together may move.
-        residuals: how many residuals it is taken from.
+        lower: lower quantile of the scaled residuals (see `scale`) by bin of `LEVELS`, at most 0.
+        upper: upper quantile, likewise, at least 0.
+        common: how far all films together may move (see `common_spread`).
+        residuals: number of residuals the quantiles are taken from.
     """
 
     horizon_days: int
@@ -59,21 +61,24 @@ class Reach:
     residuals: int
 
     def stretched(self, horizon_days: int) -> Reach:
-        """The same for a longer horizon, of which no outcome is known: grown with the root of time, and doubled."""
-        grown = DOUBT_FACTOR * float(np.sqrt(horizon_days / self.horizon_days))
-        factor = grown * USUAL_STEP ** (unrest_exponent(self.horizon_days) - unrest_exponent(horizon_days))
+        """Extrapolate to a longer horizon without known outcomes: grow with the square root of time, and double."""
+        growth = DOUBT_FACTOR * float(np.sqrt(horizon_days / self.horizon_days))
+        factor = growth * DEFAULT_STEP ** (volatility_exponent(self.horizon_days) - volatility_exponent(horizon_days))
         lower, upper = (tuple(end * factor for end in ends) for ends in (self.lower, self.upper))
-        return Reach(horizon_days, lower, upper, self.common * grown, 0)
+        return Reach(horizon_days, lower, upper, self.common * growth, 0)
 
     def bounds(
         self, forecast: NDArray[Any], films: pd.DataFrame, factor: float = 1.0
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The interval of each forecast, never below zero.
+        """Compute the interval of each forecast; no end is below zero.
 
         Args:
             forecast: forecasts of popularity.
-            films: what `circumstances` returned for the day they are made on.
+            films: what `circumstances` returned for the day the forecasts are made on.
             factor: widens all intervals alike.
+
+        Returns:
+            Lower and upper ends.
         """
         place = bins(films["origin"].to_numpy())
         own = factor * scale(films, self.horizon_days)
@@ -86,16 +91,16 @@ class Reach:
 
 
 def circumstances(rows: NDArray[np.float32], origin: NDArray[Any], day: NDArray[Any]) -> pd.DataFrame:
-    """What the width of an interval depends on.
+    """Compute what the width of an interval depends on.
 
     Args:
         rows: rows of `features`.
-        origin: popularity of each film that day.
+        origin: popularity of each row's film on its day.
         day: the day of each row.
 
     Returns:
-        `origin`; `days_known`; `step`, the median film's daily change within the week; and `displacement`, how far
-        the median film is from its month.
+        `origin`; `days_known`; `step`, the median film's daily change within the week; and `displacement`, the median
+        film's distance from its monthly median.
     """
     table = pd.DataFrame(
         {
@@ -107,7 +112,7 @@ def circumstances(rows: NDArray[np.float32], origin: NDArray[Any], day: NDArray[
     )
     notable = table["origin"] >= LOWEST_LEVEL
     common = table[["step", "displacement"]].where(notable).groupby(day).transform("median")
-    table["step"] = common["step"].fillna(USUAL_STEP).clip(lower=USUAL_STEP / 10)
+    table["step"] = common["step"].fillna(DEFAULT_STEP).clip(lower=DEFAULT_STEP / 10)
     table["displacement"] = common["displacement"].fillna(0.0)
     return table
 
@@ -115,13 +120,13 @@ def circumstances(rows: NDArray[np.float32], origin: NDArray[Any], day: NDArray[
 def calibrate(
     residual: NDArray[Any], films: pd.DataFrame, day: NDArray[Any], spread: tuple[int, float]
 ) -> Reach | None:
-    """Take the quantiles of forward residuals.
+    """Take the quantiles of the residuals of a backtest.
 
     Args:
         residual: log of the outcome less log of the forecast.
         films: `circumstances` of the days the forecasts were made on.
         day: the day of each row.
-        spread: the horizon in days, and how far all films together move within it.
+        spread: the horizon in days, and `common_spread` at it.
 
     Returns:
         The reach; None where there are no residuals.
@@ -130,14 +135,14 @@ def calibrate(
         return None
     horizon_days, common = spread
     notable = pd.Series(np.where(films["origin"] >= LOWEST_LEVEL, residual, np.nan))
-    alone = residual - notable.groupby(day).transform("median").fillna(0.0).to_numpy()
-    scaled, place = alone / scale(films, horizon_days), bins(films["origin"].to_numpy())
+    idiosyncratic = residual - notable.groupby(day).transform("median").fillna(0.0).to_numpy()
+    scaled, place = idiosyncratic / scale(films, horizon_days), bins(films["origin"].to_numpy())
     ends = [_quantiles(nearest(scaled, place, level)) for level in range(len(LEVELS))]
     return Reach(horizon_days, tuple(low for low, _ in ends), tuple(high for _, high in ends), common, len(residual))
 
 
 def common_spread(history: History, horizon_days: int) -> float:
-    """How far the median film moved within the horizon, from any day: what was exceeded on one day in five."""
+    """Measure how far the median film moves within the horizon: one move in five is larger than what is returned."""
     change = np.where(history.popularity >= NOTABLE, changes(history, horizon_days), np.nan)
     enough = (~np.isnan(change)).sum(axis=0) >= FEWEST_FILMS
     if not enough.any():
@@ -146,31 +151,31 @@ def common_spread(history: History, horizon_days: int) -> float:
     return float(np.quantile(np.abs(moves - np.median(moves)), COVERAGE))
 
 
-def usual_reach(horizon_days: int) -> Reach:
-    """What is assumed where nothing has been observed."""
-    half = USUAL_REACH * float(np.sqrt(horizon_days)) / USUAL_STEP ** unrest_exponent(horizon_days)
+def default_reach(horizon_days: int) -> Reach:
+    """Return the reach that is assumed where no outcome of any horizon is known."""
+    half = DEFAULT_REACH * float(np.sqrt(horizon_days)) / DEFAULT_STEP ** volatility_exponent(horizon_days)
     return Reach(horizon_days, (-half,) * len(LEVELS), (half,) * len(LEVELS), 0.0, 0)
 
 
 def bins(popularity: NDArray[Any]) -> NDArray[np.intp]:
-    """The bin of `LEVELS` each value is in."""
+    """Return the bin of `LEVELS` that each value is in."""
     return np.clip(np.searchsorted(np.asarray(LEVELS), popularity, side="right") - 1, 0, len(LEVELS) - 1)
 
 
-def unrest_exponent(horizon_days: int) -> float:
-    """How far the width follows the steps of the last week: nearly in proportion tomorrow, hardly in a month."""
+def volatility_exponent(horizon_days: int) -> float:
+    """Return the power of last week's daily changes that widths grow with: near 1 for tomorrow, small in a month."""
     return 1.0 / (1.0 + horizon_days / WEEK)
 
 
 def scale(films: pd.DataFrame, horizon_days: int) -> NDArray[np.float64]:
-    """How much wider intervals are when steps are larger, and for films that were missing in the last month."""
+    """Return the scale of residuals: larger after large daily changes, and for films missing on days of the month."""
     missing = 1.0 - films["days_known"].clip(0, MONTH).to_numpy() / MONTH
-    unrest = films["step"].to_numpy() ** unrest_exponent(horizon_days)
-    return np.asarray(unrest * (1.0 + (NEW_FILM_FACTOR - 1.0) * missing), dtype="float64")
+    volatility = films["step"].to_numpy() ** volatility_exponent(horizon_days)
+    return np.asarray(volatility * (1.0 + (NEW_FILM_FACTOR - 1.0) * missing), dtype="float64")
 
 
 def nearest(values: NDArray[Any], place: NDArray[np.intp], level: int) -> NDArray[Any]:
-    """The values of a bin, with those of its neighbors where it has too few."""
+    """Return the values of a bin, with those of its neighbors where it has too few."""
     for around in range(len(LEVELS)):
         chosen = values[np.abs(place - level) <= around]
         if len(chosen) >= FEWEST_RESIDUALS:
@@ -179,8 +184,8 @@ def nearest(values: NDArray[Any], place: NDArray[np.intp], level: int) -> NDArra
 
 
 def _quantiles(values: NDArray[Any]) -> tuple[float, float]:
-    """The two ends that leave a tenth out on each side, with the correction for a finite sample."""
+    """Return the quantiles that cut off a tenth on each side, with the correction for a finite sample."""
     ordered, count = np.sort(values), len(values)
-    out = (1.0 - COVERAGE) / 2.0
-    rank = min(int(np.ceil((count + 1) * (1.0 - out))), count)
+    tail = (1.0 - COVERAGE) / 2.0
+    rank = min(int(np.ceil((count + 1) * (1.0 - tail))), count)
     return min(float(ordered[count - rank]), 0.0), max(float(ordered[rank - 1]), 0.0)

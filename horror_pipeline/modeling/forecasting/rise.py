@@ -1,9 +1,9 @@
-"""The chance that a film's popularity will have risen: a conformal predictive distribution of its change.
+"""The chance that a film's popularity rises: a conformal predictive distribution of its change.
 
-The distribution of a change is that of the forecast plus the residuals that the interval is taken from (Vovk et al.,
-2017), and its share above zero is the chance of a rise. Residuals of a few weeks show what films do each for itself.
-What films of a level do together is taken out of them and put back from the whole history: a few weeks show too little
-of it, and whether most films rise next week hangs on it.
+The distribution of a change is the forecast change plus the residuals of the backtest (Vovk et al., 2017), and its
+share above zero is the chance of a rise. A few weeks of residuals are enough to measure how films move individually,
+but too short to measure how films of a level move together, on which it depends whether most films rise next week. The
+common movement is therefore removed from the residuals, measured over the whole history, and added again.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from horror_pipeline.modeling.forecasting.residuals import LEVELS, bins, nearest
 from horror_pipeline.modeling.specs import Floats
 
 GRID = 41
-"""Quantiles of the residuals that are kept for each level."""
+"""How many quantiles of the residuals are kept for each level."""
 
 STEPS = [NormalDist().inv_cdf((step + 0.5) / 9) for step in range(9)]
-"""The distribution of what films of a level do together, in steps of equal chance."""
+"""Nine equally likely values of a standard normal distribution, which stands for the common movement."""
 
 LEAST = 0.01
-"""No chance is stated nearer to 0 or 1: so rare an event is not seen in a few weeks of residuals."""
+"""Chances are limited to this distance from 0 and 1: a few weeks of residuals do not show rarer events."""
 
 
 @dataclass(frozen=True)
 class Rise:
-    """How far changes scatter around their forecast, by bin of `residuals.LEVELS`.
+    """The distribution of changes around their forecast, by bin of `residuals.LEVELS`.
 
     Args:
         horizon_days: days ahead.
-        alone: quantiles of the residuals at equal steps from 0 to 1, scaled, with a median of 0.
-        together: standard deviation of what the films of a level do together.
+        alone: quantiles of the individual residuals at equal steps from 0 to 1, scaled, with a median of 0.
+        together: standard deviation of the common movement of the bin's films.
     """
 
     horizon_days: int
@@ -62,16 +62,16 @@ class Rise:
 
 
 def fit_rise(walked: pd.DataFrame, share: float, history: History, horizon_days: int) -> Rise | None:
-    """Measure how far changes scatter.
+    """Fit the distribution of changes around their forecast.
 
     Args:
         walked: what `backtest.walk` returned.
-        share: the shrinkage that serves; 0 where no change serves.
-        history: trusted, up to the day of the forecast.
+        share: the shrinkage factor that serves; 0 where no change serves.
+        history: trusted values, up to the day the forecaster is fitted on.
         horizon_days: the horizon.
 
     Returns:
-        The scatter; None where no outcome is known.
+        The distribution; None where no outcome is known.
     """
     rows = (walked[walked["predicted"].notna()] if share > 0 else walked).reset_index(drop=True)
     if rows.empty:
@@ -87,11 +87,11 @@ def fit_rise(walked: pd.DataFrame, share: float, history: History, horizon_days:
 
 
 def _together(history: History, horizon_days: int) -> tuple[float, ...]:
-    """The standard deviation of the median change of each level's films, over the days of the history."""
+    """Compute the standard deviation, over the days of the history, of the median change of each level's films."""
     change, place = changes(history, horizon_days), bins(history.popularity)
-    found = []
+    deviations = []
     for level in range(len(LEVELS)):
         inside = np.where(place == level, change, np.nan)
         inside = inside[:, (~np.isnan(inside)).sum(axis=0) >= FEWEST_FILMS]
-        found.append(float(np.nanmedian(inside, axis=0).std()) if inside.shape[1] else 0.0)
-    return tuple(found)
+        deviations.append(float(np.nanmedian(inside, axis=0).std()) if inside.shape[1] else 0.0)
+    return tuple(deviations)

@@ -1,4 +1,4 @@
-"""A fitted forecaster as plain values, to be stored by skops: dictionaries, numbers, text, arrays and boostings."""
+"""A fitted forecaster as values that skops can store: dictionaries, numbers, text, arrays and boosting models."""
 
 from __future__ import annotations
 
@@ -16,14 +16,7 @@ from horror_pipeline.modeling.forecasting.rise import Rise
 
 
 def to_state(fitted: FittedForecaster) -> dict[str, Any]:
-    """Take a forecaster apart.
-
-    Args:
-        fitted: the forecaster.
-
-    Returns:
-        What `from_state` puts together again.
-    """
+    """Convert a forecaster to plain values, which `from_state` reads."""
     return {
         "made_on": fitted.made_on.isoformat(),
         "seed": fitted.seed,
@@ -35,11 +28,7 @@ def to_state(fitted: FittedForecaster) -> dict[str, Any]:
 
 
 def from_state(state: dict[str, Any]) -> FittedForecaster:
-    """Put a forecaster together.
-
-    Args:
-        state: what `to_state` returned.
-    """
+    """Build a forecaster from what `to_state` returned."""
     horizons = [_horizon(entry) for entry in state["horizons"]]
     return FittedForecaster(
         made_on=dt.date.fromisoformat(state["made_on"]),
@@ -52,7 +41,7 @@ def from_state(state: dict[str, Any]) -> FittedForecaster:
 
 
 def _horizon_state(horizon: HorizonForecaster) -> dict[str, Any]:
-    figures, model, reach = horizon.figures, horizon.model, horizon.reach
+    figures, model = horizon.figures, horizon.model
     return {
         "horizon_days": horizon.horizon_days,
         "members": list(model.members) if model else [],
@@ -61,7 +50,7 @@ def _horizon_state(horizon: HorizonForecaster) -> dict[str, Any]:
         "reason": horizon.verdict.reason,
         "z": horizon.verdict.z,
         "share": horizon.share,
-        "reach": {name: getattr(reach, name) for name in Reach.__dataclass_fields__},
+        "reach": asdict(horizon.reach),
         "coverage": horizon.coverage,
         "figures": {
             "day": [day.date().isoformat() for day in pd.DatetimeIndex(figures.index)],
