@@ -1,6 +1,6 @@
-"""Fitted models as bytes: written by skops, read back only if every type in them is known to be harmless.
+"""Serialized models: skops writes them, and they are read only if every type they hold is known to be harmless.
 
-skops is imported where it is used, so that asking for versions costs nothing.
+skops is imported where it is used, because it is slow to import and reading versions does not need it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ALLOWED_TYPES = frozenset(
         "sklearn.utils._bunch.Bunch",
     }
 )
-"""Types beyond skops' own list that an artifact may hold. They hold numbers; none runs code when it is read."""
+"""Types that an artifact may hold beside those that skops trusts. They hold numbers; none runs code when it is read."""
 
 
 class ArtifactError(HorrorError):
@@ -57,7 +57,7 @@ class ArtifactError(HorrorError):
 
 @dataclass(frozen=True)
 class Artifact:
-    """What is stored of a fitted model.
+    """A fitted model as it is stored.
 
     Args:
         estimator: the fitted pipeline.
@@ -73,18 +73,17 @@ class Artifact:
 
 
 def library_versions() -> dict[str, str]:
-    """The versions that an artifact depends on: of this package's learning code, Python and the libraries."""
+    """Return the versions that an artifact depends on: of this package's learning code, Python and the libraries."""
     libraries = ("scikit-learn", "numpy", "scipy", "skops")
     python = ".".join(platform.python_version_tuple()[:2])
     return {"horror_pipeline": CODE_VERSION, "python": python, **{name: version(name) for name in libraries}}
 
 
 def dump(artifact: Artifact) -> bytes:
-    """Write an artifact, compressed."""
+    """Serialize an artifact, compressed."""
     from skops.io import dumps
 
-    content = {name: getattr(artifact, name) for name in Artifact.__dataclass_fields__}
-    return bytes(dumps(content, compression=zipfile.ZIP_DEFLATED, compresslevel=6))
+    return bytes(dumps(vars(artifact), compression=zipfile.ZIP_DEFLATED, compresslevel=6))
 
 
 def load(data: bytes, written_with: dict[str, str]) -> Artifact:
@@ -92,10 +91,10 @@ def load(data: bytes, written_with: dict[str, str]) -> Artifact:
 
     Args:
         data: what `dump` returned.
-        written_with: `library_versions()` when it was written.
+        written_with: what `library_versions` returned when it was written.
 
     Raises:
-        ArtifactError: written with other versions, damaged, or holding a type that is not allowed.
+        ArtifactError: it was written with other versions, is damaged, or holds a type that is not allowed.
     """
     from skops.io import get_untrusted_types, loads
 

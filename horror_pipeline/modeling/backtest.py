@@ -1,8 +1,8 @@
-"""How well candidates predict films released later than those they were trained on.
+"""Rolling-origin evaluation: how well candidates predict films released later than those they were trained on.
 
-This is a rolling-origin evaluation (Tashman, 2000). The films, sorted by release date, are cut into tenths. Each tenth
-of the second half is a block, `o0` to `o4`, and is predicted by models fitted to all earlier films. Blocks of the first
-half (`o-1`, `o-2`) are not scored: they calibrate the intervals of the first scored ones.
+The method is Tashman's (2000). The films, sorted by release date, are cut into tenths. Each tenth of the second half is
+a test block, `o0` to `o4`, and is predicted by models fitted to all earlier films. Blocks of the first half (`o-1`,
+`o-2`) are not scored: the intervals of the first scored blocks are calibrated on them.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from horror_pipeline.modeling.specs import Floats, ModelSpec, Problem
 
 SCORED_BLOCKS = 5
 MIN_TRAINING_FILMS = 30
-"""Films needed before a block for its models to be worth fitting."""
+"""Films released before a block that are needed to fit its models."""
 
 MAX_CALIBRATION_BLOCKS = 2
-"""Blocks at most that only calibrate: before them there is little to learn from."""
+"""Highest number of blocks that only calibrate, because too few films were released before earlier blocks."""
 
 MAX_IMPORTANCE_FILMS = 300
 """Films on which the importance of features is measured."""
@@ -49,13 +49,13 @@ class Block:
 
 @dataclass(frozen=True)
 class FittedBlock:
-    """What was fitted to the films before a block, and what it predicts.
+    """A block with the models fitted to the films before it, and their predictions.
 
     Args:
         block: the block.
         preprocessor: the fitted preprocessor.
         components: the fitted components.
-        predictions: as the frame of a `Walk`, for the films of the block.
+        predictions: rows of the frame of a `Walk`, for the films of the block.
     """
 
     block: Block
@@ -66,13 +66,13 @@ class FittedBlock:
 
 @dataclass(frozen=True)
 class Walk:
-    """A walk forward in time.
+    """The predictions of all blocks.
 
     Args:
         frame: one row per film of a block: `position` among the films, `tmdb_id`, `release_date`, `block`,
             `is_scored_block`, `is_scored` (enough votes), `votes`, `age_days`, `actual`, and a column per candidate
             with its prediction, within the target's range.
-        last: the newest block, with what was fitted for it.
+        last: the newest block with its models.
     """
 
     frame: pd.DataFrame
@@ -88,7 +88,7 @@ def rolling_origins(dates: Sequence[Any] | pd.Series, scored: NDArray[np.bool_],
         first: number of the first block; negative blocks only calibrate.
 
     Returns:
-        Blocks up to `o4`, in order of time, without those that have too few films before them, or none in them.
+        Blocks up to `o4`, in order of time, without those that hold no scored films or have too few films before them.
     """
     days = np.asarray(dates, dtype="datetime64[D]")
     ordered = np.sort(days[scored])
@@ -107,8 +107,8 @@ def walk_forward(problem: Problem, algorithms: Sequence[str] | None = None, firs
     """Predict every block with every candidate, fitted to the films before it.
 
     Args:
-        problem: what is predicted, from what.
-        algorithms: candidates to walk with; None for all.
+        problem: the learning problem.
+        algorithms: names of the candidates; None for all.
         first: number of the first block, as in `rolling_origins`.
 
     Returns:
@@ -122,15 +122,15 @@ def walk_forward(problem: Problem, algorithms: Sequence[str] | None = None, firs
 
 
 def calibration(problem: Problem, algorithms: Sequence[str], wanted: int) -> list[pd.DataFrame]:
-    """Predict films released before the scored blocks, which the intervals of the first scored block are calibrated on.
+    """Predict films released before the scored blocks, to calibrate the intervals of the first scored block on them.
 
     Args:
-        problem: what is predicted, from what.
-        algorithms: candidates to predict with.
-        wanted: films to calibrate on; no more blocks are fitted than hold that many.
+        problem: the learning problem.
+        algorithms: names of the candidates.
+        wanted: number of films to calibrate on; no more blocks are fitted than hold that many.
 
     Returns:
-        A frame per block, as that of a `Walk`; none where too few films come before.
+        A frame per block, as that of a `Walk`; none where too few films were released earlier.
     """
     scored = problem.votes >= MIN_VOTES_SCORED
     count = min(MAX_CALIBRATION_BLOCKS, math.ceil(wanted / max(1.0, scored.sum() / 10)))
@@ -147,7 +147,7 @@ def _fit_blocks(problem: Problem, blocks: Sequence[Block], algorithms: Sequence[
 
 
 def _fit_block(problem: Problem, block: Block, recipes: Mapping[str, Mapping[str, float]]) -> FittedBlock:
-    """Fit and predict one block. What it was fitted to is let go before the next block needs as much memory."""
+    """Fit and predict one block, in a function of its own that frees the training data before the next block."""
     spec, votes = problem.spec, problem.votes[block.test]
     rows = problem.films.iloc[block.test]
     training = problem.training(block.train, before=rows["release_date"].min())
@@ -176,7 +176,7 @@ def _fit_block(problem: Problem, block: Block, recipes: Mapping[str, Mapping[str
 
 
 def average(parts: Mapping[str, Floats], recipe: Mapping[str, float]) -> Floats:
-    """A candidate's predictions from those of its components."""
+    """Average the predictions of a candidate's components."""
     return np.asarray(np.average([parts[name] for name in recipe], axis=0, weights=list(recipe.values())))
 
 
@@ -187,7 +187,7 @@ def importance(problem: Problem, walk: Walk, algorithm: str) -> dict[str, float]
     models fitted before it.
 
     Args:
-        problem: what is predicted, from what.
+        problem: the learning problem.
         walk: the walk over the same problem.
         algorithm: the candidate.
 
@@ -198,7 +198,7 @@ def importance(problem: Problem, walk: Walk, algorithm: str) -> dict[str, float]
     rows = problem.films.iloc[last.block.test]
     rows = rows[rows["vote_count"] >= MIN_VOTES_SCORED].tail(MAX_IMPORTANCE_FILMS)
     random = np.random.default_rng(problem.seed)
-    copies = [rows]  # the permuted copies of all features in one frame: one prediction instead of one per feature
+    copies = [rows]  # with the permuted copies of all features in one frame, a single prediction is enough
     for name in names:
         copies.append(rows.assign(**{name: rows[name].to_numpy()[random.permutation(len(rows))]}))
     X = last.preprocessor.transform(pd.concat(copies, ignore_index=True))
@@ -235,7 +235,7 @@ def score(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str, A
 
 
 def scores(problem: Problem, walk: Walk) -> dict[str, dict[str, Any]]:
-    """Score every candidate on its walk: `score` by name."""
+    """Return the `score` of every candidate by name."""
     return {name: score(problem.spec, walk.frame, name) for name in candidates(problem)}
 
 
@@ -244,10 +244,10 @@ def _columns(rows: pd.DataFrame, algorithm: str) -> tuple[Floats, Floats, Floats
 
 
 def metrics(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats) -> dict[str, float]:
-    """MAE, RMSE, R², Spearman's rank correlation, and log-scale MAE (popularity) or vote-weighted MAE (rating)."""
+    """Compute MAE, RMSE, R², rank correlation, and log-scale MAE (popularity) or vote-weighted MAE (rating)."""
     error = predicted - actual
     variation = float(np.sum((actual - actual.mean()) ** 2))
-    found = {
+    values = {
         "films": float(len(actual)),
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt(np.mean(error**2))),
@@ -255,14 +255,14 @@ def metrics(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats) -
         "spearman": spearman(actual, predicted),
     }
     if spec.is_popularity:
-        found["log_mae"] = float(spec.loss(actual, predicted).mean())
+        values["log_mae"] = float(spec.loss(actual, predicted).mean())
     elif votes.sum() > 0:
-        found["vote_weighted_mae"] = float(np.average(np.abs(error), weights=votes))
-    return found
+        values["vote_weighted_mae"] = float(np.average(np.abs(error), weights=votes))
+    return values
 
 
 def spearman(a: Floats, b: Floats) -> float:
-    """Spearman's rank correlation; 0 where one side is constant, for which scipy warns and returns NaN."""
+    """Compute Spearman's rank correlation; 0 where one side is constant, for which scipy warns and returns NaN."""
     x, y = rankdata(a), rankdata(b)
     x, y = x - x.mean(), y - y.mean()
     norm = float(np.sqrt((x**2).sum() * (y**2).sum()))

@@ -1,4 +1,4 @@
-"""A batch of predictions: every film by the champions of its stage, beside the values it has now."""
+"""A batch of predictions: every film's by the champions of its stage, with its present values."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ def predict_batch(films: pd.DataFrame, champions: Mapping[str, Champion | None],
             "actual_vote_count": films["vote_count"].astype("Int64"),
         }
     )
-    reached = {"popularity": top_popularity(films["popularity"]), "vote_average": HIGH_RATING}
-    for target in ("popularity", "vote_average"):
+    thresholds = {"popularity": top_popularity(films["popularity"]), "vote_average": HIGH_RATING}
+    for target, threshold in thresholds.items():
         predictions = []
         for spec in (spec for spec in MODELS.values() if spec.target == target):
             champion, rows = champions[spec.name], films[films["stage"] == spec.stage]
             if champion is not None and champion.artifact is not None and len(rows):
-                found = predict(spec, champion.artifact, rows)
+                predicted = predict(spec, champion.artifact, rows)
                 interval, votes = Interval(**champion.artifact.interval), rows["vote_count"].to_numpy("float64")
-                chance = chance_of(spec, interval, found["predicted"].to_numpy(), votes, reached[target])
-                predictions.append(found.assign(version=champion.model_version, chance=chance))
+                chance = chance_of(spec, interval, predicted["predicted"].to_numpy(), votes, threshold)
+                predictions.append(predicted.assign(version=champion.model_version, chance=chance))
         columns = ["predicted", "lower", "upper", "version", "chance"]
         none = pd.DataFrame(index=films.index, columns=columns)
         values = pd.concat(predictions).reindex(films.index) if predictions else none
         batch[f"predicted_{target}"] = values["predicted"]
         batch[f"{target}_lower"], batch[f"{target}_upper"] = values["lower"], values["upper"]
         batch[f"{target}_model_version"], batch[CHANCES[target]] = values["version"], values["chance"]
-    batch.loc[batch["stage"] == "after_release", CHANCES["popularity"]] = None  # what it is now is known
+    batch.loc[batch["stage"] == "after_release", CHANCES["popularity"]] = None  # its popularity is known
     return batch

@@ -1,8 +1,9 @@
-"""The chance that a film reaches a value: a conformal predictive distribution, and how it held on later films.
+"""The chance that a film reaches a value, from a conformal predictive distribution, and how reliable such chances are.
 
-The distribution of a film's value is that of its prediction plus forward residuals that the interval is taken from, on
-their scale (Vovk et al., 2017): those of films with a like prediction. Its share at or above the value is the chance.
-Intervals of new films are widened; chances are not, because new films have other new ones among those like them.
+The distribution of a film's value is its prediction plus scaled residuals (Vovk et al., 2017). The residuals are those
+that its interval is calibrated on, of the films with the most similar predictions. The share of the distribution at or
+above a value is the chance. Intervals of new films are widened; chances are not, because the films with predictions
+similar to a new film's are often new themselves.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ HIGH_RATING = 7.0
 """A mean vote that few horror films reach."""
 
 TOP_SHARE = 0.01
-"""The share of all films that the most popular are."""
+"""Share of all films that count as the most popular."""
 
 NEAREST = 100
-"""Films with the most similar predictions, of whose residuals a chance is made: films far above others scatter more."""
+"""Number of films with the most similar predictions whose residuals are used, as residuals vary more at the top."""
 
 DECILES = 10
 
@@ -34,10 +35,10 @@ def chance_of(spec: ModelSpec, interval: Interval, predicted: Floats, votes: Flo
         interval: calibrated, with its residuals.
         predicted: the predictions.
         votes: votes of each film; NaN or 0 where there are none.
-        value: what is to be reached.
+        value: the value to reach.
 
     Returns:
-        Chances between 0 and 1, neither included: something rarer than the residuals show may happen.
+        Chances between 0 and 1, both excluded: the residuals do not show the rarest events.
     """
     if spec.is_popularity:
         distance = np.log(interval.excess(np.array([value]))) - np.log(interval.excess(predicted))
@@ -52,9 +53,9 @@ def chance_of(spec: ModelSpec, interval: Interval, predicted: Floats, votes: Flo
 
 
 def of_walk(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> pd.DataFrame:
-    """Hold chances against what later films reached, each from the residuals of the films before its block.
+    """Compute the chances of the films of a walk, each block's from the residuals of earlier films alone.
 
-    A rating is to be `HIGH_RATING`; a popularity is to be among the `TOP_SHARE` of the films of the walk.
+    The event is a rating of at least `HIGH_RATING`, or a popularity within the walk's `TOP_SHARE`.
 
     Args:
         spec: the model.
@@ -62,35 +63,35 @@ def of_walk(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> pd.DataFr
         algorithm: the candidate.
 
     Returns:
-        `chance` and `came` of every film of a scored block that has films before it.
+        `chance` and `came` (1 if the event happened, otherwise 0) for every film of a scored block with earlier films.
     """
     walked = forward[forward["is_scored"]].sort_values("position")
     value = top_popularity(walked["actual"]) if spec.is_popularity else HIGH_RATING
-    found = [pd.DataFrame({"chance": [], "came": []})]
+    blocks = [pd.DataFrame({"chance": [], "came": []})]
     for _, rows in walked[walked["is_scored_block"]].groupby("block"):
         before = walked[walked["position"] < rows["position"].min()]
         if len(before):
             interval = calibrate_newest(spec, before, algorithm)
             chance = chance_of(spec, interval, rows[algorithm].to_numpy(), rows["votes"].to_numpy(), value)
-            found.append(pd.DataFrame({"chance": chance, "came": (rows["actual"] >= value).to_numpy(dtype="float64")}))
-    return pd.concat(found[1:] or found, ignore_index=True)
+            blocks.append(pd.DataFrame({"chance": chance, "came": (rows["actual"] >= value).to_numpy(dtype="float64")}))
+    return pd.concat(blocks[1:] or blocks, ignore_index=True)
 
 
 def top_popularity(popularity: pd.Series) -> float:
-    """The popularity that only the `TOP_SHARE` most popular films reach; infinite where none is known."""
+    """Return the popularity that only a `TOP_SHARE` of the films reaches; infinity where none is known."""
     known = popularity.dropna()
     return float(known.quantile(1 - TOP_SHARE)) if len(known) else float("inf")
 
 
 def reliability(chance: ArrayLike, came: ArrayLike) -> pd.DataFrame:
-    """Compare chances with what came, by decile of the chance.
+    """Compare chances with how often their events happened, by decile of the chance.
 
     Args:
         chance: the chances.
-        came: 1 where the event came, 0 where it did not.
+        came: 1 where the event happened, 0 where it did not.
 
     Returns:
-        By decile: `chance` and `came` (means) and `films`. Films of one chance are in one decile.
+        By decile: `chance` and `came` (means) and `films`. Films with equal chances are in the same decile.
     """
     table = pd.DataFrame({"chance": np.asarray(chance), "came": np.asarray(came)}, dtype="float64")
     if table.empty:

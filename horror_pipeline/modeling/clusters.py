@@ -19,7 +19,7 @@ CLUSTERS = 6
 MIN_FILMS = 60
 MAX_FITTED_FILMS = 20_000
 MAX_NAMED_FLAGS = 3
-"""Flags at most that a group is named after."""
+"""Highest number of flags that a group is named after."""
 NAMES = {
     "is_october": "October",
     "is_new_years_day": "New Year's Day",
@@ -35,7 +35,7 @@ MIN_EXCESS = 0.15
 
 @dataclass(frozen=True)
 class Clustering:
-    """The groups.
+    """Groups of films.
 
     Args:
         films: `tmdb_id`, `cluster`, `cluster_name`, `distance`.
@@ -71,9 +71,9 @@ def cluster(inputs: Inputs, films: pd.DataFrame, seed: int = 0) -> Clustering | 
     number[order] = np.arange(CLUSTERS)
     labels = number[labels]
     profiles = _profiles(filled, labels, inputs)
-    found = pd.DataFrame({"tmdb_id": films["tmdb_id"].to_numpy(), "cluster": labels, "distance": distance})
-    found["cluster_name"] = found["cluster"].map(profiles.set_index("cluster")["name"])
-    return Clustering(found, profiles)
+    grouped = pd.DataFrame({"tmdb_id": films["tmdb_id"].to_numpy(), "cluster": labels, "distance": distance})
+    grouped["cluster_name"] = grouped["cluster"].map(profiles.set_index("cluster")["name"])
+    return Clustering(grouped, profiles)
 
 
 def _profiles(filled: pd.DataFrame, labels: np.ndarray, inputs: Inputs) -> pd.DataFrame:

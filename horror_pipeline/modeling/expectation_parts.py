@@ -1,4 +1,4 @@
-"""Why a film is expected to have the popularity or the rating that it is: parts of the prediction, in words."""
+"""Explanations of expectations: which groups of inputs contribute most to a film's prediction, in words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from horror_pipeline.modeling.specs import MODELS, RUNTIME, Floats, ModelSpec
 from horror_pipeline.modeling.training import Champion
 
 LOWEST_POPULARITY = 0.01
-"""Parts of popularity add up on the log scale, where smaller values would count as huge differences."""
+"""Popularity is raised to this before taking the logarithm, on which smaller values would be huge differences."""
 
 BACKGROUND_FILMS = 2
 
@@ -34,7 +34,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "votes": ("vote_count", "log_vote_count", "log_vote_rate"),
     "genres": (),
 }
-"""Inputs that say the same thing are explained together. Those not named here are the genres."""
+"""Inputs of the same subject form a group. Inputs that are not named here are genres."""
 
 LANGUAGES = {
     "cn": "Cantonese",
@@ -90,16 +90,16 @@ def explain_batch(films: pd.DataFrame, champions: Mapping[str, Champion | None],
 
 
 def explain_expectations(spec: ModelSpec, artifact: Artifact, films: pd.DataFrame) -> pd.DataFrame:
-    """Say for each film what moved its prediction most, beside the mean prediction of all of them.
+    """Explain each film's prediction by what sets it apart from the mean prediction of all the films.
 
     Args:
         spec: the model.
         artifact: its champion.
-        films: rows of `movie_features`, one at least, all of the model's stage.
+        films: rows of `movie_features`, at least one, all of the model's stage.
 
     Returns:
-        With the index of `films`: `base` and `parts`, a list of label and effect, which add up to the prediction: to
-        its logarithm for popularity, to points of the rating otherwise.
+        With the index of `films`: `base` and `parts`, a list of label and effect. Base and effects add up to the
+        prediction, of popularity to its logarithm.
     """
     preprocessor, estimator = artifact.estimator[0], artifact.estimator[-1]
 
@@ -114,13 +114,13 @@ def explain_expectations(spec: ModelSpec, artifact: Artifact, films: pd.DataFram
 
 
 def scaled(spec: ModelSpec, predicted: Floats) -> Floats:
-    """Predictions on the scale on which parts add up."""
+    """Return predictions on the scale on which parts add up: the logarithm of popularity, the rating itself."""
     within = spec.clip(predicted)
     return np.log(np.maximum(within, LOWEST_POPULARITY)) if spec.is_popularity else within
 
 
 def columns_of(preprocessed_names: list[str]) -> dict[str, list[int]]:
-    """The places of each group's columns among the preprocessed ones; groups without columns are left out."""
+    """Return the positions of each group's columns among the preprocessed ones; groups without columns are left out."""
     group_of = {name: group for group, names in GROUPS.items() for name in names}
     columns: dict[str, list[int]] = {name: [] for name in GROUPS}
     for place, name in enumerate(preprocessed_names):
@@ -201,4 +201,4 @@ WORDS: dict[str, Callable[[Film], str]] = {
     "votes": _votes,
     "genres": _genres,
 }
-"""Says what a film is, group by group."""
+"""Functions that put a film's values into words, by group of inputs."""

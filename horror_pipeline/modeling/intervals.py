@@ -1,10 +1,10 @@
-"""How far off a prediction may be: 80 % intervals, calibrated on the newest films.
+"""Conformal 80 % intervals of predictions, calibrated on the newest films.
 
-This is split conformal prediction (Papadopoulos et al., 2002; Lei et al., 2018): the half width is a quantile of the
-absolute residuals of films that the model was not trained on, and residuals of uneven scale are first divided by it.
-The residuals come from a walk forward in time (`backtest`), so that every film they are of was released later than the
-films its prediction was learned from. Only the newest `WINDOW` count, because the typical error drifts: a calibration
-that stays the same for years covers far too little. Films that are scored are never films that calibrated.
+This is split conformal prediction (Papadopoulos et al., 2002; Lei et al., 2018). The half width is a quantile of the
+absolute residuals of films that the model was not trained on, each divided by its scale. The residuals come from a walk
+forward in time (`backtest`), so each film was released after the films its prediction was learned from. Only the newest
+`WINDOW` residuals are used, because the typical error drifts: a calibration that stays the same for years covers far
+too little. No interval is scored on films that it was calibrated on.
 
 Popularity is least certain around release, so films that are new are calibrated by themselves (Mondrian conformal
 prediction; Vovk et al., 2005) where there are enough of them.
@@ -23,37 +23,37 @@ from horror_pipeline.modeling.specs import RATING_NOISE_FLOOR, RATING_NOISE_PER_
 
 LEVEL = 0.8
 WINDOW = 300
-"""Newest forward residuals that count: fewer give a noisy quantile, more an outdated one."""
+"""How many of the newest residuals are used: fewer give a noisy quantile, more an outdated one."""
 
 FLOOR_QUANTILE = 0.02
-"""Popularity's floor: hardly a film with enough votes is below it, so only the excess over it can be far off."""
+"""The floor of popularity is this quantile. Few films are below it, so residuals are measured on the excess over it."""
 
 OFFSET_SHARE = 0.1
-"""Added to the excess before its logarithm, as a share of its median: ratios of values near zero mean nothing."""
+"""Share of the median excess that is added before taking the logarithm, because small values make ratios noisy."""
 
 NEW_DAYS = 180
-"""Days after release for which a film counts as new, as it does before."""
+"""A film counts as new before its release, and so many days after it."""
 
 NEW_FACTOR = 2.3
-"""How many times as far off the popularity of new films is, where too few are known to measure it: on the recording of
-October 2025, 2.5 on the scale of the logarithm, and 1.1 for older films."""
+"""How many times as large the residuals of new films are, where too few are known to measure it. On data of October
+2025, the log-scale quantile was 2.5 for new films and 1.1 for older ones."""
 
 FEWEST_NEW = 30
-"""New films that are needed to measure it."""
+"""New films needed to measure that factor, and as many older ones."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A calibrated half width, in units of `residual_scale`; of popularity on the scale of `excess`.
+    """A calibrated interval: a half width in units of `residual_scale`, for popularity on the log scale of `excess`.
 
     Args:
         half_width: quantile of the scaled absolute residuals.
         new_factor: how many times as wide the interval of a new film is.
-        floor: popularity that hardly a film is below.
-        offset: added to the excess over it before its logarithm.
+        floor: popularity that few films are below.
+        offset: added to the excess over the floor before taking the logarithm.
         films: number of films it was calibrated on.
         predictions: their predictions, ascending.
-        residuals: their scaled residuals in that order, of which chances are made.
+        residuals: their scaled residuals in the same order, from which chances are computed.
     """
 
     half_width: float
@@ -65,15 +65,15 @@ class Interval:
     residuals: tuple[float, ...] = ()
 
     def excess(self, popularity: Floats) -> Floats:
-        """Popularity's excess over the floor, always above 0."""
+        """Return the excess of popularity over the floor, plus the offset, which is always above 0."""
         return np.asarray(np.maximum(popularity - self.floor, 0.0) + self.offset)
 
     def widening(self, age_days: Floats) -> Floats:
-        """How many times as wide each film's interval is, by its days since release."""
+        """Return the factor by which each film's interval is widened, by its days since release."""
         return np.where(age_days < NEW_DAYS, self.new_factor, 1.0)
 
     def bounds(self, spec: ModelSpec, predicted: Floats, votes: Floats, age_days: Floats) -> tuple[Floats, Floats]:
-        """Lower and upper ends, within the target's range.
+        """Compute lower and upper ends, within the target's range.
 
         Args:
             spec: the model.
@@ -85,14 +85,13 @@ class Interval:
         if not spec.is_popularity:
             return spec.clip(predicted - reach), spec.clip(predicted + reach)
         excess, shift = self.excess(predicted), self.floor - self.offset
-        # A factor of exp(20) covers every popularity: bounded, so that it stays a finite number.
-        factor = np.exp(np.minimum(reach, 20.0))
+        factor = np.exp(np.minimum(reach, 20.0))  # finite, and large enough for every popularity
         lower = np.minimum(excess / factor + shift, predicted)  # a prediction may be below the floor
         return spec.clip(lower), spec.clip(excess * factor + shift)
 
 
 def residual_scale(spec: ModelSpec, votes: Floats) -> Floats:
-    """The relative scale of residuals: the standard deviation of a rating, which falls with votes; otherwise 1."""
+    """Return the relative scale of residuals: a rating's standard deviation, which falls with votes; otherwise 1."""
     if spec.is_popularity or spec.stage == "before_release":
         return np.ones(len(votes))
     known = np.maximum(np.nan_to_num(votes), 1.0)
@@ -100,12 +99,12 @@ def residual_scale(spec: ModelSpec, votes: Floats) -> Floats:
 
 
 def calibrate(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats, age_days: Floats) -> Interval:
-    """Find the half width that covers `LEVEL` of the newest films.
+    """Calibrate an interval that covers `LEVEL` of the newest films.
 
     Args:
         spec: the model.
         actual: observed values, the newest film last; the newest `WINDOW` are used.
-        predicted: forward predictions of the same films.
+        predicted: predictions of the same films by models fitted to earlier ones.
         votes: their votes.
         age_days: their days since release.
     """
@@ -127,16 +126,16 @@ def calibrate(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats,
 
 
 def _conformal_quantile(scores: Floats) -> float:
-    """The ⌈(n + 1) · `LEVEL`⌉-th smallest of n scores."""
+    """Return the ⌈(n + 1) · `LEVEL`⌉-th smallest of n scores."""
     rank = min(int(np.ceil((len(scores) + 1) * LEVEL)), len(scores))
     return float(np.sort(scores)[rank - 1])
 
 
-def _new_factor(residual: Floats, new: NDArray[np.bool_]) -> float:
-    """How many times as far off the new films are, from absolute residuals; never closer than older films."""
-    if min(new.sum(), (~new).sum()) < FEWEST_NEW:
-        return NEW_FACTOR if (~new).any() else 1.0
-    return max(1.0, _conformal_quantile(residual[new]) / max(_conformal_quantile(residual[~new]), 1e-9))
+def _new_factor(residual: Floats, is_new: NDArray[np.bool_]) -> float:
+    """Compute how many times as large the absolute residuals of new films are as those of older ones, at least 1."""
+    if min(is_new.sum(), (~is_new).sum()) < FEWEST_NEW:
+        return NEW_FACTOR if (~is_new).any() else 1.0
+    return max(1.0, _conformal_quantile(residual[is_new]) / max(_conformal_quantile(residual[~is_new]), 1e-9))
 
 
 def calibrate_newest(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> Interval:
@@ -153,7 +152,7 @@ def calibrate_newest(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> 
 
 
 def coverage(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str, Any]:
-    """Measure the intervals on every scored block, calibrated on the films of earlier blocks alone.
+    """Measure coverage and width of the intervals on every scored block, calibrated on earlier blocks alone.
 
     Args:
         spec: the model.
@@ -166,10 +165,10 @@ def coverage(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str
     walked = with_bounds(spec, forward, algorithm)
     if walked.empty:
         return {}
-    held = walked.assign(
+    measured = walked.assign(
         coverage=walked["actual"].between(walked["lower"], walked["upper"]), width=walked["upper"] - walked["lower"]
     )
-    table = held.groupby("block")[["coverage", "width"]].mean()
+    table = measured.groupby("block")[["coverage", "width"]].mean()
     return {
         "coverage": float(table["coverage"].mean()),
         "width": float(table["width"].mean()),
@@ -179,7 +178,7 @@ def coverage(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str
 
 def with_bounds(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> pd.DataFrame:
     """Add `predicted`, `lower` and `upper` to the scored films, from intervals calibrated on earlier blocks alone."""
-    walked, found = forward[forward["is_scored"]].sort_values("position"), []
+    walked, bounded = forward[forward["is_scored"]].sort_values("position"), []
     for _, rows in walked[walked["is_scored_block"]].groupby("block"):
         before = walked[walked["position"] < rows["position"].min()]
         if before.empty:
@@ -187,5 +186,5 @@ def with_bounds(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> pd.Da
         interval = calibrate_newest(spec, before, algorithm)
         predicted = rows[algorithm].to_numpy()
         lower, upper = interval.bounds(spec, predicted, rows["votes"].to_numpy(), rows["age_days"].to_numpy())
-        found.append(rows.assign(predicted=predicted, lower=lower, upper=upper))
-    return pd.concat(found) if found else walked.head(0).assign(predicted=0.0, lower=0.0, upper=0.0)
+        bounded.append(rows.assign(predicted=predicted, lower=lower, upper=upper))
+    return pd.concat(bounded) if bounded else walked.head(0).assign(predicted=0.0, lower=0.0, upper=0.0)

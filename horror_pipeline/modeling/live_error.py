@@ -1,4 +1,4 @@
-"""The error of predictions on what happened, held against the error their models promised."""
+"""The error of live predictions, compared with their models' error in the backtest."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MOST_LIVE_ERROR = 1.5
-"""Highest live error, as a multiple of the promised one, that is not a sign of change."""
+"""Highest acceptable live error, as a multiple of the error in the backtest."""
 
 FEWEST_JUDGED = 30
-"""Films below which an error says nothing."""
+"""Films needed for a live error to be judged: that of fewer is mostly chance."""
 
 
 def model_of(figures: Mapping[str, Any]) -> str:
-    """Return the name of the model that figures of a target and a stage belong to."""
+    """Return the name of the model that predicts the target and stage of the figures."""
     target = "rating" if figures["target"] == "vote_average" else figures["target"]
     return f"{target}_{figures['stage']}"
 
 
 def live_figures(accuracy: Sequence[Mapping[str, Any]]) -> dict[str, int | float]:
-    """Name the films, MAE, MAE of no change, drift and coverage of each model and horizon.
+    """Collect films, MAE, MAE of no change, drift and coverage of each model and horizon as flat metadata.
 
     Args:
-        accuracy: a day's outcomes by horizon, stage and target.
+        accuracy: a day's accuracy by horizon, stage and target, see `warehouse.outcomes.accuracy`.
     """
     figures: dict[str, int | float] = {}
     for row in accuracy:
@@ -34,14 +34,14 @@ def live_figures(accuracy: Sequence[Mapping[str, Any]]) -> dict[str, int | float
 
 
 def broken_promises(accuracy: Sequence[Mapping[str, Any]], promised: Mapping[str, float]) -> dict[str, str]:
-    """Find the models whose error on what happened is far above the one they promised.
+    """Find the models whose live error is far above their error in the backtest.
 
     Args:
-        accuracy: a day's outcomes by horizon, stage and target.
-        promised: MAE on the backtest by model.
+        accuracy: a day's accuracy by horizon, stage and target, see `warehouse.outcomes.accuracy`.
+        promised: MAE in the backtest by model.
 
     Returns:
-        A sentence by model and horizon; empty where all is well.
+        Both errors in words by model and horizon; empty where all is well.
     """
     return {
         f"{model_of(row)}_{row['horizon']}": f"MAE {float(row['mae']):.3f}, promised {promised[model_of(row)]:.3f}"

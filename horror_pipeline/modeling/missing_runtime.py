@@ -1,7 +1,7 @@
 """Estimators that use a film's runtime without learning from its absence.
 
-Whether TMDB's users have filled in a film's runtime reveals how well known the film is, and a constant in its place
-reveals it just as well. So no estimator here ever sees which runtimes are missing.
+Whether TMDB's users have filled in a film's runtime reveals how well known the film is, and imputing a constant reveals
+it just as well. No estimator here can therefore tell which runtimes are missing.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ MIN_KNOWN_RUNTIMES = 30
 
 
 def runtimes(X: Floats, column: int) -> Floats:
-    """A copy of the runtimes, limited to the plausible range; NaN where unknown."""
+    """Return a copy of the runtimes, limited to the plausible range; NaN where unknown."""
     return np.clip(np.array(X[:, column]), *PLAUSIBLE_MINUTES)
 
 
 class RuntimeEffect(RegressorMixin, BaseEstimator):
     """Adds a smooth effect of the runtime to an estimator that does not use it.
 
-    The effect is a spline fitted to the estimator's residuals on films of known runtime: one step of backfitting an
-    additive model (Hastie and Tibshirani, 1990). It is centered on those films, so that they are not moved as a whole
-    and nothing is learned from their runtime being known. A film of unknown runtime gets no effect.
+    The effect is a spline fitted to the estimator's residuals on films with a known runtime: one step of backfitting an
+    additive model (Hastie and Tibshirani, 1990). Its mean over those films is 0, so nothing is learned from the fact
+    that their runtime is known. A film without a runtime gets no effect.
 
     Args:
         estimator: predicts without the runtime.
@@ -61,7 +61,7 @@ class RuntimeEffect(RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: Floats) -> Floats:
-        """Predict, with the effect of the runtime where it is known."""
+        """Predict, and add the effect of the runtime where it is known."""
         predicted = np.array(self.estimator_.predict(X), dtype="float64")
         minutes = runtimes(X, self.column)
         known = ~np.isnan(minutes)
@@ -73,10 +73,10 @@ class RuntimeEffect(RegressorMixin, BaseEstimator):
 class RuntimeImputer(RegressorMixin, BaseEstimator):
     """Gives an estimator complete runtimes.
 
-    While fitting, missing runtimes are drawn from the observed ones, which is random hot-deck imputation (Andridge and
-    Little, 2010): nothing in the runtimes tells which were missing. Afterwards, the prediction of a film without a
-    runtime is the mean of its predictions at typical runtimes, which are quantiles of the observed ones: the runtime is
-    integrated out, as in a partial dependence (Friedman, 2001).
+    For fitting, missing runtimes are drawn from the observed ones (random hot-deck imputation; Andridge and Little,
+    2010), so the runtimes do not show which were missing. The prediction for a film without a runtime is the mean of
+    its predictions at typical runtimes, which are quantiles of the observed ones: the runtime is integrated out, as in
+    a partial dependence (Friedman, 2001).
 
     Args:
         estimator: predicts from complete runtimes.

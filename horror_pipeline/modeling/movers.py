@@ -1,10 +1,10 @@
 """Movers: how popularity and rank changed over some days, and which rises are unusual for such a film.
 
-A change counts as unusual beside the changes of such films in the days before: films that stood at the same level when
-it began and were as far from their release. Two things that are no news of a film are taken out first. One is the
-day's common movement, which is the median change of the films at its level. The other is a burst of many films at
-once, as crawlers cause it: where the changes of a level spread more than usual that day, they are scaled down to the
-usual spread. Changes are differences of log(1 + popularity), since ratios of values below 1 say little.
+A change is compared with earlier changes of similar films: of the same level of popularity when the change began, and
+of the same stage of life. Two effects that concern many films at once are removed first. One is the day's common
+movement, which is the median change of similar films. The other is a burst, such as crawlers cause: where changes
+spread more than on a usual day, they are scaled down to the usual spread. Changes are differences of
+log(1 + popularity), because ratios of values below 1 say little.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ Floats = NDArray[np.float64]
 Ids = NDArray[np.intp]
 
 LEVEL_SHARES = (0.4, 0.6, 0.75, 0.85, 0.93)
-"""Where the levels are cut, as shares of the day's films by rising popularity at the start of the span."""
+"""The quantiles of popularity, at the start of the span, between which the levels lie."""
 
 STAGE_DAYS = (-30, 0, 30, 180)
-"""Where the stages of a film's life are cut, in days since its release."""
+"""The days since release between which the stages of a film's life lie."""
 
 STAGES = len(STAGE_DAYS) + 2
 """The last stage holds the films without a release date."""
 
 FEWEST_FILMS = 30
-"""Films of a level on a day that are needed to say what is common to them."""
+"""Similar films with a change on the same day that are needed to estimate the common movement."""
 
 FEWEST_CHANGES = 1_000
-"""Changes of such films that a change has to be held against; with fewer, those of all ages at its level count."""
+"""Earlier changes of similar films that a change is compared with; if there are fewer, stages are not distinguished."""
 
 FEWEST_OWN_CHANGES = 14
-"""A film's own earlier changes that are needed to say whether it has made a larger one."""
+"""Earlier changes of a film that are needed to say whether a change is its largest."""
 
 CROWD_PERCENTILE = 0.95
-"""Beyond it only few changes of such films should be on any day; where there are more, each says less."""
+"""On a usual day, 5 % of the changes are beyond this percentile; where more are, the percentiles are lowered."""
 
 TOP_SHARE = 0.1
-"""Share of the day's most popular films that a breakout must be among."""
+"""A breakout must be among this share of the day's most popular films."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class _Changes:
 
     Attributes:
         span_days: days from the start of a change to its end.
-        usual: the median change at the film's level.
-        excess: change less what is usual, on the scale of a usual day; NaN where it is not known.
-        kind: number of the level and stage; −1 where `excess` is not known.
+        usual: the median change of similar films.
+        excess: the change less the usual one, scaled down on days of a burst; NaN where unknown.
+        kind: number of the level and stage that similar films share; −1 where `excess` is unknown.
     """
 
     span_days: int
@@ -71,8 +71,8 @@ def movers(
     """Find the movers of each day from what was known on it.
 
     Args:
-        history: what is known of all days.
-        release_dates: the date of release by `tmdb_id`; missing where unknown.
+        history: the observations of all days.
+        release_dates: the release date by `tmdb_id`; missing where unknown.
         days: the days, in order; a day before the newest change of TMDB's scale has no movers.
 
     Yields:
@@ -108,11 +108,11 @@ def _measure(popularity: Floats, stage: NDArray[np.int8], span_days: int) -> _Ch
                 continue
             of_level = _typical(change[at, films])
             for its_stage in np.unique(stage[at, films]):
-                such = films[stage[at, films] == its_stage]
+                similar = films[stage[at, films] == its_stage]
                 number = level * STAGES + its_stage
-                kind[at, such] = number
-                usual[at, such], spread[at, number] = (
-                    of_level if len(such) < FEWEST_FILMS else _typical(change[at, such])
+                kind[at, similar] = number
+                usual[at, similar], spread[at, number] = (
+                    of_level if len(similar) < FEWEST_FILMS else _typical(change[at, similar])
                 )
     stretch = np.maximum(1, spread / pd.DataFrame(spread).expanding().median().to_numpy())
     excess = np.where(kind < 0, np.nan, change - usual) / np.take_along_axis(stretch, np.maximum(kind, 0), axis=1)
@@ -120,7 +120,7 @@ def _measure(popularity: Floats, stage: NDArray[np.int8], span_days: int) -> _Ch
 
 
 def _typical(change: Floats) -> tuple[float, float]:
-    """Return the median of changes, and how far above it all but the largest are."""
+    """Return the median of changes, and how far their `CROWD_PERCENTILE` is above it."""
     usual, large = np.quantile(change, (0.5, CROWD_PERCENTILE))
     return float(usual), float(large - usual)
 
@@ -164,21 +164,21 @@ def _movers_of(
 
 
 def _percentiles(changes: _Changes, at: int) -> Floats:
-    """Return the share of earlier changes of such films that were smaller, by film; NaN where there are too few."""
+    """Return the share of earlier changes of similar films that were smaller, by film; NaN where there are too few."""
     percentile = np.full(changes.excess.shape[1], np.nan)
     earlier, earlier_kind = changes.excess[:at].ravel(), changes.kind[:at].ravel()
     for kind in np.unique(changes.kind[at][changes.kind[at] >= 0]):
-        such = earlier[earlier_kind == kind]
-        if len(such) < FEWEST_CHANGES:
-            such = earlier[(earlier_kind >= 0) & (earlier_kind // STAGES == kind // STAGES)]
-        if len(such) >= FEWEST_CHANGES:
+        similar = earlier[earlier_kind == kind]
+        if len(similar) < FEWEST_CHANGES:
+            similar = earlier[(earlier_kind >= 0) & (earlier_kind // STAGES == kind // STAGES)]
+        if len(similar) >= FEWEST_CHANGES:
             films = np.flatnonzero(changes.kind[at] == kind)
-            percentile[films] = np.searchsorted(np.sort(such), changes.excess[at, films]) / (len(such) + 1)
+            percentile[films] = np.searchsorted(np.sort(similar), changes.excess[at, films]) / (len(similar) + 1)
     return percentile
 
 
 def _in_a_crowd(percentile: Floats, kind: NDArray[np.int8]) -> Floats:
-    """Lower the percentiles of a kind in the proportion in which more such films than usual rise that day."""
+    """Lower the percentiles of kinds of which more films than usual rise: with twice as many, 0.99 becomes 0.98."""
     lowered = percentile.copy()
     for number in np.unique(kind[kind >= 0]):
         films = np.flatnonzero(kind == number)
@@ -189,7 +189,10 @@ def _in_a_crowd(percentile: Floats, kind: NDArray[np.int8]) -> Floats:
 
 
 def _own_records(changes: _Changes, at: int) -> NDArray[np.int8]:
-    """Return whether the change is larger than each of the film's that ended before it began: 1, 0 or −1, not known."""
+    """Return 1 where a film's change is larger than all its changes that ended before it began, 0 where not.
+
+    Films with too few such changes get −1.
+    """
     own = changes.excess[: max(0, at - changes.span_days + 1)]
     known = np.sum(~np.isnan(own), axis=0)
     largest = np.max(np.nan_to_num(own, nan=-np.inf), axis=0, initial=-np.inf)

@@ -1,4 +1,4 @@
-"""Predictions by a champion: from features and an artifact to values and intervals that are always finite."""
+"""Applying a champion's artifact to features: predictions with intervals, all of them finite."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from horror_pipeline.modeling.intervals import Interval
 from horror_pipeline.modeling.specs import Floats, ModelSpec
 
 FILMS_A_BATCH = 100_000
-"""Films predicted at once, so that the arrays between take little however many films there are."""
+"""Films predicted at once, which limits the memory of intermediate arrays."""
 
 
 def in_batches(estimator: Any, films: pd.DataFrame) -> Floats:
-    """Predict films, one at least, batch by batch."""
+    """Predict films in batches; there must be at least one film."""
     starts = range(0, len(films), FILMS_A_BATCH)
     return np.concatenate([estimator.predict(films.iloc[start : start + FILMS_A_BATCH]) for start in starts])
 

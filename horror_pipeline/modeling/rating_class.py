@@ -1,4 +1,4 @@
-"""High or low rating: whether a film belongs to the better rated half, from what is known before release."""
+"""Classification of films as high or low rated, from what is known before release."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ from horror_pipeline.modeling.specs import RUNTIME, Floats, Inputs
 
 MIN_FILMS = 60
 TRAINING_SHARE = 0.8
-"""Share of the films, the earliest, that the scored classifier is trained on; it is scored on the later ones."""
+"""Share of the films on which the scored classifier is trained, the earliest ones; it is scored on the later ones."""
 
 
 @dataclass(frozen=True)
 class Classification:
-    """The classes of films, and how well the classifier does.
+    """The classes of films, and the classifier's metrics.
 
     Args:
         films: `tmdb_id`, `is_high_rated` (None where votes are too few), `predicted_is_high_rated` and
             `high_rated_probability`.
         threshold: the rating from which a film counts as high rated.
         version: digest of the data, code and libraries.
-        metrics: accuracy, AUC and confusion counts on later films, and the accuracy of the commoner class alone.
+        metrics: accuracy, AUC and confusion counts on later films, and the accuracy of always predicting the commoner
+            class.
     """
 
     films: pd.DataFrame
@@ -44,7 +45,7 @@ class Classification:
 
 
 def classify(inputs: Inputs, films: pd.DataFrame, seed: int = 0) -> Classification | str:
-    """Fit to released films with enough votes, score on the newest fifth of them, and classify every film.
+    """Fit to released films with enough votes, and classify every film; metrics come from the newest fifth of them.
 
     Args:
         inputs: the columns that are known before release.
@@ -74,7 +75,7 @@ def _classify(inputs: Inputs, films: pd.DataFrame, seed: int) -> Classification 
     metrics = _scores(is_high[later.index].to_numpy(), probability)
     probabilities = np.clip(in_batches(_fit(inputs, known, is_high, seed), films), 0.0, 1.0)
     actual = (films["vote_average"] >= threshold).astype("object").where(voted, None)
-    found = pd.DataFrame(
+    classes = pd.DataFrame(
         {
             "tmdb_id": films["tmdb_id"],
             "is_high_rated": actual,
@@ -82,11 +83,11 @@ def _classify(inputs: Inputs, films: pd.DataFrame, seed: int) -> Classification 
             "high_rated_probability": probabilities,
         }
     )
-    return Classification(found, _version(inputs, known, seed), threshold, metrics)
+    return Classification(classes, _version(inputs, known, seed), threshold, metrics)
 
 
 class ProbabilityRegressor(HistGradientBoostingClassifier):
-    """A classifier that predicts the probability of the positive class, so that it can stand where a regressor does."""
+    """A classifier that predicts the probability of the positive class, so that it can be used as a regressor."""
 
     def predict(self, X: Floats) -> Floats:
         """Predict the probability of the positive class."""

@@ -1,8 +1,8 @@
-"""Films that resemble each other, by what they are about and by who made them.
+"""Similar films, by what they are about and by who made them.
 
-What a film is about is latent semantic analysis (Deerwester et al., 1990): TF-IDF of the words of its overview, of its
-keywords and of its genres, reduced by a truncated SVD, so that films resemble each other through related words as well.
-People and the collection are compared as they are, because a reduction would lose names that only few films share.
+What films are about is compared by latent semantic analysis (Deerwester et al., 1990): TF-IDF of the words of the
+overview, of keywords and of genres, reduced by a truncated SVD, so that related words make films similar as well.
+People and collections are compared without a reduction, which would lose names that only few films share.
 """
 
 from __future__ import annotations
@@ -24,21 +24,20 @@ from horror_pipeline.domain import SIMILAR_FILMS
 Floats = NDArray[np.float32]
 
 ABOUT = {"overview": 1.0, "keywords": 1.0, "genres": 0.5}
-"""How much each text counts in what a film is about."""
+"""Weight of each text in what a film is about."""
 
 SHARES = {"directors": 0.15, "cast_names": 0.1, "collection_id": 0.25}
-"""What part of the score each of these makes up where two films agree in it; what they are about makes up the rest.
-
-The parts of a series come first, even where their plots have no word in common."""
+"""Part of the score for agreement in each of these; what the films are about makes up the rest. The collection counts
+most, so that the parts of a series are similar even if their plots share no word."""
 
 TOPICS = 100
 """Dimensions that the texts are reduced to."""
 
 HIGHEST_FREQUENCY = 0.5
-"""A word in more than this share of the films tells none from another, like a genre that nearly all of them have."""
+"""A word in more than this share of the films is ignored, like a genre that nearly all films have."""
 
 FILMS_A_BLOCK = 256
-"""Films that are compared with all others at once, so that memory does not grow with the square of the films."""
+"""Films compared with all others at once, so that memory does not grow with the square of the number of films."""
 
 SCORE_DECIMALS = 4
 
@@ -70,7 +69,7 @@ def similar_movies(films: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def _about(films: pd.DataFrame, seed: int) -> Floats:
-    """Return what each film is about as a vector of length 1; 0 where nothing is known of it."""
+    """Return what each film is about as a vector of length 1, or of zeros where it has no texts."""
     words = CountVectorizer(stop_words="english").build_analyzer()
     texts = {"overview": words, "keywords": list, "genres": list}
     parts = [_tfidf(films[name], texts[name]) * weight for name, weight in ABOUT.items()]
@@ -84,7 +83,7 @@ def _about(films: pd.DataFrame, seed: int) -> Floats:
 
 
 def _shared(films: pd.DataFrame) -> sparse.csr_matrix:
-    """Return people and collection of each film so that the product of two rows is what they add to the score."""
+    """Return the people and the collection of each film, scaled so that the product of two rows adds to the score."""
     as_list: dict[str, Callable[[Any], Iterable[str]]] = {"directors": list, "cast_names": list}
     parts = [
         _tfidf(films[name], as_list.get(name, lambda value: [str(value)])) * float(np.sqrt(share))
@@ -94,7 +93,7 @@ def _shared(films: pd.DataFrame) -> sparse.csr_matrix:
 
 
 def _tfidf(values: pd.Series, words_of: Callable[[Any], Iterable[str]]) -> sparse.csr_matrix:
-    """Weight the words of each film, without those of one film alone or of most films; each row has length 1."""
+    """Compute TF-IDF without words of a single film or of most films; each row has length 1."""
     unknown = values.isna().tolist()
     documents = [[] if unknown[place] else list(words_of(value)) for place, value in enumerate(values)]
     nothing = sparse.csr_matrix((len(documents), 0), dtype=np.float32)
@@ -102,12 +101,12 @@ def _tfidf(values: pd.Series, words_of: Callable[[Any], Iterable[str]]) -> spars
         return nothing
     counts = CountVectorizer(analyzer=list, dtype=np.float32).fit_transform(documents)
     films_with = np.bincount(counts.indices, minlength=counts.shape[1])
-    is_telling = (films_with > 1) & (films_with <= max(2, HIGHEST_FREQUENCY * len(documents)))
-    return TfidfTransformer(sublinear_tf=True).fit_transform(counts[:, is_telling]) if is_telling.any() else nothing
+    is_used = (films_with > 1) & (films_with <= max(2, HIGHEST_FREQUENCY * len(documents)))
+    return TfidfTransformer(sublinear_tf=True).fit_transform(counts[:, is_used]) if is_used.any() else nothing
 
 
 def _nearest(about: Floats, shared: sparse.csr_matrix, count: int) -> Iterator[tuple[NDArray[np.intp], Floats]]:
-    """Yield for each block of films the places and scores of the nearest ones, the nearest first."""
+    """Yield the positions and scores of the nearest films for each block of films, the nearest first."""
     of_about, transposed = 1 - sum(SHARES.values()), shared.T.tocsr()
     for start in range(0, len(about), FILMS_A_BLOCK):
         block = slice(start, start + FILMS_A_BLOCK)
