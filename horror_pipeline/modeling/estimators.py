@@ -35,10 +35,10 @@ class TransformedRegressor(RegressorMixin, BaseEstimator):
 
 
 class ScaledLogRegressor(RegressorMixin, BaseEstimator):
-    """Fits a regressor with a log link to a positive target, whatever the target's scale.
+    """Fits a regressor with a log link to a positive target, independently of the target's scale.
 
-    The target is divided by its mean while fitting: TMDB has changed the scale of its popularity before, and a penalty
-    must not depend on it. Zeros become a thousandth of the mean.
+    The target is divided by its mean for fitting, because TMDB has changed the scale of popularity before, and the
+    strength of a penalty must not depend on the scale. Zeros become a thousandth of the mean.
 
     Args:
         regressor: boosting with a gamma loss. It predicts the mean, where a regression of the logarithm predicts the
@@ -63,8 +63,8 @@ class ScaledLogRegressor(RegressorMixin, BaseEstimator):
 class LogRegressor(RegressorMixin, BaseEstimator):
     """Fits a regressor to the logarithm of a positive target, and predicts the target's median.
 
-    On that scale a film a hundred times as popular as most counts little more than any other. The logarithm is that of
-    the target's ratio to its median: a fiftieth is added to the ratio, because ratios of small values mean nothing.
+    On that scale, films that are a hundred times as popular as most have little more influence than others. The target
+    is divided by its median, and 0.02 is added before taking the logarithm, because small values make ratios noisy.
 
     Args:
         regressor: any regressor.
@@ -86,11 +86,11 @@ class LogRegressor(RegressorMixin, BaseEstimator):
 
 
 class CollectedRegressor(RegressorMixin, BaseEstimator):
-    """Fits a regressor to the films that are collected alone.
+    """Fits a regressor only to films of the collected genres, leaving out those of other genres.
 
     Args:
         regressor: any regressor.
-        columns: the preprocessed columns of which such a film has a 1 in one; none where all films are such.
+        columns: the preprocessed columns with the flags of the collected genres; none where all genres are collected.
     """
 
     def __init__(self, regressor: Any, columns: list[int]) -> None:
@@ -99,9 +99,9 @@ class CollectedRegressor(RegressorMixin, BaseEstimator):
 
     def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> CollectedRegressor:
         """Fit to those films."""
-        known = (X[:, self.columns] == 1).any(axis=1) if self.columns else np.ones(len(X), dtype=bool)
-        weight = None if sample_weight is None else sample_weight[known]
-        self.regressor_ = clone(self.regressor).fit(X[known], y[known], sample_weight=weight)
+        is_collected = (X[:, self.columns] == 1).any(axis=1) if self.columns else np.ones(len(X), dtype=bool)
+        weight = None if sample_weight is None else sample_weight[is_collected]
+        self.regressor_ = clone(self.regressor).fit(X[is_collected], y[is_collected], sample_weight=weight)
         return self
 
     def predict(self, X: Floats) -> Floats:

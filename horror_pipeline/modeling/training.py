@@ -1,9 +1,9 @@
-"""Training: candidates walk forward in time, the best is compared with baseline and champion, and fitted if it wins.
+"""Training: evaluate all candidates on later films, and fit the best one if it beats the baselines and the champion.
 
-Recipes are compared, not fitted models, because a champion was trained on the films it would be scored on. The
-champion's recipe is fitted again at every origin, like any other candidate's, and scored on the same films. A champion
-whose recipe is still the best is fitted again when enough has changed since (`RENEW_…`): a model that stays the same
-for months falls behind.
+What is compared are candidates, not fitted models, because a champion was fitted to the films it would be scored on.
+The champion's candidate is therefore fitted again before every test block, like any other, and scored on the same
+films. If it is still the best, it is fitted to all films again when enough has changed (`RENEW_…`), because a model
+that stays the same for months falls behind.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ MIN_FILMS = 60
 """Films with enough votes to be scored that are needed to train."""
 
 ORDER_Z, GAIN_Z = 2.0, 1.0
-"""Standard errors by which a champion's order of later films must be better than none, and its errors below the
-constant's: both together rule out chance."""
+"""Standard errors above 0 that a champion's rank correlation on later films must reach, and its gain over the constant:
+both together rule out chance."""
 
 CHAMPION_MARGIN = 0.005
-"""Share by which another recipe must beat the champion's: a smaller gain is the noise of a few films."""
+"""Share by which another candidate's error must be below the champion's: a smaller gain is the noise of a few films."""
 
 RENEW_FILMS_SHARE = 0.02
 RENEW_DAYS = 7
 RENEW_SHIFT = 0.05
 RENEW_AGE_DAYS = 30
-"""The champion's recipe is fitted again when this share of the films is new to it, after so many days, when the level
-of the target has moved by this much, or when the films' median age has moved by so many days."""
+"""The champion is fitted again when this share of the films is new to it, after so many days, when the level of the
+target has moved by this much, or when the films' median age has moved by so many days."""
 
 Outcome = Literal["promoted", "renewed", "kept", "unchanged", "skipped"]
 
@@ -50,7 +50,7 @@ class Champion:
 
     Args:
         model_version: its id.
-        algorithm: its recipe.
+        algorithm: the candidate it is.
         trained_at: when it was trained.
         data_fingerprint: fingerprint of the films it was fitted to.
         metrics: as stored in `model_versions`.
@@ -83,14 +83,14 @@ class Version:
 
 @dataclass(frozen=True)
 class Training:
-    """How a training ended.
+    """The result of a training.
 
     Args:
         outcome: what happened to the champion.
-        reason: the reason for it, in words.
+        reason: the reason, in words.
         version: the new champion; None where the old one stays or there is none.
-        forward: the walk forward of all candidates, after the films that only calibrate; None where nothing was fitted.
-        best: the candidate that the decision is for.
+        forward: predictions of the calibration blocks, then of the scored blocks; None where nothing was fitted.
+        best: the candidate that the decision is about.
         scores: metrics by candidate.
     """
 
@@ -103,7 +103,7 @@ class Training:
 
 
 def training_films(spec: ModelSpec, films: pd.DataFrame) -> pd.DataFrame:
-    """Select the films a model learns from: released, dated, with a vote, a known target and no incredible value.
+    """Select the films a model learns from: released, dated, with a vote, a known target and credible values.
 
     Args:
         spec: the model.
@@ -120,7 +120,7 @@ def training_films(spec: ModelSpec, films: pd.DataFrame) -> pd.DataFrame:
 
 
 def fingerprint(problem: Problem) -> str:
-    """A digest of the data that a training depends on."""
+    """Compute a digest of the data that a training depends on."""
     names = ["tmdb_id", "release_date", *problem.inputs.names, problem.spec.target, "vote_count"]
     columns = pd.concat([problem.films, problem.others])[list(dict.fromkeys(names))]
     digest = hashlib.blake2b(json.dumps(list(columns.columns)).encode(), digest_size=16)
@@ -132,7 +132,7 @@ def fingerprint(problem: Problem) -> str:
 
 
 def version_id(spec: ModelSpec, algorithm: str, data_fingerprint: str, seed: int) -> str:
-    """The id of a version: equal data, seed, code and libraries give an equal id."""
+    """Return the id of a version: equal data, seed, code and libraries give an equal id."""
     parts = [spec.name, algorithm, data_fingerprint, str(seed), json.dumps(library_versions())]
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
 
@@ -140,9 +140,9 @@ def version_id(spec: ModelSpec, algorithm: str, data_fingerprint: str, seed: int
 def train(
     spec: ModelSpec, inputs: Inputs, films: pd.DataFrame, champion: Champion | None, now: dt.datetime, seed: int = 0
 ) -> Training:
-    """Compare the candidates, and fit the best where it improves on the champion.
+    """Compare the candidates, and fit the best one if it improves on the champion.
 
-    A model for which films of other genres are no help learns from those that are collected alone.
+    Films of other genres are used for training only where they reduce the error.
 
     Args:
         spec: the model.
@@ -155,7 +155,7 @@ def train(
     known = training_films(spec, films)
     own = known[[*inputs.collected]].eq(1).any(axis=1) if inputs.collected else known["tmdb_id"].notna()
     films, others = (known[rows].reset_index(drop=True) for rows in (own, ~own))
-    if len(others) < len(films):  # so few teach little, and trying them doubles the time
+    if len(others) < len(films):  # so few add little, and evaluating them doubles the time
         others = others.head(0)
     problem = Problem(spec, inputs, films, seed, others)
     with threadpool_limits(limits=1):
@@ -194,14 +194,14 @@ def _train(problem: Problem, champion: Champion | None, now: dt.datetime) -> Tra
 
 
 def compare(problem: Problem, first: int = 0) -> tuple[Problem, backtest.Walk, dict[str, dict[str, Any]]] | None:
-    """Walk forward with all candidates; without films of other genres, where they are no help.
+    """Evaluate all candidates; repeat it without the films of other genres, where these do not reduce the error.
 
     Args:
-        problem: what is predicted, from what.
+        problem: the learning problem.
         first: number of the first block, as in `backtest.rolling_origins`.
 
     Returns:
-        The problem that is left, its walk, and the candidates' scores; None where there are too few films.
+        The problem, its walk, and the candidates' scores; None where there are too few films.
     """
     walk = backtest.walk_forward(problem, first=first)
     if walk is None:
@@ -242,7 +242,7 @@ def _version(
 
 
 def _obstacle(problem: Problem) -> str | None:
-    """The reason why nothing can be learned from the films; None where something can."""
+    """Return the reason why no model can be trained on the films, in words; None where one can."""
     target, scored = problem.spec.target, problem.films[problem.votes >= MIN_VOTES_SCORED]
     if len(scored) < MIN_FILMS:
         return (
@@ -257,27 +257,28 @@ def _obstacle(problem: Problem) -> str | None:
 
 
 def _level(problem: Problem) -> float:
-    """The level of the target: its median, on the log scale for popularity."""
+    """Return the median of the target, on the log scale for popularity."""
     target = problem.target
     return float(np.median(np.log(np.maximum(target, 1e-6)) if problem.spec.is_popularity else target))
 
 
 def _median_age(films: pd.DataFrame) -> float:
-    """The films' median age in days as of the moment of their features."""
+    """Return the films' median age in days as of the moment of their features."""
     return float(np.nan_to_num(films["days_since_release"].median()))
 
 
 def judged(spec: ModelSpec, scores: dict[str, Any]) -> float:
-    """The mean error that candidates are compared by: see `ModelSpec.loss`."""
+    """Return the mean error that candidates are compared by: see `ModelSpec.loss`."""
     return float(scores["mean"]["log_mae" if spec.is_popularity else "mae"])
 
 
 def is_better_than_constant(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> bool:
-    """Whether a candidate orders later films by more than chance explains, and its errors are below the constant's.
+    """Test whether a candidate's rank correlation on later films is significant, and its errors below the constant's.
 
-    Its order counts most, because a candidate can have smaller errors by predicting less of everything. Under no
-    association the rank correlation of n films has a variance of 1 / (n - 1); the blocks' statistics are added up
-    (Stouffer et al., 1949). The films' paired differences in loss are tested as by Diebold and Mariano (1995).
+    The rank correlation has the stricter test, because a candidate can reduce its errors by predicting lower values
+    for all films. Without any association, the rank correlation of n films has a variance of 1 / (n - 1); the blocks'
+    z-scores are combined by Stouffer's method (1949). The differences in loss, paired by film, are tested as by Diebold
+    and Mariano (1995).
     """
     rows = forward[forward["is_scored_block"] & forward["is_scored"]]
     actual = rows["actual"].to_numpy()
@@ -304,7 +305,7 @@ def _decide(
     champion: Champion | None,
     now: dt.datetime,
 ) -> _Decision:
-    """Decide which candidate predicts from now on, and whether it has to be fitted."""
+    """Decide which candidate is to be the champion, and whether it has to be fitted."""
     spec, kind = problem.spec, "log error" if problem.spec.is_popularity else "MAE"
     error = {name: judged(spec, found) for name, found in scores.items()}
     best = min((name for name in error if name != CONSTANT), key=lambda name: error[name])
@@ -331,7 +332,7 @@ def _decide(
 
 
 def _change_since(champion: Champion, problem: Problem, now: dt.datetime) -> str | None:
-    """What has changed since the champion was fitted, in words; None while it is little."""
+    """Say in words what has changed since the champion was fitted; None where it does not have to be fitted again."""
     assert champion.artifact is not None  # noqa: S101  # only usable champions are compared
     films = problem.films
     new = int((~films["tmdb_id"].isin(champion.artifact.training_ids)).sum())
