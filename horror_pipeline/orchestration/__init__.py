@@ -1,4 +1,4 @@
-"""What the Dagster objects of `defs/` share: launching runs, going through partitions, metadata, run health, alerts.
+"""What the Dagster objects of `defs/` share: launching runs, working on partitions, metadata, run health and alerts.
 
 Nothing here defines an asset, a job, a schedule or a sensor, and nothing here imports `defs` or `definitions`.
 """

@@ -1,8 +1,9 @@
 """Alerts: find what failed since the last evaluation, and post one message for each failure.
 
-Dagster decides what failed, and checks and freshness policies decide what is wrong. The cursor is the last event that
-was dealt with. It moves only past what the webhook accepted, so a webhook that is down loses nothing. A message's `id`
-is the same however often it is sent, for a receiver that answered too late.
+Failures are Dagster's events: failed runs, failed asset checks, and assets that violate their freshness policy. The
+cursor is the last event that was processed. It moves past an event only when the webhook has accepted its message, so
+nothing is lost while the webhook is down. If the webhook accepts a message too late, the message is sent again, with
+the same `id`.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from horror_pipeline.orchestration.failures import root_message
 from horror_pipeline.orchestration.messages import Message
 
 SETTLE_SECONDS = 3.0
-"""Events this young wait for the next evaluation: one with a lower number may not be committed yet."""
+"""Events younger than this wait for the next evaluation: one with a lower number may not be committed yet."""
 
 FIRST_REACH_HOURS = 1.0
-"""How far back the very first evaluation goes: nobody wants messages about what failed long before."""
+"""How far back the very first evaluation goes, so that it does not report what failed long ago."""
 
 EVENTS_A_QUERY = 100
 MESSAGES_AT_ONCE = 20
-"""Messages posted by one evaluation; even if each takes its full timeout, Dagster's limit of a minute is far."""
+"""Highest number of messages in one evaluation, so that it ends within Dagster's minute even if all time out."""
 
 ALERTING = (
     dg.DagsterEventType.RUN_FAILURE,
@@ -45,10 +46,10 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far the alerts have come.
+    """Which events have been processed.
 
     Attributes:
-        after: number of the last event that was dealt with; None before the first evaluation.
+        after: number of the last event that was processed; None before the first evaluation.
         failing: checks that were reported and have not passed since; they are not reported again.
     """
 
@@ -57,7 +58,7 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor:
-        """Read what `str` wrote; anything else, such as what another version wrote, starts from the beginning."""
+        """Read what `str` wrote; return an initial cursor for anything else, such as what another version wrote."""
         try:
             values = json.loads(text or "{}")
             return cls(after=values["after"], failing=tuple(values["failing"]))
@@ -71,7 +72,7 @@ class Cursor:
 
 @dataclass
 class Alerts:
-    """Posts what failed since a cursor.
+    """Posts messages about what failed since a cursor.
 
     Attributes:
         instance: where runs and events are recorded.
@@ -91,7 +92,7 @@ class Alerts:
         """Post a message for each failure, in the order of the events.
 
         Returns:
-            The cursor after the last event that was dealt with, and why it went no further: '' when nothing is left.
+            The cursor after the last event that was processed, and why it stopped there: '' when nothing is left.
         """
         if cursor.after is None:
             cursor = replace(cursor, after=self._first_position())
@@ -101,7 +102,7 @@ class Alerts:
             message, failing = self._message(record, cursor.failing)
             if message is not None:
                 if self.posted == MESSAGES_AT_ONCE:
-                    return cursor, "the rest follows at the next evaluation"
+                    return cursor, "the other messages follow at the next evaluation"
                 try:
                     self.post(message)
                 except OSError as error:
@@ -118,7 +119,7 @@ class Alerts:
         return max((records[0].storage_id for records in last if records), default=0)
 
     def _events_after(self, number: int) -> list[dg.EventLogRecord]:
-        """Return events after a number in order, complete up to the last one returned."""
+        """Return events after a number in order, without gaps up to the last one returned."""
         events: list[dg.EventLogRecord] = []
         complete_to = float("inf")
         for kind in ALERTING:
@@ -132,7 +133,7 @@ class Alerts:
         )
 
     def _message(self, record: dg.EventLogRecord, failing: tuple[str, ...]) -> tuple[Message | None, tuple[str, ...]]:
-        """Return the message about an event, if it deserves one, and the checks that fail after it."""
+        """Return the message about an event, None for an event that needs none, and the checks that fail after it."""
         event = record.event_log_entry.dagster_event
         if event is None:
             return None, failing
@@ -156,7 +157,7 @@ class Alerts:
         run = self.instance.get_run_by_id(entry.run_id)
         event = entry.dagster_event
         if run is None or event is None:
-            return None  # deleted since, by a person or by retention
+            return None  # the run has been deleted since
         failure, asset, error = event.job_failure_data, "", event.message or ""
         if (step := failure.first_step_failure_event) is not None:
             asset = self._asset_of(step.step_key)
@@ -204,7 +205,7 @@ class Alerts:
             kind="asset_stale",
             asset=key.to_user_string(),
             link=f"{self.link_base}/assets/{key.to_user_string()}",
-            reason="it was not brought up to date in the time its freshness policy gives",
+            reason="it was not updated within the time that its freshness policy allows",
             at=_instant(record.event_log_entry.timestamp),
         )
 

@@ -1,4 +1,4 @@
-"""The message about the films that broke out on a day."""
+"""The message about a day's breakouts: films whose popularity rose by an unusual amount."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ def sentence(row: Mapping[str, Any]) -> str:
 
 
 def share(percentile: float) -> str:
-    """Write a percentile so that it never claims all: 0.99996 is 99.99 %."""
+    """Format a percentile, rounded down so that it is never 100 %: 0.99996 is 99.99 %."""
     return f"{int(percentile * 10_000) / 100:g} %"

@@ -1,7 +1,7 @@
 """Deleting old results of asset checks: the only statement of this project on Dagster's own tables.
 
-Dagster deletes check results neither with their run nor otherwise, and they take as much room as its events. Its tables
-are private, so the statement runs only with the minor version of Dagster it was written for.
+Dagster never deletes check results, not even with their run, and they take as much room as its events. Its tables are
+private, so the statement runs only with the minor version of Dagster it was written for.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def delete_check_results(instance: dg.DagsterInstance, before: dt.datetime, kept
         kept_runs: runs whose results stay.
 
     Returns:
-        How many were deleted; None if this version of Dagster may keep them elsewhere.
+        How many were deleted; None with another version of Dagster, which may store them elsewhere.
     """
     if not dg.__version__.startswith(WRITTEN_FOR):
         return None
-    # Storages in SQL have connections; Dagster's base class does not know about them.
+    # SQL storages have this method, which Dagster's base class does not declare.
     with cast(Any, instance.event_log_storage).index_connection() as connection:
         values = {"before": before.replace(tzinfo=None), "kept": sorted(kept_runs)}
         return int(connection.execute(_DELETE, values).rowcount)

@@ -1,7 +1,7 @@
-"""The version of the code on this host, and whether it is the version that starts runs.
+"""The version of the code on this host, compared with that of the host that starts runs.
 
-Hosts of different versions would undo each other's work: a model fitted with other libraries is fitted anew, and a
-table may be filled by another rule. The code server notes its version in the warehouse, and workers compare theirs.
+Hosts of different versions would undo each other's work: a model fitted with other libraries is fitted again, and a
+table may be filled by another rule. The code server records its version in the warehouse, and workers compare theirs.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def code_version() -> str:
 
 
 def note_code_version(warehouse: Engine) -> None:
-    """Say in the warehouse that runs are started by this process's code."""
+    """Record in the warehouse that runs are started by this process's code."""
     with warehouse.begin() as connection:
         data_source.note_code_version(connection, code_version())
 
 
 def require_same_code(warehouse: Engine) -> None:
-    """Refuse to execute runs that code of another version starts.
+    """Refuse to execute runs that are started by code of another version.
 
     Raises:
         HorrorError: the versions differ.

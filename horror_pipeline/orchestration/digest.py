@@ -1,4 +1,4 @@
-"""The weekly message: what ran, what failed, how forecasts held, and what broke out."""
+"""The weekly message: runs and failures, the skill of forecasts, and breakouts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from horror_pipeline.orchestration.messages import Message
 from horror_pipeline.warehouse.weeks import Week
 
 DUE_AFTER = dt.timedelta(hours=12)
-"""How long after the week's end, so that the history of its last day is there."""
+"""How long after the week's end its message is due: the history of the last day has to be collected first."""
 
 
 def week_due(now: dt.datetime) -> dt.date:
@@ -46,12 +46,11 @@ def _runs(week: Week) -> str:
 
 def _forecasts(week: Week) -> str:
     skills = [
-        f"{held['skill']:+.0%} over {days} {'day' if days == 1 else 'days'}"
-        for days, held in week.skill.items()
-        if held["skill"] is not None
+        f"{accuracy['skill']:+.0%} over {days} {'day' if days == 1 else 'days'}"
+        for days, accuracy in week.skill.items()
+        if accuracy["skill"] is not None
     ]
-    better = ", ".join(skills)
-    return f"forecasts beside no change: {better}" if skills else "no forecast was held against its days"
+    return f"skill of forecasts over no change: {', '.join(skills)}" if skills else "no forecast was scored"
 
 
 def _breakouts(week: Week) -> str:

@@ -1,4 +1,4 @@
-"""Going through the partitions of a run one by one, so that one that fails does not cost the others theirs."""
+"""Working on the partitions of a run one by one, so that a failed one does not prevent the others."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def each_partition(
 
     Args:
         context: the context of the asset.
-        tmdb: what the work asks.
+        tmdb: the client that the work uses.
         partitions: what to work on by partition key.
         work: stores one partition and returns its figures.
 
     Raises:
-        CredentialError: at once, because nothing further can succeed.
-        TmdbError: at the end, if partitions failed; where TMDB is down after two unavailable partitions in a row, the
-            rest is not tried. Partitions that succeeded are recorded as materialized.
+        CredentialError: at once, because no other partition can succeed.
+        TmdbError: at the end, if partitions failed. After two unavailable partitions in a row, the others are tried
+            only if TMDB still answers. Partitions that succeeded are recorded as materialized.
     """
     done: dict[str, Figures] = {}
     errors: list[TmdbError] = []

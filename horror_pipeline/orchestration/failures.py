@@ -1,4 +1,4 @@
-"""The cause of a failure in one line, out of what Dagster keeps of an exception."""
+"""The cause of a failure in one line, from what Dagster records about an exception."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class ErrorInfo(Protocol):
-    """What Dagster keeps of an exception."""
+    """What Dagster records about an exception."""
 
     @property
     def message(self) -> str: ...  # noqa: D102
@@ -20,7 +20,7 @@ class ErrorInfo(Protocol):
 
 
 def is_interruption(error: ErrorInfo | None) -> bool:
-    """Whether a signal caused it: Dagster turns Ctrl-C, SIGTERM and SIGHUP into failures of the step they hit."""
+    """Whether a signal caused a failure: Dagster reports Ctrl-C, SIGTERM and SIGHUP as failures of the running step."""
     while error is not None:
         if error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
             return True

@@ -1,4 +1,4 @@
-"""What the assets of forecasts share: history as a matrix, when to refit, which days to forecast, and their rows."""
+"""What the assets of forecasts share: reading history, when to refit, which days to forecast, and rows of forecasts."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 FORECASTS_STEP = "forecasts"
 
 REFIT_DAYS = 7
-"""Days of history that a forecaster has not seen at which it is fitted anew."""
+"""The forecaster is fitted again once so many days of history are new to it."""
 
 FEWEST_DAYS_BEFORE = 28
-"""Days of history before the first day of the track record; with less, there is little to forecast from."""
+"""Days of history that are needed before the first day of the track record."""
 
 
 def days_of_history(connection: Connection) -> list[dt.date]:
-    """List the days with a snapshot that a forecaster of today may use, oldest first."""
+    """List the days with a snapshot within the window that a forecaster learns from, oldest first."""
     stored = sorted(snapshots.snapshot_days(connection))
     return [day for day in stored if stored[-1] - day < dt.timedelta(days=FORECAST_WINDOW_DAYS)]
 
 
 def read_history(warehouse: Engine, first: dt.date, last: dt.date) -> tuple[History, pd.DataFrame]:
-    """Read the history from a day to another, both included, and what is known of its films, by `tmdb_id`."""
+    """Read the history from a day to another, both included, and the attributes of its films, by `tmdb_id`."""
     import pandas as pd
 
     from horror_pipeline.modeling.forecasting.history import History
@@ -56,7 +56,7 @@ def read_history(warehouse: Engine, first: dt.date, last: dt.date) -> tuple[Hist
 
 
 def why_refit(champion: Mapping[str, Any] | None, days_stored: Sequence[dt.date]) -> str | None:
-    """Say why the forecaster has to be fitted anew; None while it is recent.
+    """Return the reason why the forecaster has to be fitted again, in words; None while it is recent.
 
     Args:
         champion: its row of `model_versions`; None before the first.
@@ -75,7 +75,7 @@ def why_refit(champion: Mapping[str, Any] | None, days_stored: Sequence[dt.date]
 
 
 def version_row(fitted: FittedForecaster, history: History, days_stored: int) -> dict[str, Any]:
-    """Describe a fitted forecaster as a row of `model_versions`, except when it was trained."""
+    """Build the row of `model_versions` of a fitted forecaster, without `trained_at` and `library_versions`."""
     from horror_pipeline.modeling.forecasting.features import FEATURES
     from horror_pipeline.modeling.forecasting.state import to_state
 
@@ -103,8 +103,8 @@ def version_row(fitted: FittedForecaster, history: History, days_stored: int) ->
 
 def _horizon_metrics(horizon: HorizonForecaster) -> dict[str, Any]:
     figures = {name: None if math.isnan(value) else round(value, 6) for name, value in horizon.metrics().items()}
-    told = {"serves": horizon.serves, "reason": horizon.verdict.reason, "share": horizon.share}
-    return figures | told | {"reliability": horizon.reliability}
+    decision = {"serves": horizon.serves, "reason": horizon.verdict.reason, "share": horizon.share}
+    return figures | decision | {"reliability": horizon.reliability}
 
 
 def version_of(fitted: FittedForecaster, history: History) -> str:
@@ -122,7 +122,7 @@ def _fingerprint(history: History) -> str:
 
 
 def horizon_table(horizons: Mapping[str, Mapping[str, Any]]) -> str:
-    """Format a forecaster's backtest by horizon as a Markdown table, beside the errors of no change."""
+    """Format a forecaster's backtest as a Markdown table by horizon, with the errors of no change for comparison."""
     lines = [
         "| days ahead | serves | MAE | MAE of no change | skill | coverage | why |",
         "|---|---|---|---|---|---|---|",
@@ -148,7 +148,7 @@ class Plan:
     Attributes:
         days: in order.
         live_day: the one of them that is forecast live; None if all are past.
-        skipped: why other days are not forecast.
+        skipped: the reason why a wanted day is not forecast, by day.
     """
 
     days: list[dt.date] = field(default_factory=list)
@@ -200,12 +200,12 @@ def is_up_to_date(connection: Connection, today: dt.date) -> bool:
 
 
 def finish(connection: Connection, live_day: dt.date, now: dt.datetime) -> None:
-    """Note what the newest day's forecasts were made from."""
+    """Record what the newest day's forecasts were made from, so that they are repeated only when it changes."""
     features.set_state(connection, FORECASTS_STEP, _present(connection, live_day), now)
 
 
 def _present(connection: Connection, day: dt.date) -> str:
-    """What a day's forecasts depend on, in short: its snapshot and the forecaster."""
+    """Return a fingerprint of what a day's forecasts depend on: its snapshot and the forecaster."""
     champion = models.champion(connection, FORECASTER_NAME)
     rows, total = forecasts.day_total(connection, day)
     return f"{day}|{rows}|{total}|{champion['model_version'] if champion else ''}"
@@ -221,7 +221,7 @@ class DayOfForecasts:
     Attributes:
         columns: values by column of `popularity_forecasts`.
         is_backtest: whether they were made afterward.
-        films_without: films with a snapshot and no forecast.
+        films_without: number of films with a snapshot and no forecast.
         explanations: rows of `prediction_explanations`; none for a backtest.
     """
 
@@ -232,7 +232,7 @@ class DayOfForecasts:
 
 
 def forecasts_of(warehouse: Engine, plan: Plan, seed: int) -> Iterator[tuple[dt.date, DayOfForecasts]]:
-    """Forecast every day of a plan: past days by forecasters of their week, the live day by the champion."""
+    """Forecast every day of a plan: past days by the forecasters of their weeks, the live day by the champion."""
     from horror_pipeline.modeling.forecasting.forecast_parts import explain_forecasts
     from horror_pipeline.modeling.forecasting.prediction import forecast, track_record
 
@@ -242,7 +242,7 @@ def forecasts_of(warehouse: Engine, plan: Plan, seed: int) -> Iterator[tuple[dt.
     past = [day for day in plan.days if day != plan.live_day]
     versions: dict[dt.date, str] = {}
     for day, fitted, made in track_record(history, movies, past, seed):
-        if fitted.made_on not in versions:  # one digest of the history for each week
+        if fitted.made_on not in versions:  # hash the history once a week
             versions[fitted.made_on] = version_of(fitted, history)
         yield day, _rows(made, versions[fitted.made_on], is_backtest=True)
     if plan.live_day is not None:

@@ -1,4 +1,4 @@
-"""Queries as frames, read by columns: rows of Python objects would take several times the memory."""
+"""Reading queries as frames by columns, because rows of Python objects would take several times the memory."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def read_frame(connection: Connection, query: Select[Any], small: Collection[str] = ()) -> pd.DataFrame:
-    """Read what a query finds: numbers and flags float64, keys int64, moments datetime64, arrays tuples, dates text.
+    """Read a query as a frame: numbers and flags float64, keys int64, instants datetime64, arrays tuples, dates text.
 
     Args:
-        connection: where to read.
+        connection: to read with.
         query: columns of declared tables.
-        small: columns to hold in single precision.
+        small: columns to read in single precision.
     """
     import pandas as pd
 

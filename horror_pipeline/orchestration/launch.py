@@ -1,4 +1,4 @@
-"""Running a job in this process, for the `horror` command: no daemon, no queue, and the run's result as it is."""
+"""Running a job in this process, for the `horror` command: without a daemon and a queue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from horror_pipeline.orchestration.failures import ErrorInfo, is_interruption, r
 from horror_pipeline.orchestration.missing import range_tags
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-"""Run configuration that keeps the run's log off the terminal, which shows progress instead; the event log has it."""
+"""Run configuration that keeps the log off the terminal, which shows progress instead; the event log holds it."""
 
 STATEMENT_MILLISECONDS = 60_000
 """How long a statement of Dagster's own storage may take."""
@@ -20,14 +20,14 @@ STATEMENT_MILLISECONDS = 60_000
 
 @dataclass(frozen=True)
 class JobResult:
-    """How a run ended.
+    """The result of a run.
 
     Attributes:
         job_name: the job.
         run_id: Dagster's id of the run.
         success: whether every step succeeded.
         failures: one line for each failed step, without traceback.
-        metadata: figures of the last materialization or observation by asset key, numbers and texts only.
+        metadata: numbers and texts of the last materialization or observation, by asset key.
     """
 
     job_name: str
@@ -51,9 +51,9 @@ def run_job(
     Raises:
         KeyboardInterrupt: a signal ended the run.
     """
-    # One connection for each storage: by default Dagster opens one for every statement, and a run makes thousands.
+    # Reuse connections: by default Dagster opens one for every statement, and a run makes thousands.
     instance.optimize_for_webserver(statement_timeout=STATEMENT_MILLISECONDS, pool_recycle=3600, max_overflow=20)
-    # Whoever runs this is told of a failure; a daemon that starts days later should not try again.
+    # The person at the terminal sees a failure, so a daemon that is started days later must not retry the run.
     tags = {"dagster/max_retries": "0"} | (range_tags(*partitions) if partitions else {})
     job = definitions.resolve_job_def(name)
     result = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False, run_config=QUIET)
@@ -70,14 +70,14 @@ def run_job(
 
 
 def _failures(events: Sequence[dg.DagsterEvent]) -> list[tuple[str, ErrorInfo | None]]:
-    """Return the error of each failed step; where none failed, of the run itself, as when a resource did not start."""
+    """Return the error of each failed step; without one, that of the run, such as a resource that did not start."""
     steps = [(event.step_key, event.step_failure_data.error) for event in events if event.is_step_failure]
     runs = [(event.job_name, event.job_failure_data.error) for event in events if event.is_job_failure]
     return [(str(name), error) for name, error in steps or runs]
 
 
 SUMMED = {"dagster/partition_row_count", "new", "changed", "unchanged", "rejected", "gone"}
-"""Figures that each materialization gives for its own partition; all others are of the whole run."""
+"""Figures that a materialization states for its own partition, so they are summed; others are of the whole run."""
 
 
 def _figures(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, int | float | str]]:

@@ -1,7 +1,7 @@
-"""Run health: which runs still have a process, on whatever host.
+"""Run health: which runs still have a process, on any host.
 
-Dagster does not look, so that a run whose process was killed may stay "started" for ever. A run's process therefore
-holds a lock in the warehouse, and runs whose lock nobody holds are marked failed. Dagster then retries them elsewhere.
+Dagster does not check this, so a run whose process was killed may stay "started" forever. A run's process therefore
+holds a lock in the warehouse. Runs whose lock nobody holds are marked failed, and Dagster retries them.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from sqlalchemy import Engine
 from horror_pipeline.warehouse.run_locks import held_run, nobody_executes
 
 SETTLE_SECONDS = 8.0
-"""A run takes its lock shortly after it has started; with the patience below it has twice as long."""
+"""Runs that started less than this ago are not checked, because they may not have taken their lock yet."""
 
 PATIENCE_SECONDS = 6.0
-"""A process takes its lock again within seconds after Postgres was away, so a second look decides."""
+"""A free lock is checked again after this, because processes need seconds to retake theirs when Postgres restarts."""
 
 
 @contextmanager
 def executing(engine: Engine, instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Hold the lock that says that this process executes the run.
+    """Hold the lock that shows that this process executes the run.
 
-    If the run was marked failed meanwhile, this process is ended: another one may execute the run's retry.
+    If the run has been marked failed, this process is ended, because another one may execute the run's retry.
     """
 
     def is_wanted() -> bool:
@@ -44,13 +44,13 @@ def reap_dead_runs(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[str]:
-    """Mark runs failed whose process has died.
+    """Mark runs whose process has died as failed.
 
     Args:
         instance: where runs are recorded.
         engine: the warehouse, where processes hold the locks of their runs.
-        clock: seconds since the epoch.
-        sleep: waits so many seconds.
+        clock: returns seconds since the epoch.
+        sleep: waits a number of seconds.
 
     Returns:
         The ids of the runs marked.
@@ -70,9 +70,9 @@ def reap_dead_runs(
 
 
 def _started(instance: dg.DagsterInstance, now: float) -> Iterator[str]:
-    """Yield the runs under way, except those that may be about to take their lock."""
+    """Yield the ids of started runs, except those that may not have taken their lock yet."""
     for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-        # The start was told by the clock of another machine, which may be wrong in either direction.
+        # The start time comes from another machine, whose clock may be ahead or behind.
         if record.start_time is None or abs(now - record.start_time) >= SETTLE_SECONDS:
             yield record.dagster_run.run_id
 

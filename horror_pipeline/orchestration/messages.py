@@ -1,4 +1,4 @@
-"""A message about a failure, and posting it to `HORROR_ALERT_WEBHOOK`: redacted, as JSON."""
+"""The messages that are posted to `HORROR_ALERT_WEBHOOK`: redacted, as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from horror_pipeline.settings import Settings, postgres_url
 
-logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # at DEBUG it logs paths, and a webhook's is secret
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # at DEBUG it logs the webhook's path, a secret
 
 POST_SECONDS = 2.0
 LONGEST_LINE = 500
@@ -86,7 +86,7 @@ def poster(webhook: SecretStr, secrets: list[str]) -> Callable[[Message], None]:
             url = webhook.get_secret_value()
             answer = requests.post(url, data=body, headers=headers, timeout=POST_SECONDS, allow_redirects=False)
         except requests.RequestException as error:
-            # The text of the error holds the URL's path, which may be a secret: its kind has to do.
+            # Only the error's type is reported: its text holds the URL's path, which may be a secret.
             raise OSError(f"the webhook at {host} could not be reached ({type(error).__name__})") from None
         if answer.status_code >= 300:
             raise OSError(f"the webhook at {host} answered {answer.status_code}")

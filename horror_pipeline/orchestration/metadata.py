@@ -1,4 +1,4 @@
-"""Metadata of assets in the Dagster UI: the column schema, from the table's one declaration, and figures of a run."""
+"""Metadata of assets in the Dagster UI: column schemas from the declarations of tables, and figures of a run."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def row_count(warehouse: Engine, table: Table) -> dict[str, int]:
 
 
 def request_figures(stats: ClientStats) -> dict[str, int | float]:
-    """Summarize the requests to TMDB, as metadata of a materialization: of the whole run, whatever its partitions."""
+    """Summarize the requests to TMDB, as metadata of a materialization: those of the whole run, not of a partition."""
     return {
         "requests": stats.requests,
         "retries": stats.retries,
@@ -81,6 +81,6 @@ def last_metadata(context: dg.AssetExecutionContext) -> dict[str, Any]:
 
 
 def skip(context: dg.AssetExecutionContext, reason: str) -> None:
-    """Note on the asset's page that the run materialized nothing, and why; the asset then yields no result."""
+    """Record on the asset's page that the run materialized nothing, and why; the asset then yields no result."""
     context.log.info(reason)
     context.log_event(dg.AssetObservation(context.asset_key, metadata={"skipped": reason}))

@@ -1,4 +1,4 @@
-"""Which days are missing from history or from the collected changes, and the tags of a run over a range of them."""
+"""Days that are missing from history or from the collected changes, and the tags of a run over a range of days."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from horror_pipeline.domain import CHANGES_REACH_DAYS, EXPORTS_REACH_DAYS
 from horror_pipeline.warehouse import raw, snapshots
 
 HOLE_DAYS = 7
-"""How long a day missing between others is requested again: after that its export has most likely expired, and every
-run would fail because of it. All days since the newest one are requested, however many they are."""
+"""Days missing between others are requested again for so long. Older ones have most likely expired at TMDB, and every
+run would fail because of them. All days since the newest one are requested, however many they are."""
 
 MONDAY = 0
 
@@ -26,7 +26,7 @@ def range_tags(first: str, last: str) -> dict[str, str]:
 
 
 def change_days_wanted(first_read: dt.date | None, today: dt.date) -> list[dt.date]:
-    """List the closed days whose changes matter: since details were first read, as far back as TMDB reports them."""
+    """List the closed days whose changes are needed: since details were first read, and within TMDB's reach."""
     if first_read is None:
         return []
     start = max(first_read, today - dt.timedelta(days=CHANGES_REACH_DAYS))
@@ -52,10 +52,10 @@ def missing_change_days(warehouse: Engine, today: dt.date) -> tuple[str, str] | 
 
 
 def snapshot_days_wanted(stored: set[dt.date], today: dt.date) -> list[dt.date]:
-    """List the days history should hold, today included: on a new warehouse, all that TMDB's exports reach back to.
+    """List the days that history should hold, today included; for an empty history, all days that TMDB has exports of.
 
     Args:
-        stored: days it holds.
+        stored: the days that history holds.
         today: the present UTC day.
     """
     start = today - dt.timedelta(days=EXPORTS_REACH_DAYS - 1)
@@ -65,7 +65,7 @@ def snapshot_days_wanted(stored: set[dt.date], today: dt.date) -> list[dt.date]:
 
 
 def missing_ranges(wanted: Sequence[dt.date], stored: set[dt.date]) -> list[tuple[dt.date, dt.date]]:
-    """Find the first and last day of every stretch of missing days, the newest stretch first."""
+    """Find the first and last day of every range of missing days, the newest range first."""
     ranges: list[tuple[dt.date, dt.date]] = []
     for day in sorted(set(wanted) - stored):
         if ranges and day - ranges[-1][1] == dt.timedelta(days=1):
@@ -76,9 +76,9 @@ def missing_ranges(wanted: Sequence[dt.date], stored: set[dt.date]) -> list[tupl
 
 
 def days_to_take(connection: Connection, today: dt.date) -> list[tuple[dt.date, dt.date]]:
-    """Find the stretches of days to take: the missing ones, and on Mondays all of them if films were found in the week.
+    """Find the ranges of days to collect: missing days, and on Mondays all days if films were discovered in the week.
 
-    An export holds every film of its day, so a film that was found later gains its past when the days are taken again.
+    An export holds every film of its day, so collecting a day again adds the films that were discovered later.
     """
     stored, week_ago = snapshots.snapshot_days(connection), today - dt.timedelta(days=7)
     if today.weekday() == MONDAY and snapshots.has_films_without_past(connection, week_ago):

@@ -1,4 +1,4 @@
-"""What monitoring is to know, noted in the warehouse, which is all it sees: how runs ended, and requests to TMDB."""
+"""What monitoring reads from the warehouse, as it has no access to Dagster: finished runs, and requests to TMDB."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from horror_pipeline.warehouse.tables import finished_runs, request_counts
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 MOST_RUNS = 1_000
-"""Runs noted at once; the next time goes on from there."""
+"""Highest number of runs recorded by one call; the next call continues after them."""
 
 OVERLAP = dt.timedelta(minutes=1)
-"""Runs are looked at again for so long, because the clocks of hosts differ. Noting one twice changes nothing."""
+"""Runs are read again for so long after they ended, because the clocks of hosts differ. Recording a run twice has no
+effect."""
 
 
 @contextmanager
 def counted(context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClient) -> Iterator[None]:
-    """Add the requests that are made inside the block to those of the asset, however the block ends."""
+    """Add the requests made inside the block to the asset's count, even if the block raises."""
     before = tmdb.stats
     try:
         yield
@@ -38,27 +39,27 @@ def counted(context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClie
         try:
             with warehouse.begin() as connection:
                 connection.execute(add.on_conflict_do_update(index_elements=["asset"], set_=sums))
-        except DBAPIError as error:  # what failed in the block is the news
+        except DBAPIError as error:  # an error raised in the block must not be hidden
             context.log.warning(f"{made.requests} requests are not counted: {type(error).__name__}")
 
 
 @contextmanager
 def asking_tmdb(context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClient) -> Iterator[None]:
-    """Hold TMDB, which one run at a time may ask, and count the requests that are made inside the block."""
+    """Hold the lock on TMDB, as one run at a time may call it, and count the requests made inside the block."""
     with tmdb_lock(warehouse, context.run.run_id, context.log.info), counted(context, warehouse, tmdb):
         yield
 
 
 def note_finished_runs(instance: dg.DagsterInstance, engine: Engine, since: str | None) -> str | None:
-    """Note the runs that ended.
+    """Record finished runs in the warehouse.
 
     Args:
-        instance: where runs are recorded.
+        instance: where Dagster records runs.
         engine: the warehouse.
-        since: what this function last returned; None notes every run that is still recorded.
+        since: what this function last returned; None records every run that Dagster still has.
 
     Returns:
-        Up to when runs are noted.
+        When the last recorded run ended.
     """
     records = instance.get_run_records(
         dg.RunsFilter(statuses=FINISHED, updated_after=dt.datetime.fromisoformat(since) - OVERLAP if since else None),

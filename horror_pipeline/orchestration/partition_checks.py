@@ -1,4 +1,4 @@
-"""Results of asset checks by partition: a bad day stays red after a good one, until it is mended."""
+"""Results of asset checks by partition, so that a bad day stays red after a good one, until it is repaired."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ Target: Any = get_args(get_type_hints(dg.AssetCheckEvaluation)["target_materiali
 def record_results(
     context: dg.AssetExecutionContext, results: Mapping[str, Sequence[dg.AssetCheckResult]]
 ) -> list[dg.AssetCheckResult]:
-    """Record what the checks of each partition found.
+    """Record the check results of each partition.
 
-    Dagster gives a yielded result the partition of a run over one. Those of a run over several are recorded here, and
-    the asset yields one for the run, as Dagster requires: if it fails and blocks, it stops the assets after this one.
+    In a run over a single partition, Dagster assigns a yielded result to it. In a run over several, the results of each
+    partition are recorded here, and the asset yields one result for the run, which Dagster requires. If that one fails
+    and blocks, it stops the downstream assets.
 
-    Call it once the partitions are recorded as materialized: the UI takes an earlier result for none.
+    Call this after the partitions are recorded as materialized, because the UI ignores earlier results.
 
     Args:
         context: the context of the asset.
-        results: by partition key the results of the same checks, whose specifications have the asset's partitions.
+        results: by partition key, the results of the same checks, whose specifications have the asset's partitions.
 
     Returns:
         The results that the asset is to yield.
@@ -32,8 +33,8 @@ def record_results(
         return list(results[context.partition_key])
     by_check: dict[str, list[dg.AssetCheckResult]] = {}
     targets = _materializations(context, list(results))
-    for key, found in results.items():
-        for result in found:
+    for key, of_partition in results.items():
+        for result in of_partition:
             by_check.setdefault(str(result.check_name), []).append(result)
             context.log_event(
                 dg.AssetCheckEvaluation(
@@ -47,18 +48,18 @@ def record_results(
                     target_materialization_data=targets.get(key),
                 )
             )
-    return [_of_run(name, found) for name, found in by_check.items()]
+    return [_of_run(name, of_check) for name, of_check in by_check.items()]
 
 
 def _materializations(context: dg.AssetExecutionContext, keys: list[str]) -> dict[str, Any]:
     """Return pointers to the newest materialization of each partition."""
     wanted = dg.AssetRecordsFilter(context.asset_key, asset_partitions=keys)
-    found = context.instance.fetch_materializations(wanted, limit=len(keys)).records
+    newest_first = context.instance.fetch_materializations(wanted, limit=len(keys)).records
     return {
         str(record.partition_key): Target(
             storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
         )
-        for record in reversed(found)
+        for record in reversed(newest_first)
     }
 
 

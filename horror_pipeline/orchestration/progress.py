@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 TERMINAL = logging.getLogger("horror_pipeline.progress")
-"""Logger that carries every advance as a record with `label`, `done` and `total`. `horror run` draws its bars from it;
-without a handler it is silent."""
+"""Logs every advance as a record with `label`, `done` and `total`, from which `horror run` draws its progress bars."""
 TERMINAL.propagate = False
 TERMINAL.setLevel(logging.INFO)
 TERMINAL.addHandler(logging.NullHandler())
@@ -52,7 +51,7 @@ class Progress:
         self._notify_terminal()
 
     def advance(self, count: int = 1) -> None:
-        """Add to what is done."""
+        """Add to the count."""
         self.done += count
         self._notify_terminal()
         now = self.clock()
@@ -62,7 +61,7 @@ class Progress:
             self.log.info(f"{self.label}: {self.done:,} of {self.total:,}, {self.rate:.1f}/s, {left:.0f} s left")
 
     def finish(self) -> None:
-        """Log what was done in all."""
+        """Log the final count and rate."""
         seconds = self.clock() - self._started
         self.log.info(f"{self.label}: {self.done:,} of {self.total:,} in {seconds:.1f} s, {self.rate:.1f}/s")
 

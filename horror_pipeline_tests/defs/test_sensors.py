@@ -352,8 +352,8 @@ def test_a_week_is_told_once_when_it_is_over_and_not_lost(
     assert (told["id"], told["kind"]) == ("weekly_digest:2026-11-16", "weekly_digest")
     assert told["reason"] == (
         "the week from 2026-11-16 to 2026-11-22: runs: train_and_predict 2 (1 failed); "
-        "forecasts beside no change: +30% over 7 days; "
+        "skill of forecasts over no change: +30% over 7 days; "
         "broke out: Saw (3.0 to 9.0 in 7 days, larger than 99.72 % of the changes of such films)"
     )
     assert look(monday + dt.timedelta(days=7)) == "the week from 2026-11-23 was told"
-    assert "no forecast was held against its days; no film broke out" in str(webhook.received[1]["text"])
+    assert "no forecast was scored; no film broke out" in str(webhook.received[1]["text"])

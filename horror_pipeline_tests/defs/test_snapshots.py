@@ -291,7 +291,7 @@ def test_a_break_of_the_popularity_scale_fails_the_check_and_stops_what_follows(
     assert runs.materialised == {str(day_before(days)) for days in range(3)}
 
 
-def test_a_bad_day_stays_red_after_good_ones_until_it_is_mended(runs: Runs) -> None:
+def test_a_bad_day_stays_red_after_good_ones_until_it_is_repaired(runs: Runs) -> None:
     whole = {tmdb_id: 1.0 + tmdb_id / 10 for tmdb_id in range(1, 101)}
     runs.exports.put(day_before(2), {tmdb_id: whole[tmdb_id] for tmdb_id in range(10, 101)})
 
