@@ -47,7 +47,7 @@ SOME_PREDICTIONS = text(
 
 
 POPULARITY_PARTS = text(
-    "SELECT tmdb_id, parts FROM prediction_explanations "
+    "SELECT tmdb_id, base, parts FROM prediction_explanations "
     "WHERE target = 'popularity' AND horizon_days = 0 AND tmdb_id = ANY(:ids)"
 ).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
 
@@ -264,7 +264,7 @@ def predictions(connection: Connection, ids: Sequence[int], *, predicted_at: dat
 def popularity_reasons(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
     """Say by id what moved the newest expected popularity of a few films most."""
     rows = _rows(connection, POPULARITY_PARTS, ids=list(ids))
-    return {row["tmdb_id"]: wording.reasons(row["parts"], "popularity") for row in rows}
+    return {row["tmdb_id"]: wording.popularity_reasons(row["base"], row["parts"]) for row in rows}
 
 
 def champions(connection: Connection) -> list[dict[str, Any]]:

@@ -102,7 +102,8 @@ class Prediction(DatedPrediction):
         description="`predicted_popularity` over `actual_popularity`, or over 1 where that is less; null: it is out."
     )
     popularity_reasons: str | None = Field(
-        description="What moved the expected popularity most.", examples=["part 2 of a series +31 %, in French −9 %"]
+        description="What is usual for films of its stage, and what moved the expected popularity most from there.",
+        examples=["2.40 is usual, part 2 of a series +31 %, in French −9 %"],
     )
     popularity_model_version: str | None
     vote_average_model_version: str | None

@@ -55,9 +55,10 @@ def effect(value: float, target: Target) -> str:
     return "" if text in ("+0 %", "-0 %") else text.replace("-", "−")
 
 
-def reasons(parts: Sequence[tuple[str, float]], target: Target) -> str:
-    """Write what moved a prediction in one line, leaving out what is next to nothing."""
-    return ", ".join(f"{label} {change}" for label, value in parts if (change := effect(value, target)))
+def popularity_reasons(base: float, parts: Sequence[tuple[str, float]]) -> str:
+    """Write what moved an expected popularity in one line, leaving out what is next to nothing."""
+    moved = [f"{label} {change}" for label, value in parts if (change := effect(value, "popularity"))]
+    return ", ".join([f"{popularity(exp(base))} is usual", *moved])
 
 
 def day(value: date | None) -> str:

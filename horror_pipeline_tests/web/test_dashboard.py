@@ -129,7 +129,9 @@ def test_a_film_of_next_month_that_may_surprise_is_found_with_its_reason_in_two_
     page.get_by_role("button", name="Most surprising").click()
 
     expect(coming.first).to_contain_text("Film 51")
-    expect(coming.first).to_contain_text("× 9.00 of now. Why: out in October +18 %, in French −9 %")
+    expect(coming.first).to_contain_text(
+        "× 9.00 the popularity now. Why: 2.72 is usual, out in October +18 %, in French −9 %"
+    )
     assert page.url.endswith("?month=next&coming=surprise_factor")
     page.reload()
     expect(coming.first).to_contain_text("Film 51")
@@ -332,6 +334,7 @@ def test_a_phone_never_scrolls_sideways(open_page: Open, engine: Engine) -> None
     assert page.evaluate("document.querySelector('#film').scrollWidth") <= 320
     page.keyboard.press("Escape")
     expect(page.locator("#popular-body td.wide").first).to_be_hidden()
+    assert page.evaluate("document.querySelector('#coming .section-head').scrollWidth") <= 320
     page.fill("#query", "x")
     expect(page.locator("#results [role=option]")).to_have_count(1)
     assert page.evaluate("document.querySelector('#results').scrollWidth") <= 320

@@ -112,7 +112,12 @@ def test_a_film_surprises_that_is_expected_to_reach_many_times_its_popularity(
     rows.add_explanation(engine, 2)
     found = client.get("/api/predictions?order=surprise_factor").json()["predictions"]
     assert [(row["tmdb_id"], row["surprise_factor"]) for row in found] == [(4, 8.0), (2, 6.0), (1, 5.0), (3, 1.75)]
-    assert [row["popularity_reasons"] for row in found] == [None, "out in October +18 %, in French −9 %", None, None]
+    assert [row["popularity_reasons"] for row in found] == [
+        None,
+        "2.72 is usual, out in October +18 %, in French −9 %",
+        None,
+        None,
+    ]
 
 
 def test_films_no_longer_on_tmdb_are_not_predicted(client: TestClient, engine: Engine) -> None:

@@ -5,12 +5,15 @@ const followScheme = () => document.documentElement.classList.toggle("dark-mode"
 dark.addEventListener("change", followScheme);
 followScheme();
 
+const main = document.getElementById("main");
+
 window.SwaggerUIBundle({
   url: "/openapi.json",
-  domNode: document.getElementById("main"),
-  deepLinking: true,
+  domNode: main,
+  deepLinking: false, // its links lie within buttons
   defaultModelsExpandDepth: 0,
   displayRequestDuration: true,
   tryItOutEnabled: true,
   validatorUrl: null,
+  onComplete: () => main.querySelectorAll("h3, h4").forEach((heading) => heading.setAttribute("aria-level", "2")), // they follow an h1
 });

@@ -63,7 +63,7 @@ function release(film) {
 }
 
 function whySurprising({ surprise_factor: factor, popularity_reasons: reasons }) {
-  return factor === null ? null : h("span", { class: "sub" }, `× ${popularity(factor)} of now${reasons ? `. Why: ${reasons}` : ""}`);
+  return factor === null ? null : h("span", { class: "sub" }, `× ${popularity(factor)} the popularity now${reasons ? `. Why: ${reasons.replaceAll(" %", "\u00a0%")}` : ""}`);
 }
 
 export function showComing(page) {
