@@ -215,6 +215,8 @@ def test_the_api_page_describes_every_endpoint_from_our_own_files(open_page: Ope
     watched = open_page("/docs", wait_for=".opblock")
 
     expect(watched.page.locator("#main")).to_contain_text("/api/forecasts")
+    watched.page.evaluate(AXE.read_text(encoding="utf-8"))
+    assert watched.page.evaluate("async () => (await axe.run(document)).violations.map((item) => item.id)") == []
     assert watched.complaints == []
     assert watched.elsewhere == []
 
