@@ -31,7 +31,7 @@ from typing import Any
 from faulty_tmdb import FAULTS, serving
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
-LONGEST_RUN_SECONDS = 300.0
+LONGEST_RUN_SECONDS = 900.0
 SETTINGS = {"HORROR_FIRST_YEAR": "2020", "HORROR_SCHEDULES": "off", "COLUMNS": "200"}
 DAYS = ("2026-04-20", "2026-06-30", "2026-09-01", "2026-10-31")
 

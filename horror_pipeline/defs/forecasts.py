@@ -34,7 +34,7 @@ def popularity_forecaster(
 
     One gradient boosting for each horizon. The newest weeks are forecast by models fitted before them. A model serves
     only if its errors are smaller than those of "no change" by more than chance; otherwise no change is forecast. The
-    forecaster is fitted anew once a week, and earlier if much history was added. All versions are in
+    forecaster is fitted anew once a week, and when a missing day of its history was added. All versions are in
     `model_versions`.
     """
     with warehouse.connect() as connection:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FORECASTS_STEP = "forecasts"
 
 REFIT_DAYS = 7
-"""The forecaster is fitted again once so many days of history are new to it."""
+"""Days of history after which the forecaster is fitted again."""
 
 FEWEST_DAYS_BEFORE = 28
 """Days of history that are needed before the first day of the track record."""
@@ -68,9 +68,10 @@ def why_refit(champion: Mapping[str, Any] | None, days_stored: Sequence[dt.date]
         return "the present one was fitted with other library versions"
     made_on, days_known = dt.date.fromisoformat(champion["metrics"]["made_on"]), champion["metrics"]["days_stored"]
     later = sum(day > made_on for day in days_stored)
-    earlier = len(days_stored) - later - days_known
-    if later + max(earlier, 0) >= REFIT_DAYS:
-        return f"{later + max(earlier, 0)} days of history are new to the present one"
+    if len(days_stored) - later > days_known:
+        return f"days up to {made_on} were stored after the present one was fitted"
+    if later >= REFIT_DAYS:
+        return f"{later} days of history are new to the present one"
     return None
 
 

@@ -142,6 +142,17 @@ def test_a_forecaster_that_missed_a_week_of_history_is_fitted_anew(runs: Learnin
     assert shown["popularity_forecaster"]["reason"] == "7 days of history are new to the present one"
 
 
+def test_a_forecaster_is_fitted_anew_when_a_missing_day_of_its_history_was_stored(runs: Learning) -> None:
+    popularity, missing = reverting(FILMS, 5), 2
+    for place in {*range(5)} - {missing}:
+        store_history(runs, popularity[:, place : place + 1], TODAY - dt.timedelta(days=4 - place))
+    runs.run(*ASSETS)
+    store_history(runs, popularity[:, missing : missing + 1], TODAY - dt.timedelta(days=4 - missing))
+    shown = runs.run(*ASSETS)
+    reason = f"days up to {TODAY} were stored after the present one was fitted"
+    assert shown["popularity_forecaster"]["reason"] == reason
+
+
 def test_without_history_nothing_is_forecast_and_the_reason_is_given(runs: Learning) -> None:
     shown = runs.run(*ASSETS)
     assert shown["popularity_forecaster"]["reason"] == "there is no history yet"
