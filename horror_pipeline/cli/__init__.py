@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from sqlalchemy.exc import DBAPIError
 
 from horror_pipeline.cli.backfill import app as backfill_app
 from horror_pipeline.cli.db import WAIT_HELP
@@ -32,7 +33,7 @@ from horror_pipeline.cli.terminal import (
     print_source,
 )
 from horror_pipeline.domain import FORECAST_HORIZONS_DAYS, MOVER_SPANS_DAYS
-from horror_pipeline.errors import HorrorError
+from horror_pipeline.errors import HorrorError, WarehouseError
 from horror_pipeline.runtime.signals import end_in_order
 from horror_pipeline.settings import get_settings
 
@@ -77,6 +78,13 @@ def main() -> None:
     except KeyboardInterrupt:
         err.print("horror: interrupted")
         sys.exit(130)
+    except DBAPIError as error:
+        reason = str(error.orig).strip().partition("\n")[0]
+        remedy = (
+            "check that it runs, and that DATABASE_URL and DAGSTER_DATABASE_URL are databases of the pipeline alone"
+        )
+        print_error(WarehouseError(f"the database failed: {reason}", remedy))
+        sys.exit(1)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EBADF, errno.EPIPE):
             raise

@@ -59,19 +59,10 @@ def reachable_warehouse(settings: Settings) -> Iterator[URL]:
 
 
 def dagster_url(settings: Settings, warehouse_url: URL) -> URL:
-    """Return the URL of Dagster's own storage.
-
-    Raises:
-        SettingsError: it is the warehouse's own database.
-    """
+    """Return the URL of Dagster's own storage."""
     if settings.dagster_database_url is None:
         return warehouse_url.set(database="dagster")
-    url = postgres_url(settings.dagster_database_url.get_secret_value())
-    if (url.host, url.port, url.database) == (warehouse_url.host, warehouse_url.port, warehouse_url.database):
-        raise SettingsError(
-            "DAGSTER_DATABASE_URL names the warehouse's own database", "give Dagster another database on that server"
-        )
-    return url
+    return postgres_url(settings.dagster_database_url.get_secret_value())
 
 
 def prepare_warehouse(url: URL, *, is_embedded: bool) -> None:
@@ -81,11 +72,11 @@ def prepare_warehouse(url: URL, *, is_embedded: bool) -> None:
         WarehouseError: it cannot be used.
     """
     with opened(url) as engine:
+        require_usable(engine, "movies", "DATABASE_URL")
         if is_embedded or schema.schema_revision(engine) is None:
             migrate(engine)
         else:
             schema.require_current_schema(engine)
-            require_usable(engine, "movies", "DATABASE_URL")
 
 
 def migrate(engine: Engine) -> None:
@@ -94,8 +85,7 @@ def migrate(engine: Engine) -> None:
     Raises:
         WarehouseError: the login lacks rights, or the database holds tables of somebody else.
     """
-    is_new = schema.schema_revision(engine) is None
-    require_usable(engine, None if is_new else "movies", "DATABASE_URL")
+    require_usable(engine, "movies", "DATABASE_URL")
     try:
         schema.upgrade(engine)
     except DBAPIError as error:
@@ -123,6 +113,11 @@ def prepare_dagster_database(url: URL, warehouse: str) -> None:
             _create(url, error)
             engine = stack.enter_context(opened(url))  # where it existed, the same problem again
         require_usable(engine, "runs", "DAGSTER_DATABASE_URL")
+        if schema.schema_revision(engine) is not None:
+            raise WarehouseError(
+                f"Dagster's database {engine.url.database!r} holds a warehouse",
+                "set DAGSTER_DATABASE_URL to another database",
+            )
         _claim(engine, warehouse)
 
 
@@ -162,12 +157,12 @@ def _create(url: URL, problem: WarehouseError) -> None:
             ) from None
 
 
-def require_usable(engine: Engine, table: str | None, variable: str) -> None:
+def require_usable(engine: Engine, table: str, variable: str) -> None:
     """Refuse a database of another encoding than UTF-8, and a login that may not write.
 
     Args:
         engine: the database.
-        table: a table that the pipeline writes into, once it exists; None: tables are still to be created.
+        table: a table that the pipeline writes into, once it exists.
         variable: the setting that names the database.
 
     Raises:

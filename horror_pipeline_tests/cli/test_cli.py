@@ -134,6 +134,18 @@ def test_a_database_of_another_version_is_refused_and_left_alone(
     engine.dispose()
 
 
+def test_a_database_that_is_not_as_it_was_left_is_one_line(
+    horror: Horror, monkeypatch: pytest.MonkeyPatch, database_url: URL
+) -> None:
+    engine = connect(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE model_predictions CASCADE"))
+    engine.dispose()
+    monkeypatch.setenv("DATABASE_URL", given(database_url))
+    monkeypatch.setenv("DAGSTER_DATABASE_URL", given(database_url.set(database=f"{database_url.database}_dagster")))
+    assert_one_line(horror("predictions"), "latest_predictions", "does not exist", "DATABASE_URL")
+
+
 def test_demo_and_tmdb_data_never_mix(horror: Horror, monkeypatch: pytest.MonkeyPatch, database_url: URL) -> None:
     engine = connect(database_url)
     with engine.begin() as connection:

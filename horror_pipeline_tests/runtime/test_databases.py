@@ -78,11 +78,10 @@ def test_a_login_without_rights_on_dagster_s_database_is_refused(create: Create,
     assert_refused(lambda: prepare_dagster_database(url, "horror"), guest, "may not write", "DAGSTER_DATABASE_URL")
 
 
-def test_a_login_that_may_only_read_is_refused(database_url: URL, guest: str) -> None:
-    execute(
-        database_url,
-        f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {guest}",
-    )
+@pytest.mark.parametrize("rights", ["GRANT SELECT", "REVOKE ALL"])
+def test_a_login_that_may_not_write_is_refused(database_url: URL, guest: str, rights: str) -> None:
+    towards = "TO" if rights.startswith("GRANT") else "FROM"
+    execute(database_url, f"{rights} ON ALL TABLES IN SCHEMA public {towards} {guest}")
     url = database_url.set(username=guest)
     assert_refused(lambda: prepare_warehouse(url, is_embedded=False), guest, "may not write")
 
@@ -105,7 +104,12 @@ def test_an_empty_database_is_migrated(create: Create) -> None:
     engine.dispose()
 
 
-def test_two_warehouses_do_not_share_dagster_s_database(database_url: URL) -> None:
+def test_two_warehouses_do_not_share_dagster_s_database(create: Create) -> None:
+    url = create()
     for _ in range(2):
-        prepare_dagster_database(database_url, "horror")
-    assert_refused(lambda: prepare_dagster_database(database_url, "other"), "'horror'", "set DAGSTER_DATABASE_URL")
+        prepare_dagster_database(url, "horror")
+    assert_refused(lambda: prepare_dagster_database(url, "other"), "'horror'", "set DAGSTER_DATABASE_URL")
+
+
+def test_a_warehouse_is_not_dagster_s_database_by_whatever_name_its_server_is_called(database_url: URL) -> None:
+    assert_refused(lambda: prepare_dagster_database(database_url, "horror"), "warehouse", "DAGSTER_DATABASE_URL")
