@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, TypeVar
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffd]")
+
+LONGEST_TEXT, MOST_VALUES = 20_000, 1_000
+"""Characters of a text, and values of a list, far beyond what TMDB has of any film: pages and terminals show them."""
 
 T = TypeVar("T")
 
 
 def printable(value: object) -> str | None:
-    """Return the text trimmed and without unprintable characters; None where nothing is left."""
-    return _UNPRINTABLE.sub("", value).strip() or None if isinstance(value, str) else None
+    """Return the text trimmed and without unprintable characters; None where nothing is left, or absurdly much."""
+    found = _UNPRINTABLE.sub("", value).strip() if isinstance(value, str) else ""
+    return found if 0 < len(found) <= LONGEST_TEXT else None
 
 
 def objects(values: Iterable[Any]) -> list[Mapping[str, Any]]:
@@ -28,10 +33,10 @@ def members(part: Mapping[str, Any] | None, key: str) -> list[Mapping[str, Any]]
 
 
 def names(members: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the printable names of objects, each once."""
+    """Return the printable names of objects, each once, `MOST_VALUES` at most."""
     return unique(name for name in (printable(member.get("name")) for member in members) if name)
 
 
 def unique(values: Iterable[T]) -> list[T]:
-    """Return each value once, in order."""
-    return list(dict.fromkeys(values))
+    """Return each value once, in order, `MOST_VALUES` at most."""
+    return list(islice(dict.fromkeys(values), MOST_VALUES))

@@ -243,7 +243,7 @@ class _Reader:
         self.warnings.append(f"{name}: {_brief(value)}")
 
     def text(self, key: str, pattern: re.Pattern[str] | None = None) -> str | None:
-        """A text of any length, without unprintable characters; an empty text is unknown."""
+        """A text without unprintable characters; an empty text is unknown."""
         value = self.document.get(key)
         if value is None or value == "":
             return None

@@ -164,6 +164,7 @@ def test_tmdb_s_spellings_of_unknown_are_null_without_a_word(changes: dict[str, 
         ({"poster_path": "/../x.jpg"}, "poster_path"),
         ({"overview": 7}, "overview"),
         ({"overview": "\0\0"}, "overview"),
+        ({"overview": "x" * 20_001}, "overview"),
         ({"belongs_to_collection": "The Things"}, "collection_id"),
         ({"keywords": []}, "keywords"),
         ({"credits": "none"}, "directors"),
@@ -192,6 +193,7 @@ def test_a_number_written_as_text_is_taken_and_told() -> None:
         ({"id": 2**63}, "no usable id"),
         ({"title": "", "original_title": ""}, "no title"),
         ({"title": None, "original_title": " \u0000 "}, "no title"),
+        ({"title": "x" * 2_000_000, "original_title": "x" * 20_001}, "no title"),
         ({"genres": [{"id": 18, "name": "Drama"}]}, "of no genre that is collected: Drama"),
         ({"genres": []}, "of no genre that is collected: no genres"),
         ({"release_date": "2009-12-31"}, "released 2009-12-31, before 2010"),
@@ -243,6 +245,12 @@ def test_a_part_that_never_came_is_unknown_and_an_empty_one_is_empty() -> None:
     assert (found.row["keywords"], found.row["directors"], found.row["cast_names"]) == (None, None, None)
     assert row(keywords={"keywords": []})["keywords"] == []
     assert row(credits={"cast": [], "crew": []})["directors"] == []
+
+
+def test_lists_have_an_end() -> None:
+    many = [{"id": number, "name": f"{number}", "job": "Director"} for number in range(27, 3_000)]
+    found = row(genres=many, keywords={"keywords": many}, credits={"crew": many})
+    assert [len(found[name]) for name in ("genres", "keywords", "directors")] == [1_000] * 3
 
 
 def test_only_the_leading_cast_is_kept_in_billing_order() -> None:
