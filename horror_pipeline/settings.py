@@ -74,8 +74,8 @@ def _is_http_url(value: str) -> bool:
 
 
 def _http_url(value: str) -> str:
-    if not _is_http_url(value) or {"?", "#"} & set(value):
-        raise ValueError("must be an http(s) URL without a query, like https://api.themoviedb.org/3")
+    if not _is_http_url(value) or {"?", "#", "@"} & set(value):
+        raise ValueError("must be an http(s) URL without user or query, like https://api.themoviedb.org/3")
     return value.rstrip("/")
 
 

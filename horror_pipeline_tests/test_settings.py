@@ -156,6 +156,7 @@ def test_any_postgres_url_is_made_one_for_psycopg2(scheme: str) -> None:
         ("HORROR_ALERT_WEBHOOK", "https://chat:99999/hunter2"),
         ("TMDB_API_URL", "http://127.0.0.1:99999/3"),
         ("TMDB_API_URL", "http://a host/3"),
+        ("TMDB_API_URL", "http://me:hunter2@host/3"),
         ("TMDB_EXPORTS_URL", "http://[::1/p/exports"),
         ("HORROR_RUN_LAUNCHER_CONFIG", "[" * 5_000),
         ("HORROR_HOME", "~nobody-of-this-name/horror"),

@@ -20,7 +20,6 @@ from horror_pipeline.tmdb.payloads import (
     MalformedError,
     absent_parts,
     as_text,
-    missing_parts,
     movie_id,
     payload_hash,
 )
@@ -35,8 +34,7 @@ class Details:
 
     Attributes:
         text: the document's JSON; None without one. Parsed, a large one would take many times as much memory.
-        missing: the requested sub-objects that it lacks and that it is asked for again because of.
-        absent: all requested sub-objects that it lacks.
+        absent: the requested sub-objects that it lacks.
         failure: why there is no document; None where the film is gone.
     """
 
@@ -44,9 +42,13 @@ class Details:
     fetched_at: dt.datetime
     text: str | None = None
     digest: str | None = None
-    missing: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     failure: str | None = None
+
+    @property
+    def missing(self) -> list[str]:
+        """Those of `absent` because of which the film is asked for again."""
+        return [name for name in self.absent if name in APPENDED]
 
     @property
     def is_gone(self) -> bool:
@@ -57,7 +59,7 @@ class Details:
         """Fill each appended sub-object that the document lacks from an older document, where that has it.
 
         Args:
-            kept: sub-objects of the older document. `missing` still names them afterwards, so that they stay due.
+            kept: sub-objects of the older document. `absent` still names them afterwards, so that they stay due.
         """
         filled = {name: kept[name] for name in self.absent if name in kept}
         if self.text is None or not filled:
@@ -108,5 +110,4 @@ def _read(client: TmdbClient, tmdb_id: int, clock: Callable[[], dt.datetime], ca
     params = {"append_to_response": ",".join((*APPENDED, *ALSO_APPENDED)), "language": "en-US"}
     document = client.fetch(f"/movie/{int(tmdb_id)}", params, check=check, cancel=cancel)
     body = document.body
-    missing, absent = tuple(missing_parts(body)), tuple(absent_parts(body))
-    return Details(tmdb_id, clock(), document.text, payload_hash(body), missing, absent)
+    return Details(tmdb_id, clock(), document.text, payload_hash(body), absent_parts(body))

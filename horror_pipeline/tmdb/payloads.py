@@ -158,14 +158,9 @@ def payload_hash(body: Json) -> str:
     return hashlib.blake2b(steady.encode(), digest_size=16).hexdigest()
 
 
-def missing_parts(body: Json) -> list[str]:
-    """Return the names of the appended sub-objects that the document lacks."""
-    return [name for name in APPENDED if not isinstance(body.get(name), dict)]
-
-
-def absent_parts(body: Json) -> list[str]:
-    """Return the names of all requested sub-objects that the document lacks."""
-    return [name for name in (*APPENDED, *ALSO_APPENDED) if not isinstance(body.get(name), dict)]
+def absent_parts(body: Json) -> tuple[str, ...]:
+    """Return the names of the requested sub-objects that the document lacks."""
+    return tuple(name for name in (*APPENDED, *ALSO_APPENDED) if not isinstance(body.get(name), dict))
 
 
 def rows_of(body: Json) -> list[Any]:

@@ -23,8 +23,8 @@ def test_each_film_is_asked_once_and_told_apart() -> None:
     tmdb = FakeTmdb([film(1), film(2)], documents={2: left_out})
     found = {one.tmdb_id: one for one in details_of(make_client(tmdb), [1, 2, 3], clock)}
     assert json.loads(found[1].text or "") == document(1)
-    assert found[1].missing == ()
-    assert found[2].missing == ("credits",)
+    assert found[1].missing == []
+    assert found[2].missing == ["credits"]
     assert found[3].is_gone
     assert {one.fetched_at for one in found.values()} == {NOW}
     assert tmdb.asked["details"] == 3
@@ -36,7 +36,7 @@ def test_a_left_out_part_is_taken_from_what_was_stored_and_stays_missing() -> No
     whole = found.with_kept_parts({"credits": document(1)["credits"], "keywords": {"keywords": []}})
     assert json.loads(whole.text or "") == document(1, title="New")
     assert whole.digest == payload_hash(document(1, title="New"))
-    assert whole.missing == ("credits",)
+    assert whole.missing == ["credits"]
     assert found.with_kept_parts({}) is found
 
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from horror_pipeline.tmdb.payloads import (
     MalformedError,
+    absent_parts,
     as_text,
     count_of,
     ids_of,
-    missing_parts,
     movie_id,
     parse,
     payload_hash,
@@ -126,12 +126,12 @@ def test_the_digest_sees_a_text_that_looks_like_what_it_ignores(text: str) -> No
     assert len(digests) >= 3
 
 
-def test_a_left_out_part_is_missing_and_an_empty_one_is_not() -> None:
-    whole = document(1, keywords={"keywords": []})
-    assert missing_parts(whole) == []
+def test_a_left_out_part_is_absent_and_an_empty_one_is_not() -> None:
+    whole = document(1, keywords={"keywords": []}, release_dates={}, **{"watch/providers": {}})
+    assert absent_parts(whole) == ()
     del whole["keywords"]
-    assert missing_parts(whole) == ["keywords"]
-    assert missing_parts(whole | {"credits": None}) == ["credits", "keywords"]
+    assert absent_parts(whole) == ("keywords",)
+    assert absent_parts(whole | {"credits": None}) == ("credits", "keywords")
 
 
 @pytest.mark.parametrize(
