@@ -127,7 +127,7 @@ def test_the_digest_sees_a_text_that_looks_like_what_it_ignores(text: str) -> No
 
 
 def test_a_left_out_part_is_absent_and_an_empty_one_is_not() -> None:
-    whole = document(1, keywords={"keywords": []}, release_dates={}, **{"watch/providers": {}})
+    whole = document(1, keywords={"keywords": []}, release_dates={}) | {"watch/providers": {}}
     assert absent_parts(whole) == ()
     del whole["keywords"]
     assert absent_parts(whole) == ("keywords",)
