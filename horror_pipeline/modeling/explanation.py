@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from horror_pipeline.modeling.prediction import FILMS_A_BATCH
 from horror_pipeline.modeling.specs import Floats
 
 MOST_PARTS = 5
@@ -53,7 +54,8 @@ def explain(
     predicted = value(rows)
     places = (np.arange(background_films) + 0.5) / background_films * len(rows)  # spread over the range of predictions
     background = rows[np.argsort(predicted, kind="stable")[places.astype(int)]]
-    parts = contributions(value, rows, background, groups)
+    batches = (rows[start : start + FILMS_A_BATCH] for start in range(0, len(rows), FILMS_A_BATCH))
+    parts = np.concatenate([contributions(value, batch, background, groups) for batch in batches])
     center = parts.mean(axis=0)
     return float(predicted.mean()), parts - center
 
@@ -107,7 +109,9 @@ def in_words(
         words: says of each group what the film is.
     """
     named = []
-    for film, of_film, total in zip(films.to_dict("records"), parts, predicted.tolist(), strict=True):
+    batches = (films.iloc[start : start + FILMS_A_BATCH] for start in range(0, len(films), FILMS_A_BATCH))
+    each = (film for batch in batches for film in batch.to_dict("records"))
+    for film, of_film, total in zip(each, parts, predicted.tolist(), strict=True):
         largest = [group for group in np.argsort(-np.abs(of_film), kind="stable")[:MOST_PARTS] if of_film[group] != 0]
         told = [(words[group](film), round(float(of_film[group]), _DECIMALS)) for group in largest]
         named.append([*told, (REST, total - base - sum(effect for _, effect in told))])

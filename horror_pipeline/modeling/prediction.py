@@ -12,8 +12,9 @@ from horror_pipeline.modeling.artifacts import Artifact
 from horror_pipeline.modeling.intervals import Interval
 from horror_pipeline.modeling.specs import Floats, ModelSpec
 
-FILMS_A_BATCH = 100_000
-"""Films predicted at once, which limits the memory of intermediate arrays."""
+FILMS_A_BATCH = 10_000
+"""Films predicted or explained at once. Intermediate arrays of more films take memory, and also time: the system gives
+and takes their memory page by page."""
 
 
 def in_batches(estimator: Any, films: pd.DataFrame) -> Floats:

@@ -42,6 +42,25 @@ def test_a_film_alone_is_its_own_mean() -> None:
     np.testing.assert_allclose(parts, 0.0)
 
 
+def test_many_films_are_explained_in_batches_as_they_are_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame, sizes = pd.DataFrame(values(), columns=["a", "b", "c"]), []
+
+    def value(rows: Floats) -> Floats:
+        sizes.append(len(rows))
+        return np.asarray(rows.prod(axis=1))
+
+    def explained() -> object:
+        base, parts = explain(value, values(), SINGLE, 2)
+        words = [lambda film, name=name: f"{name} {film[name]}" for name in frame]
+        return explanation.in_words(base, parts, values().prod(axis=1), frame, words)
+
+    at_once = explained()
+    sizes.clear()
+    monkeypatch.setattr(explanation, "FILMS_A_BATCH", 20)
+    assert explained() == at_once
+    assert max(sizes[1:]) == 20  # the first are all predictions, for their mean
+
+
 def test_the_largest_parts_are_named_and_the_rest_is_summed_up() -> None:
     parts = np.array([0.5, -0.7, 0.01, 0.0, 0.02, 0.3, -0.002])
     words = [lambda film, group=group: f"{film['name']}{group}" for group in range(len(parts))]
