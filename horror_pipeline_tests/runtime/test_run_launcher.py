@@ -106,3 +106,9 @@ def test_an_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(builtins, "__import__", without_docker)
     with pytest.raises(SettingsError, match=r"needs docker.*, which is not installed; .*\[docker\]"):
         launcher(monkeypatch, HORROR_RUN_LAUNCHER="docker")
+
+
+def test_a_run_lost_on_its_way_to_a_worker_leaves_time_to_retry_it_within_two_minutes() -> None:
+    with dg.DagsterInstance.get() as instance:
+        seen_after = instance.run_monitoring_start_timeout_seconds + instance.run_monitoring_poll_interval_seconds
+    assert seen_after <= 120 - 15
