@@ -1,10 +1,11 @@
-"""What an hourly run costs beyond its work: launched by the daemon as shipped, and with Dagster's own defaults.
+"""What an hourly run costs beyond its work: launched by the daemon as shipped, by Celery, and with Dagster's defaults.
 
-Run `python benchmarks/overhead.py`; `--help` lists the options. Both run `train_and_predict` on the same invented films
-in the same embedded Postgres, each with a code server and a daemon of its own, in turn. Shipped: one process per run,
-the queue polled every second. Defaults: a process per step, the queue polled every five. A run is timed from being
-queued to its end. The work is what its steps take in one process, where each library is imported once; the same figure
-is taken off both. Prints a table, and JSON as the last line.
+Run `python benchmarks/overhead.py`; `--help` lists the options. All run `train_and_predict` on the same invented films
+in the same embedded Postgres, each with a code server and a daemon of its own, one kind after the other. Shipped: one
+process per run, the queue polled every second. Celery, where `redis-server` is installed: the same with one worker.
+Defaults: a process per step, the queue polled every five. A run is timed from being queued to its end. The work is what
+its steps take in one process, where each library is imported once; the same figure is taken off all. Prints a table,
+and JSON as the last line.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import socket
 import statistics
@@ -26,6 +28,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 JOB = "train_and_predict"
+BROKER = "CELERY_BROKER_URL"
 
 DEFAULTS_YAML = """
 storage: {postgres: {postgres_url: {env: DAGSTER_PG_URL}}}
@@ -95,10 +98,14 @@ def _measure(scratch: Path, repeats: int) -> dict[str, float | int]:
         (defaults / "dagster.yaml").write_text(DEFAULTS_YAML)
         (defaults / "with_defaults.py").write_text(DEFAULTS_MODULE)
         url = environment.dagster_url.set(database="defaults").render_as_string(hide_password=False)
-        kinds = {
-            "shipped": ("horror_pipeline.definitions", {}),
+        ours = "horror_pipeline.definitions"
+        kinds: dict[str, tuple[str, dict[str, str]]] = {
+            "shipped": (ours, {}),
             "defaults": ("with_defaults", {"DAGSTER_HOME": str(defaults), "DAGSTER_PG_URL": url}),
         }
+        if shutil.which("redis-server"):
+            broker = f"redis://127.0.0.1:{_free_port()}/0"
+            kinds["celery"] = ours, {"HORROR_RUN_LAUNCHER": "celery", BROKER: broker}
         for kind, (module, changed) in kinds.items():
             variables = environment.variables() | changed | {"PYTHONPATH": f"{defaults}{os.pathsep}{ROOT}"}
             os.environ |= variables
@@ -114,8 +121,10 @@ def _measure(scratch: Path, repeats: int) -> dict[str, float | int]:
         work = result[f"shipped_{what}_steps_seconds"]
         for kind in kinds:
             result[f"{kind}_{what}_beyond_seconds"] = result[f"{kind}_{what}_wall_seconds"] - work
-        ours, theirs = (result[f"{kind}_{what}_beyond_seconds"] for kind in kinds)
-        result[f"{what}_beyond_ratio"] = ours / theirs
+        shipped = result[f"shipped_{what}_beyond_seconds"]
+        result[f"{what}_beyond_ratio"] = shipped / result[f"defaults_{what}_beyond_seconds"]
+        if "celery" in kinds:
+            result[f"celery_{what}_beyond_ratio"] = result[f"celery_{what}_beyond_seconds"] / shipped
     return result | {"repeats": repeats}
 
 
@@ -151,16 +160,18 @@ def _run(instance: object, scratch: Path, variables: dict[str, str], has_news: b
 
 @contextmanager
 def _serving(scratch: Path, module: str, variables: dict[str, str]) -> Iterator[None]:
-    """A code server and a daemon, ready."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    """A code server and a daemon, and where Celery launches a broker and a worker, ready."""
+    port = _free_port()
     workspace = scratch / "workspace.yaml"
     workspace.write_text(f"load_from: [{{grpc_server: {{host: 127.0.0.1, port: {port}, location_name: {module}}}}}]\n")
     commands: list[list[str | Path]] = [
         [BIN / "dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(port), "-m", module],
         [BIN / "dagster-daemon", "run", "-w", workspace],
     ]
+    if BROKER in variables:
+        broker = variables[BROKER].partition("://")[2].removesuffix("/0").partition(":")
+        commands.append(["redis-server", "--bind", broker[0], "--port", broker[2], "--save", "", "--dir", scratch])
+        commands.append([BIN / "horror", "worker", "--runs", "1"])
     with (scratch / "log").open("ab") as log:
         started = []
         try:
@@ -180,6 +191,12 @@ def _serving(scratch: Path, module: str, variables: dict[str, str]) -> Iterator[
                 process.terminate()
             for process in started:
                 process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _sql(variables: dict[str, str], statement: str) -> None:

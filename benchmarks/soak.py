@@ -139,7 +139,7 @@ class Soak:
             began = time.monotonic()
             if self._run(day):
                 return f"{day}, not disturbed", self.log.read_text()[-6000:]
-            self.undisturbed[day] = self._tables(), time.monotonic() - began
+            self.undisturbed[day] = tables_of(self.url.set(database="horror")), time.monotonic() - began
         wanted, seconds = self.undisturbed[day]
         self._new_home(day)
         steps = [self._disturb(day, draw, seconds, figures) for _ in range(draw.randint(1, 3))]
@@ -147,7 +147,7 @@ class Soak:
         self._set_faults(day, {}, 0)
         if code := self._run(day):
             return told, f"the undisturbed run ended with {code}: {self.log.read_text()[-6000:]}"
-        return told, _difference(wanted, self._tables())
+        return told, difference(wanted, tables_of(self.url.set(database="horror")))
 
     def _disturb(self, day: dt.date, draw: random.Random, seconds: float, figures: Counter[str]) -> str:
         shares = {name: draw.uniform(0, 0.05) for name in FAULTS}
@@ -197,7 +197,7 @@ class Soak:
     def administer(self, *statements: str) -> None:
         """Execute statements outside both databases."""
         for statement in statements:
-            _rows(self.url.set(database="postgres"), statement)
+            rows_of(self.url.set(database="postgres"), statement)
 
     def _new_home(self, day: dt.date) -> None:
         """Empty both databases, and ask that day's TMDB, whose export is out by noon."""
@@ -218,18 +218,18 @@ class Soak:
         connection.getresponse().read()
         connection.close()
 
-    def _tables(self) -> Tables:
-        """Return the rows of every table, without the moments at which they were made."""
-        from horror_pipeline.warehouse.tables import TABLES
 
-        tables = {}
-        for name, table in TABLES.items():
-            if name not in NOT_COMPARED:
-                columns = [column.name for column in table.columns if not _is_incidental(column)]
-                query = f"SELECT ({', '.join(columns)})::text FROM {name} WHERE {PRESENT.get(name, 'true')}"  # noqa: S608
-                rows = _rows(self.url.set(database="horror"), query)
-                tables[name] = Counter(str(row[0]) for row in rows)
-        return tables
+def tables_of(url: Any) -> Tables:
+    """Return the rows of every table, without the moments at which they were made."""
+    from horror_pipeline.warehouse.tables import TABLES
+
+    tables = {}
+    for name, table in TABLES.items():
+        if name not in NOT_COMPARED:
+            columns = [column.name for column in table.columns if not _is_incidental(column)]
+            query = f"SELECT ({', '.join(columns)})::text FROM {name} WHERE {PRESENT.get(name, 'true')}"  # noqa: S608
+            tables[name] = Counter(str(row[0]) for row in rows_of(url, query))
+    return tables
 
 
 def _is_incidental(column: Any) -> bool:
@@ -238,7 +238,8 @@ def _is_incidental(column: Any) -> bool:
     return is_moment or str(column) in ("model_versions.metrics", "model_versions.artifact")
 
 
-def _difference(wanted: Tables, found: Tables) -> str | None:
+def difference(wanted: Tables, found: Tables) -> str | None:
+    """Say which rows are missing and which were added, by table; None where the tables are equal."""
     different = []
     for name, rows in wanted.items():
         missing, added = rows - found[name], found[name] - rows
@@ -251,7 +252,8 @@ def _difference(wanted: Tables, found: Tables) -> str | None:
     return "\n".join(different) or None
 
 
-def _rows(url: Any, statement: str) -> list[Any]:
+def rows_of(url: Any, statement: str) -> list[Any]:
+    """Execute a statement in a session of its own, and return its rows."""
     import sqlalchemy
 
     engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool)
