@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from horror_pipeline.domain import FORECAST_HORIZONS_DAYS, MOVER_SPANS_DAYS, Stage, Target
 
@@ -21,11 +21,25 @@ class _Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class _PageParameters(_Parameters):
+    limit: int = Field(20, ge=1, le=200, description="Rows on this page.")
+    offset: int = Field(0, ge=0, le=1_000_000, description="Rows skipped before this page.")
+
+
+def _one_of(allowed: tuple[int, ...]) -> AfterValidator:
+    def check(number: int) -> int:
+        if number not in allowed:
+            raise ValueError(f"must be one of {', '.join(map(str, allowed))}")
+        return number
+
+    return AfterValidator(check)
+
+
 class NoParameters(_Parameters):
     """An endpoint without query parameters: any parameter is refused."""
 
 
-class PredictionParameters(_Parameters):
+class PredictionParameters(_PageParameters):
     """Which predictions, in which order, and which page of them."""
 
     stage: Stage | None = Field(None, description="Only films before, or after, their release.")
@@ -38,8 +52,6 @@ class PredictionParameters(_Parameters):
         examples=["2026-10"],
     )
     min_votes: int = Field(0, ge=0, le=1_000_000, description="Only films with at least this many votes.")
-    limit: int = Field(20, ge=1, le=200, description="Rows on this page.")
-    offset: int = Field(0, ge=0, le=1_000_000, description="Rows skipped before this page.")
 
 
 class SearchParameters(_Parameters):
@@ -94,42 +106,26 @@ class AccuracyParameters(_Parameters):
 class TrackParameters(_Parameters):
     """Which forecasts."""
 
-    horizon: int = Field(
+    horizon: Annotated[int, _one_of(FORECAST_HORIZONS_DAYS)] = Field(
         7, description="Days from the forecast to its target.", json_schema_extra={"enum": list(FORECAST_HORIZONS_DAYS)}
     )
 
-    @field_validator("horizon")
-    @classmethod
-    def _is_a_horizon(cls, horizon: int) -> int:
-        if horizon not in FORECAST_HORIZONS_DAYS:
-            raise ValueError(f"must be one of {', '.join(map(str, FORECAST_HORIZONS_DAYS))}")
-        return horizon
 
-
-class ForecastParameters(TrackParameters):
+class ForecastParameters(TrackParameters, _PageParameters):
     """Which forecasts, in which order, and which page of them."""
 
     order: Literal["rise", "fall", "popularity"] = Field(
         "rise", description="Largest relative rise or fall, of films at popularity 1 or more; or highest forecast."
     )
     stage: Stage | None = Field(None, description="Only films before, or after, their release.")
-    limit: int = Field(20, ge=1, le=200, description="Rows on this page.")
-    offset: int = Field(0, ge=0, le=1_000_000, description="Rows skipped before this page.")
 
 
-class MoverParameters(_Parameters):
+class MoverParameters(_PageParameters):
     """Over which days, in which order, and which page of them."""
 
-    span: int = Field(7, description="Days the change took.", json_schema_extra={"enum": list(MOVER_SPANS_DAYS)})
+    span: Annotated[int, _one_of(MOVER_SPANS_DAYS)] = Field(
+        7, description="Days the change took.", json_schema_extra={"enum": list(MOVER_SPANS_DAYS)}
+    )
     order: Literal["breakout", "rise", "fall"] = Field(
         "breakout", description="Most unusual rise for such a film; or largest relative rise or fall."
     )
-    limit: int = Field(20, ge=1, le=200, description="Rows on this page.")
-    offset: int = Field(0, ge=0, le=1_000_000, description="Rows skipped before this page.")
-
-    @field_validator("span")
-    @classmethod
-    def _is_a_span(cls, span: int) -> int:
-        if span not in MOVER_SPANS_DAYS:
-            raise ValueError(f"must be one of {', '.join(map(str, MOVER_SPANS_DAYS))}")
-        return span

@@ -109,13 +109,18 @@ class Prediction(DatedPrediction):
     vote_average_model_version: str | None
 
 
-class PredictionPage(BaseModel):
-    """One page of the newest predictions."""
+class Page(BaseModel):
+    """Which page of a list it is."""
 
-    predicted_at: datetime | None = Field(description="The batch these belong to; null: nothing predicted yet.")
     total: int = Field(description="Films that match, over all pages.")
     limit: int
     offset: int
+
+
+class PredictionPage(Page):
+    """One page of the newest predictions."""
+
+    predicted_at: datetime | None = Field(description="The batch these belong to; null: nothing predicted yet.")
     predictions: list[Prediction]
 
 
@@ -195,14 +200,11 @@ class MovieForecast(Forecast):
     days_to_release: int | None = Field(description="Counted from `made_on`; negative after the release.")
 
 
-class ForecastPage(BaseModel):
+class ForecastPage(Page):
     """One page of the newest forecasts at one horizon."""
 
     made_on: date | None = Field(description="The day these were made on; null: no film matches.")
     horizon_days: int
-    total: int = Field(description="Films that match, over all pages.")
-    limit: int
-    offset: int
     forecasts: list[MovieForecast]
 
 
@@ -237,28 +239,30 @@ class MovieMover(Mover):
     release_date: date | None
 
 
-class MoverPage(BaseModel):
+class MoverPage(Page):
     """One page of the newest movers over one span."""
 
     snapshot_date: date | None = Field(description="The day on which the changes end; null: no film matches.")
     span_days: int
-    total: int = Field(description="Films that match, over all pages.")
-    limit: int
-    offset: int
     movers: list[MovieMover]
 
 
-class ForecastScore(BaseModel):
-    """How the forecasts for one month's days held at one horizon, beside saying that nothing changes."""
+class Scored(BaseModel):
+    """How forecasts held, beside saying that nothing changes."""
 
-    horizon_days: int
-    month: date = Field(description="First day of the month.")
     is_backtest: bool = Field(description="Whether they were made later, from only what was known on each day.")
     films: int = Field(description="Forecasts compared: each film once for each day.")
     mae: float = Field(description="Mean absolute error of the forecasts.")
     mae_no_change: float = Field(description="Mean absolute error of saying that nothing changes.")
     skill: float | None = Field(description="1 less `mae` / `mae_no_change`: above 0 is better than no change.")
     coverage: float | None = Field(description="Share of outcomes inside the 80 % interval.")
+
+
+class ForecastScore(Scored):
+    """How the forecasts for one month's days held at one horizon."""
+
+    horizon_days: int
+    month: date = Field(description="First day of the month.")
 
 
 class Call(BaseModel):
@@ -278,17 +282,11 @@ class Call(BaseModel):
     gain: float = Field(description="Error of no change less that of the forecast.")
 
 
-class GroupScore(BaseModel):
+class GroupScore(Scored):
     """How the forecasts of a group of films held, beside saying that nothing changes."""
 
     dimension: str = Field(description="`votes`, `language` or `stage`.")
     category: str
-    is_backtest: bool
-    films: int
-    mae: float
-    mae_no_change: float
-    skill: float | None
-    coverage: float | None
 
 
 class TrackRecord(BaseModel):

@@ -1,6 +1,6 @@
 // Expected against real: a scatter with its diagonal.
 
-import { asTable, byId, count, h, popularity, rating, show, votes } from "./dom.js";
+import { asTable, byId, count, h, noneYet, popularity, rating, show, votes } from "./dom.js";
 import { draw, whenNear } from "./charts.js";
 import { openFilm } from "./film.js";
 
@@ -14,7 +14,7 @@ export function showComparison(target, data) {
   const kind = KINDS[target];
   const points = data.points.filter((point) => target !== "popularity" || (point.predicted > 0 && point.actual > 0));
   if (!points.length) {
-    show(body, h("p", { class: "none-yet" }, "There is no expectation for a released film yet."));
+    show(body, noneYet("There is no expectation for a released film yet."));
     return;
   }
   const held = points.filter((point) => point.lower !== null && point.lower <= point.actual && point.actual <= point.upper).length;

@@ -65,6 +65,16 @@ export function ago(moment) {
   return minutes < 48 * 60 ? `${Math.round(minutes / 60)} h ago` : `${span(minutes / 1440)} ago`;
 }
 
+export const noneYet = (text) => h("p", { class: "none-yet" }, text);
+
+// A film's picture, which disappears if it cannot be loaded; made-up films have none.
+export function poster(film, width, attributes) {
+  if (document.body.dataset.posters !== "yes" || !/^\/[\w.-]+$/.test(film.poster_path ?? "")) return null;
+  const image = h("img", { alt: "", src: `https://image.tmdb.org/t/p/w${width}${film.poster_path}`, referrerpolicy: "no-referrer", ...attributes });
+  image.addEventListener("error", () => image.remove());
+  return image;
+}
+
 // The link to a film's page, which opens it over this page; `where` keeps keys apart when a film is listed twice.
 export function filmLink(film, where) {
   return h("a", { href: `/movies/${film.tmdb_id}`, class: "film", "data-film": film.tmdb_id, "data-key": `${where}-${film.tmdb_id}` }, film.title);

@@ -3,12 +3,11 @@
 
 import { get } from "./api.js";
 import { draw, hideTip } from "./charts.js";
-import { address, asTable, byId, day, filmLink, h, percent, popularity, rating, show, votes, year } from "./dom.js";
+import { address, asTable, byId, day, filmLink, h, noneYet, percent, popularity, poster, rating, show, votes, year } from "./dom.js";
 import { fan, fanTip, forecastTable } from "./forecasts.js";
 import { interval, popularityScale, ratingScale } from "./marks.js";
 import { howUnusual } from "./movers.js";
 
-const POSTERS = "https://image.tmdb.org/t/p/w342";
 let opened = null;
 
 export async function openFilm(tmdbId, { push = true } = {}) {
@@ -30,7 +29,7 @@ export async function refreshFilm() {
     if (wanted === opened) showFilm(data);
   } catch (error) {
     if (wanted === opened && !byId("film-body").querySelector(".facts")) {
-      show(byId("film-body"), h("div", { class: "film-head" }, h("h2", { id: "film-title" }, "This film cannot be shown")), h("p", { class: "none-yet" }, error.message));
+      show(byId("film-body"), h("div", { class: "film-head" }, h("h2", { id: "film-title" }, "This film cannot be shown")), noneYet(error.message));
     }
   }
 }
@@ -73,7 +72,7 @@ function showFilm(data) {
   const newest = predictions.at(-1);
   const chart = h("div", { class: "chart short", role: "img" });
   show(body,
-    h("div", { class: "film-head" }, poster(movie), h("div", {},
+    h("div", { class: "film-head" }, poster(movie, 342, { class: "poster" }), h("div", {},
       h("h2", { id: "film-title" }, movie.title),
       h("p", { class: "muted" }, facts(movie)),
       movie.tagline && h("p", { class: "tagline" }, movie.tagline),
@@ -90,7 +89,7 @@ function showFilm(data) {
     h("h3", {}, forecasts.length ? "Popularity: its history, and the forecast of the next 30 days" : "Popularity day by day"),
     forecasts.length > 0 && h("p", { class: "small muted" }, "A forecast comes from this film's own history. Four times in five, the real value should fall inside the band."),
     forecasts.length > 0 && h("p", { class: "key", "aria-hidden": "true" }, h("span", { class: "key-real" }), " real ", h("span", { class: "key-predicted" }), " forecast, with its 80\u00a0% interval ", h("span", { class: "key-still" }), " no change"),
-    data.history.length || forecasts.length ? chart : h("p", { class: "none-yet" }, "No snapshot of it has been taken yet."),
+    data.history.length || forecasts.length ? chart : noneYet("No snapshot of it has been taken yet."),
     forecasts.length > 0 && forecastTable(forecasts),
     forecasts.filter((forecast) => forecast.horizon_days === 7).map((forecast) => chance(`chance that it is higher in 7 days than on ${day(forecast.made_on)}`, forecast.rise_probability)),
     historyTable(data));
@@ -135,13 +134,6 @@ function why({ explanations }, target) {
   return parts?.length ? h("p", { class: "small muted" }, parts.map(({ label, change }) => `${label} ${change}`).join(", ")) : null;
 }
 
-function poster(movie) {
-  if (document.body.dataset.posters !== "yes" || !/^\/[\w.-]+$/.test(movie.poster_path ?? "")) return null;
-  const image = h("img", { class: "poster", alt: "", src: POSTERS + movie.poster_path, referrerpolicy: "no-referrer" });
-  image.addEventListener("error", () => image.remove());
-  return image;
-}
-
 function historyTable({ history, predictions }) {
   const rows = new Map();
   for (const snapshot of history) rows.set(snapshot.snapshot_date, { real: snapshot.popularity });
@@ -168,7 +160,7 @@ function drawHistory(chart, { movie, history, forecasts }) {
   const tip = ({ data, pointIndex }) => data.name === "forecast"
     ? fanTip(forecasts, pointIndex)
     : data.name === "real" && [day(history[pointIndex].snapshot_date), `popularity ${popularity(history[pointIndex].popularity)}`];
-  draw(chart, make, { tip }).catch((error) => chart.replaceWith(h("p", { class: "none-yet" }, error.message)));
+  draw(chart, make, { tip }).catch((error) => chart.replaceWith(noneYet(error.message)));
 }
 
 export const filmYear = (film) => year(film.release_date) ?? "no date";

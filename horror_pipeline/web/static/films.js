@@ -1,18 +1,7 @@
 // Lists of films: popular now, coming, under- and over-valued.
 
-import { NONE, byId, count, day, daysUntil, filmLink, h, popularity, rating, show, span, table, votes, year } from "./dom.js";
+import { NONE, byId, count, day, daysUntil, filmLink, h, noneYet, popularity, poster, rating, show, span, table, votes, year } from "./dom.js";
 import { interval, popularityScale, ratingScale, sparkline } from "./marks.js";
-
-const noneYet = (text) => h("p", { class: "none-yet" }, text);
-
-const POSTERS = "https://image.tmdb.org/t/p/w92";
-
-function thumbnail(film) {
-  if (document.body.dataset.posters !== "yes" || !/^\/[\w.-]+$/.test(film.poster_path ?? "")) return null;
-  const image = h("img", { class: "thumbnail", alt: "", width: 40, height: 60, loading: "lazy", src: POSTERS + film.poster_path, referrerpolicy: "no-referrer" });
-  image.addEventListener("error", () => image.remove());
-  return image;
-}
 
 function change(film) {
   if (!film.popularity_week_ago || film.popularity === null) return null;
@@ -39,7 +28,7 @@ export function showPopular(summary) {
   const hasHistory = [...lines.values()].some(Boolean);
   const rows = summary.movies.map((film, index) => [
     String(index + 1),
-    h("div", { class: "with-thumbnail" }, thumbnail(film), h("div", {}, filmLink(film, "popular"), since(film), h("span", { class: "sub narrow" }, stars(film)))),
+    h("div", { class: "with-thumbnail" }, poster(film, 92, { class: "thumbnail", width: 40, height: 60, loading: "lazy" }), h("div", {}, filmLink(film, "popular"), since(film), h("span", { class: "sub narrow" }, stars(film)))),
     ...(hasHistory ? [lines.get(film) ?? h("span", { class: "sub" }, "no history yet")] : []),
     [h("span", { class: "number" }, popularity(film.popularity)), change(film)],
     film.vote_average === null ? h("span", { class: "sub" }, "no votes yet") : [h("span", { class: "number" }, rating(film.vote_average)), h("span", { class: "sub" }, votes(film.vote_count))],

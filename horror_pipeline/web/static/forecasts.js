@@ -1,10 +1,8 @@
 // Forecasts: where a film's popularity is going, from its own history. Never mixed with expectations, which say what is
 // usual for such a film.
 
-import { asTable, byId, count, day, filmLink, fine, h, percent, popularity, show, svg, table, year } from "./dom.js";
+import { asTable, byId, count, day, filmLink, fine, h, noneYet, percent, popularity, show, svg, table, year } from "./dom.js";
 import { interval, popularityScale } from "./marks.js";
-
-const noneYet = (text) => h("p", { class: "none-yet" }, text);
 
 // The share by which a forecast differs from the day it was made: "▲ 35 %".
 export function changeOf(forecast) {

@@ -1,6 +1,6 @@
 // How good the models of expectations are, and what became of them: each number with a sentence.
 
-import { NONE, ago, asTable, byId, count, day, fine, h, percent, popularity, show, svg, table } from "./dom.js";
+import { NONE, ago, asTable, byId, count, day, fine, h, noneYet, percent, popularity, show, svg, table } from "./dom.js";
 import { draw, whenNear } from "./charts.js";
 
 const TITLES = {
@@ -28,7 +28,7 @@ export function showModels(models) {
   const body = byId("models-body");
   const champions = models.champions.filter((model) => model.model_name in TITLES);  // the forecaster has the track record
   if (!champions.length) {
-    show(body, h("p", { class: "none-yet" }, "No model has been trained yet. Training needs released films with votes; see the runs in Dagster."));
+    show(body, noneYet("No model has been trained yet. Training needs released films with votes; see the runs in Dagster."));
     return;
   }
   show(body, champions.map((model) => card(model, models.versions.filter((version) => version.model_name === model.model_name))));
@@ -101,7 +101,7 @@ const ORDER = Object.keys(HORIZONS);
 export function showOutcomes(accuracy) {
   const body = byId("outcomes-body");
   if (!accuracy.scores.length) {
-    show(body, h("p", { class: "none-yet" }, "No expectation is old enough yet: the first outcomes come a day after the first expectations."));
+    show(body, noneYet("No expectation is old enough yet: the first outcomes come a day after the first expectations."));
     return;
   }
   const scores = accuracy.scores.toSorted((a, b) => ORDER.indexOf(a.horizon) - ORDER.indexOf(b.horizon));
@@ -121,7 +121,7 @@ export function showOutcomes(accuracy) {
     days.length > 1 && chart,
     days.length > 1 && h("p", { class: "key", "aria-hidden": "true" }, h("span", { class: "key-real" }), " popularity ", h("span", { class: "key-predicted solid" }), " rating, both of released films one day later"),
     days.length > 1 && asTable("outcomes", "The same as a table", ["Day", "Popularity", "Rating"], days.map((score) => [day(score.outcome_date), percent(score.popularity_coverage), percent(score.vote_average_coverage)])));
-  if (chart.isConnected) whenNear(chart, () => draw(chart, (theme) => coverage(days, theme), { tip: (point) => coverageTip(days, point) }).catch((error) => chart.replaceWith(h("p", { class: "none-yet" }, error.message))));
+  if (chart.isConnected) whenNear(chart, () => draw(chart, (theme) => coverage(days, theme), { tip: (point) => coverageTip(days, point) }).catch((error) => chart.replaceWith(noneYet(error.message))));
 }
 
 function half(score, target, write) {

@@ -1,6 +1,6 @@
 // Movers: how popularity changed, and which rises are unusual for such a film.
 
-import { byId, count, day, filmLink, h, popularity, show, year } from "./dom.js";
+import { byId, count, day, filmLink, h, noneYet, popularity, show, year } from "./dom.js";
 import { popularityScale, steps } from "./marks.js";
 
 // Never claims all: 0.99996 is 99.99 %.
@@ -18,7 +18,7 @@ export function showBreakouts(page) {
       steps({ before: film.popularity_before, usual: film.popularity_usual, now: film.popularity, scale }),
       h("p", { class: "small muted" }, howUnusual(film))));
   show(byId("breakouts-body"), items.length ? h("ul", { class: "gaps" }, items)
-    : h("p", { class: "none-yet" }, "No film has risen into the top tenth as it never did before, or history is too young to say."));
+    : noneYet("No film has risen into the top tenth as it never did before, or history is too young to say."));
 }
 
 export function howUnusual(film) {
