@@ -88,7 +88,7 @@ def _stored_films(url: str) -> pd.DataFrame:
 
     engine = connect(postgres_url(url))
     with engine.connect() as connection:
-        queries = (features.films_to_describe(), other_movies.others_to_learn_from(None))
+        queries = (features.films_to_describe(None), other_movies.others_to_learn_from(None))
         films = [read_frame(connection, query) for query in queries]
     engine.dispose()
     return pd.concat(films, ignore_index=True)
@@ -106,7 +106,8 @@ def _demo_films() -> pd.DataFrame:
         for film in films
     )
     others = (clean_other(row(film, TODAY, DEMO_SEED), ("Horror",)) for film in films)
-    return pd.DataFrame([*(film.row for film in found if isinstance(film, CleanMovie)), *filter(None, others)])
+    rows = [*(film.row for film in found if isinstance(film, CleanMovie)), *filter(None, others)]
+    return pd.DataFrame(rows).assign(prerelease_popularity=None)
 
 
 def _moment(movies: pd.DataFrame, observed: dt.date | None) -> dt.date:
@@ -128,10 +129,10 @@ def _features(movies: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
     return pd.concat([frame for frame in built if len(frame)], ignore_index=True)
 
 
-def _inputs(stage: str) -> Any:
+def _inputs(spec: Any) -> Any:
     from horror_pipeline.orchestration.learning import inputs_of
 
-    return inputs_of(stage)  # type: ignore[arg-type]
+    return inputs_of(spec.stage, uses_history=spec.uses_history)
 
 
 # -- scores ------------------------------------------------------------------------------------------------------------
@@ -144,7 +145,7 @@ def _score(name: str, movies: pd.DataFrame, as_of: dt.date) -> dict[str, Any]:
 
     spec, known = MODELS[name], _features(movies, as_of).sort_values(["release_date", "tmdb_id"])
     films, others = (known[rows].reset_index(drop=True) for rows in (known["is_horror"] == 1, known["is_horror"] == 0))
-    compared = training.compare(Problem(spec, _inputs(spec.stage), films, SEED, others), first=-2)
+    compared = training.compare(Problem(spec, _inputs(spec), films, SEED, others), first=-2)
     if compared is None:
         raise SystemExit(f"{len(films)} films with {MIN_VOTES} votes or more are too few to score on later ones")
     problem, walk, ours = compared
@@ -236,7 +237,7 @@ def _training_of(size: int, with_predecessor: bool) -> dict[str, float]:
     started = time.perf_counter()
     for spec in MODELS.values():
         now = dt.datetime.combine(TODAY, dt.time(), dt.UTC)
-        training = train(spec, _inputs(spec.stage), films, None, now, SEED)
+        training = train(spec, _inputs(spec), films, None, now, SEED)
         if training.version is None:
             raise SystemExit(f"{spec.name} was not trained: {training.reason}")
         predict(spec, training.version.artifact, films)

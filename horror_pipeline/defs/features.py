@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dg.asset(
     key="movie_features",
-    # History shows when TMDB last changed its popularity scale.
+    # History shows popularity before release, and when TMDB last changed its popularity scale.
     deps=["movies", dg.AssetDep("movie_snapshots", partition_mapping=dg.LastPartitionMapping())],
     group_name="features",
     kinds={"pandas", "postgres"},
@@ -31,8 +31,9 @@ def movie_features(
 ) -> Iterator[dg.MaterializeResult]:
     """One row for each film: what a model may know of it, as of the moment its votes were last observed.
 
-    Features known before release contain nothing of votes, ratings or popularity, and history counts only films that
-    were released strictly earlier. The values the models predict stand beside the features, from the same moment.
+    Features known before release contain nothing of votes or ratings, of popularity only what was observed before the
+    release, and history counts only films that were released strictly earlier. The values the models predict stand
+    beside the features, from the same moment.
 
     While neither the films nor the code has changed since the last training, nothing is written, and the training
     ends here. Popularity observed before TMDB last changed its scale is set to unknown, so that models learn from one
@@ -42,8 +43,8 @@ def movie_features(
         if is_training_up_to_date(connection):
             return skip(context, "nothing the models learn from has changed since the last training")
         fingerprint = features.training_fingerprint(connection)
-        movies = read_frame(connection, features.films_to_describe())
         scale_since = snapshot_stats.latest_scale_break(connection)
+        movies = read_frame(connection, features.films_to_describe(scale_since))
     from horror_pipeline.transform.features import FEATURES, build_features
 
     on_earlier_scale = _drop_earlier_scale(movies, scale_since)

@@ -121,7 +121,7 @@ def _train(
     from horror_pipeline.modeling.training import train
 
     spec = MODELS[name]
-    return train(spec, inputs_of(spec.stage, genres), films, load_champion(row), now, SEED)
+    return train(spec, inputs_of(spec.stage, genres, spec.uses_history), films, load_champion(row), now, SEED)
 
 
 def _row(name: str, training: "Training", now: dt.datetime) -> dict[str, Any]:

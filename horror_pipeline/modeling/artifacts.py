@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CODE_VERSION = "6"
+CODE_VERSION = "7"
 """The version of this package's learning code. Raise it when the same data would give another model or artifact."""
 
 ALLOWED_TYPES = frozenset(
@@ -28,6 +28,7 @@ ALLOWED_TYPES = frozenset(
         "horror_pipeline.modeling.estimators.TransformedRegressor",
         "horror_pipeline.modeling.missing_runtime.RuntimeEffect",
         "horror_pipeline.modeling.missing_runtime.RuntimeImputer",
+        "horror_pipeline.modeling.prerelease.PrereleaseEffect",
         "horror_pipeline.modeling.preprocessing.ColumnSelector",
         "horror_pipeline.modeling.preprocessing.Preprocessor",
         "horror_pipeline.modeling.preprocessing.SplineTerms",

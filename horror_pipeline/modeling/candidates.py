@@ -25,7 +25,8 @@ from horror_pipeline.modeling.estimators import (
 )
 from horror_pipeline.modeling.missing_runtime import RuntimeEffect, RuntimeImputer
 from horror_pipeline.modeling.preprocessing import ColumnSelector, Preprocessor, SplineTerms
-from horror_pipeline.modeling.specs import RUNTIME, Floats, Inputs, Problem
+from horror_pipeline.modeling.prerelease import PrereleaseEffect
+from horror_pipeline.modeling.specs import PRERELEASE, RUNTIME, Floats, Inputs, Problem
 
 CONSTANT, LINEAR = "constant", "linear"
 BASELINES = (CONSTANT, LINEAR)
@@ -153,7 +154,11 @@ def _popularity_before(problem: Problem, size: BoostingSize) -> dict[str, Any]:
         name: RuntimeImputer(_boosting(problem, size, loss=loss), runtime, random_state=problem.seed)
         for name, loss in (("boosting", "gamma"), ("robust", "absolute_error"))
     }
-    return {"spline": _log_spline(problem.inputs), **boosted}
+    parts = {"spline": _log_spline(problem.inputs), **boosted}
+    if PRERELEASE not in problem.inputs.names:
+        return parts
+    columns = problem.inputs.positions([PRERELEASE, "days_since_release"])
+    return {name: PrereleaseEffect(part, *columns) for name, part in parts.items()}
 
 
 def _log_spline(inputs: Inputs) -> TransformedRegressor:
@@ -216,4 +221,4 @@ def _spline_terms(inputs: Inputs) -> SplineTerms:
 
 def _columns(inputs: Inputs, without: tuple[str, ...]) -> list[int]:
     """The preprocessed columns that the project's own estimators use."""
-    return inputs.positions(name for name in inputs.preprocessed_names if name not in (*TREND, *without))
+    return inputs.positions(name for name in inputs.preprocessed_names if name not in (*TREND, PRERELEASE, *without))

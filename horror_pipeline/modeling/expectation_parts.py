@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from horror_pipeline.modeling.artifacts import Artifact
 from horror_pipeline.modeling.explanation import Film, explain, in_words, out_for
-from horror_pipeline.modeling.specs import MODELS, RUNTIME, Floats, ModelSpec
+from horror_pipeline.modeling.specs import MODELS, PRERELEASE, RUNTIME, Floats, ModelSpec
 from horror_pipeline.modeling.training import Champion
 
 LOWEST_POPULARITY = 0.01
@@ -31,6 +31,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "series": ("is_sequel_title", "collection_earlier_films", "collection_years_since_last"),
     "director": ("director_earlier_films", "director_years_since_last"),
     "length": (RUNTIME,),
+    "popularity before release": (PRERELEASE,),
     "votes": ("vote_count", "log_vote_count", "log_vote_rate"),
     "genres": (),
 }
@@ -173,6 +174,11 @@ def _length(film: Film) -> str:
     return "length unknown" if np.isnan(film[RUNTIME]) else f"{film[RUNTIME]:.0f} minutes long"
 
 
+def _before_release(film: Film) -> str:
+    popularity = film[PRERELEASE]
+    return "popularity before release unknown" if np.isnan(popularity) else f"a popularity of {popularity:,.1f} so far"
+
+
 def _votes(film: Film) -> str:
     count = film["vote_count"]
     return "no votes" if not count > 0 else f"{count:,.0f} {'vote' if count == 1 else 'votes'}"
@@ -198,6 +204,7 @@ WORDS: dict[str, Callable[[Film], str]] = {
     "series": _series,
     "director": _director,
     "length": _length,
+    "popularity before release": _before_release,
     "votes": _votes,
     "genres": _genres,
 }

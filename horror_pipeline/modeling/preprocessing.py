@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import SplineTransformer
 
-from horror_pipeline.modeling.specs import MAX_LANGUAGES, RUNTIME, Floats, Inputs
+from horror_pipeline.modeling.specs import MAX_LANGUAGES, UNFILLED, Floats, Inputs
 
 MIN_LANGUAGE_FILMS = 8
 """Films a language needs to get an indicator column."""
@@ -22,8 +22,8 @@ NO_EARLIER_FILM_YEARS = 30.0
 class Preprocessor(TransformerMixin, BaseEstimator):
     """Films as an array: medians for unknown numbers, 0 for unknown flags, an indicator column per common language.
 
-    Only the runtime stays NaN where it is unknown: see `missing_runtime`. A film in a language that was unknown or
-    rare among the training films has 0 in every indicator column.
+    Only what `UNFILLED` names stays NaN where it is unknown: see `missing_runtime` and `prerelease`. A film in a
+    language that was unknown or rare among the training films has 0 in every indicator column.
 
     Args:
         inputs: the columns to use.
@@ -60,7 +60,7 @@ class Preprocessor(TransformerMixin, BaseEstimator):
 
 def _fill(name: str, column: Floats) -> float:
     """The value in place of an unknown one."""
-    if name == RUNTIME:
+    if name in UNFILLED:
         return float("nan")
     if name.endswith("_years_since_last"):
         return NO_EARLIER_FILM_YEARS

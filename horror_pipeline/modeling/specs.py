@@ -16,7 +16,9 @@ Floats = NDArray[np.float64]
 RATING_NOISE_PER_VOTE, RATING_NOISE_FLOOR = 6.0, 0.37
 """Variance of a rating around the best possible prediction: noise of the votes, and what no feature explains."""
 
-RUNTIME = "runtime_minutes"
+RUNTIME, PRERELEASE = "runtime_minutes", "prerelease_popularity"
+UNFILLED = (RUNTIME, PRERELEASE)
+"""Columns that stay NaN where they are unknown, and that only estimators made for it use."""
 
 MAX_LANGUAGES = 10
 """Indicator columns of a category: the commonest values get one each, all others share none."""
@@ -53,6 +55,11 @@ class ModelSpec:
     def is_popularity(self) -> bool:
         """Whether the target is popularity: positive, heavy-tailed, best seen on a log scale."""
         return self.target == "popularity"
+
+    @property
+    def uses_history(self) -> bool:
+        """Whether it learns from the popularity that a film had before its release."""
+        return self.is_popularity and self.stage == "before_release"
 
     def clip(self, values: Floats) -> Floats:
         """Limit values to the target's range."""
@@ -143,7 +150,7 @@ class Problem:
 
         Details of the others were never read. Each gets those of one of the films, drawn at random and as a whole, so
         that nothing tells which films' details are known: random hot-deck imputation (Andridge and Little, 2010). Only
-        the runtime stays NaN: see `missing_runtime`.
+        what `UNFILLED` names stays NaN.
 
         Args:
             films: positions of the films; None for all.
@@ -158,7 +165,7 @@ class Problem:
         if others.empty:
             return replace(self, films=known, others=others)
         drawn = np.random.default_rng(self.seed).integers(0, len(known), len(others))
-        untold = [name for name in self.inputs.numbers if name != RUNTIME and others[name].isna().all()]
+        untold = [name for name in self.inputs.numbers if name not in UNFILLED and others[name].isna().all()]
         details = {name: known[name].to_numpy()[drawn] for name in untold}
         return replace(self, films=pd.concat([known, others.assign(**details)]), others=others.head(0))
 

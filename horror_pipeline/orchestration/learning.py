@@ -75,21 +75,25 @@ def _single_precision() -> list[str]:
     return [feature.name for feature in FEATURES if feature.kind != "category" and feature.name != "vote_count"]
 
 
-def inputs_of(stage: Stage, genres: tuple[str, ...] = (GENRE_NAMES[HORROR_GENRE_ID],)) -> Inputs:
+def inputs_of(
+    stage: Stage, genres: tuple[str, ...] = (GENRE_NAMES[HORROR_GENRE_ID],), uses_history: bool = False
+) -> Inputs:
     """Return the columns that a model of the stage may use.
 
     Args:
         stage: the stage.
         genres: names of those that are collected; none for all.
+        uses_history: whether features of the kind `history` are among them.
     """
     from horror_pipeline.modeling.specs import Inputs
     from horror_pipeline.transform.features import FEATURES, GENRES, feature_names
 
     allowed = set(feature_names(stage))
-    numbers, flags, categories = (
+    numbers, flags, categories, history = (
         tuple(feature.name for feature in FEATURES if feature.kind == kind and feature.name in allowed)
-        for kind in ("number", "flag", "category")
+        for kind in ("number", "flag", "category", "history")
     )
+    numbers += history if uses_history else ()
     collected = tuple(feature for feature, genre in GENRES.items() if genre in genres)
     return Inputs(numbers, flags, categories, collected)
 

@@ -6,7 +6,8 @@ Every feature keeps these rules:
 
 * It contains nothing of the film's future. A feature of stage `before_release` is computed from release date, genres,
   language, title, runtime and credits alone: not from votes, rating or popularity, nor from what is filled in because
-  a film became known (posters, keywords, taglines and budgets are added later).
+  a film became known (posters, keywords, taglines and budgets are added later). The one exception is the popularity
+  that was observed before the release.
 * A film's history counts only films released strictly before it and not after `as_of`. Only their number and dates
   are used. Their votes and popularity are known as of today, not as of the film's release, and today's values of an
   earlier film reflect the success of the later one.
@@ -25,7 +26,7 @@ import pandas as pd
 
 from horror_pipeline.domain import GENRE_NAMES, Stage
 
-Kind = Literal["number", "flag", "category"]
+Kind = Literal["number", "flag", "category", "history"]
 
 GENRES = {f"is_{name.lower().replace(' ', '_')}": name for name in sorted(GENRE_NAMES.values(), key=str.lower)}
 """Genre name by feature. A genre that is not here only counts in `genre_count`."""
@@ -46,7 +47,8 @@ class Feature:
 
     Args:
         name: column name; the unit is its suffix.
-        kind: `number`, `flag` (0 or 1) or `category` (text).
+        kind: `number`, `flag` (0 or 1), `category` (text), or `history`: a number known for the newest films alone,
+            because history begins when a warehouse does.
         stage: the earliest stage at which it exists.
     """
 
@@ -94,6 +96,7 @@ FEATURES: tuple[Feature, ...] = (
         *GENRES,
     ),
     *_features("category", "before_release", "original_language"),
+    *_features("history", "before_release", "prerelease_popularity"),
     *_features("number", "after_release", "vote_count", "log_vote_count", "log_vote_rate"),
 )
 """Every feature, in the order of the table's columns, whose declaration in `warehouse/tables.py` explains each."""
@@ -122,7 +125,7 @@ def build_features(movies: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
     Args:
         movies: one row per film: `tmdb_id`, `title`, `original_title`, `original_language`, `release_date`,
             `runtime_minutes`, `genres` (list), `directors` (list or None), `collection_id`, `vote_count`, `popularity`,
-            `vote_average`.
+            `vote_average`, `prerelease_popularity` (the last that was observed before the release).
         as_of: the moment that votes and popularity describe, with its zone. Films released later are upcoming.
 
     Returns:
@@ -145,6 +148,7 @@ def build_features(movies: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
     columns |= _votes(films["vote_count"], columns["days_since_release"])
     columns |= {target: _number(films[target]) for target in TARGETS}
     columns["runtime_minutes"] = _number(films["runtime_minutes"]).where(lambda minutes: minutes > 0)
+    columns["prerelease_popularity"] = _number(films["prerelease_popularity"])
     columns["original_language"] = (
         films["original_language"].astype("object").where(films["original_language"].notna(), None)
     )
@@ -157,10 +161,12 @@ def build_listed_features(movies: pd.DataFrame, as_of: dt.datetime) -> pd.DataFr
     """Compute the features of films of which only the listing is known: the others are NaN.
 
     Args:
-        movies: as in `build_features`, without `runtime_minutes`, `directors` and `collection_id`.
+        movies: as in `build_features`, without `runtime_minutes`, `directors`, `collection_id` and
+            `prerelease_popularity`.
         as_of: as in `build_features`.
     """
-    frame = build_features(movies.assign(runtime_minutes=None, directors=None, collection_id=None), as_of)
+    unknown = dict.fromkeys(("runtime_minutes", "directors", "collection_id", "prerelease_popularity"))
+    frame = build_features(movies.assign(**unknown), as_of)
     return frame.assign(**dict.fromkeys(FROM_DETAILS, np.nan))
 
 

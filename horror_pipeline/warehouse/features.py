@@ -6,11 +6,11 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Numeric, Select, cast, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Numeric, Select, case, cast, delete, func, or_, select, true
 from sqlalchemy.dialects.postgresql import insert
 
 from horror_pipeline.warehouse.bulk import WriteCounts, copy_upsert
-from horror_pipeline.warehouse.tables import movie_features, movies, other_movies, training_state
+from horror_pipeline.warehouse.tables import movie_features, movie_snapshots, movies, other_movies, training_state
 
 FEATURES_STEP = "features"
 PREDICTIONS_STEP = "predictions"
@@ -60,10 +60,26 @@ _SOURCE_COLUMNS = (
 )
 
 
-def films_to_describe() -> Select[Any]:
-    """Select what features are computed from: a row for each film that still exists, in the order of ids."""
+def films_to_describe(since: dt.date | None) -> Select[Any]:
+    """Select what features are computed from: a row for each film that still exists, in the order of ids.
+
+    Args:
+        since: the first day of the present scale of popularity, None where it is the only one. What was observed
+            before it is no `prerelease_popularity`.
+    """
     columns = [movies.c[name] for name in _SOURCE_COLUMNS]
-    return select(*columns).where(movies.c.gone_at.is_(None)).order_by(movies.c.tmdb_id)
+    return select(*columns, _prerelease_popularity(since)).where(movies.c.gone_at.is_(None)).order_by(movies.c.tmdb_id)
+
+
+def _prerelease_popularity(since: dt.date | None) -> ColumnElement[float]:
+    """The popularity of the last day before a film's release of which history tells; the newest where it has none."""
+    day, first = movie_snapshots.c.snapshot_date, select(func.min(movie_snapshots.c.snapshot_date)).scalar_subquery()
+    last = select(movie_snapshots.c.popularity).where(movie_snapshots.c.tmdb_id == movies.c.tmdb_id)
+    last = last.where(or_(movies.c.release_date.is_(None), day < movies.c.release_date))
+    last = last.where(day >= since if since else true()).order_by(day.desc()).limit(1)
+    # Most films were released before history began: nothing is looked up for them.
+    is_out_before = movies.c.release_date <= first
+    return case((is_out_before, None), else_=last.scalar_subquery()).label("prerelease_popularity")
 
 
 def replace_features(connection: Connection, rows: Iterable[Mapping[str, Any]], as_of: dt.datetime) -> WriteCounts:

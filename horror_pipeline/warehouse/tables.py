@@ -301,6 +301,7 @@ movie_features = Table(
     _flag("is_sequel_title", "The title looks like a sequel's: Part, Chapter, a number at its end."),
     *(_flag(f"is_{genre.lower().replace(' ', '_')}", f"Its genres include {genre}.") for genre in _GENRES),
     Column("original_language", Text, comment="ISO 639-1 code."),
+    _number("prerelease_popularity", "Popularity last observed before the release; NULL: never.", 0),
     _number("vote_count", "Votes as of as_of; after release only.", 0),
     _number("log_vote_count", "Natural logarithm of 1 + votes; after release only.", 0),
     _number("log_vote_rate", "Natural logarithm of (1 + votes) per day of age, 60 days added; after release only."),

@@ -45,6 +45,7 @@ def movies(count: int = 240, seed: int = 1, upcoming: int = 0) -> pd.DataFrame:
             "popularity": popularity,
             "vote_average": rating.clip(0, 10),
             "vote_count": votes.astype(float),
+            "prerelease_popularity": np.nan,
         }
     )
     if upcoming:

@@ -43,6 +43,7 @@ def film(tmdb_id: int, release_date: str | None, **columns: object) -> dict[str,
         "popularity": 1.0,
         "vote_average": 5.0,
         "vote_count": 20,
+        "prerelease_popularity": None,
         **columns,
     }
 
@@ -184,7 +185,7 @@ def test_no_films_make_no_rows() -> None:
 
 
 def test_the_table_has_a_column_per_feature_of_its_kind() -> None:
-    kinds = {"number": Double, "flag": Boolean, "category": Text}
+    kinds = {"number": Double, "flag": Boolean, "category": Text, "history": Double}
     columns = [(column.name, type(column.type)) for column in tables.movie_features.columns][4:-2]
     assert columns == [(feature.name, kinds[feature.kind]) for feature in FEATURES]
     assert [column.name for column in tables.movie_features.columns][-2:] == list(TARGETS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import io
 
 import pytest
@@ -7,7 +8,7 @@ from sqlalchemy import Engine, text
 
 from horror_pipeline.warehouse import bulk, features
 from horror_pipeline.warehouse.tables import movie_features
-from horror_pipeline_tests.warehouse.rows import NOW, fill, movie
+from horror_pipeline_tests.warehouse.rows import DAY, NOW, TODAY, fill, movie, snapshot
 
 
 @pytest.mark.parametrize(
@@ -56,3 +57,21 @@ def test_an_empty_catalogue_has_a_fingerprint_and_was_never_trained_on(engine: E
         features.set_state(connection, features.PREDICTIONS_STEP, "a", NOW)
         features.set_state(connection, features.PREDICTIONS_STEP, "b", NOW)
         assert features.last_trained_fingerprint(connection) == "b"
+
+
+def test_popularity_before_release_is_that_of_the_last_day_before_it(engine: Engine) -> None:
+    release_dates = {1: TODAY - 5 * DAY, 2: TODAY + 9 * DAY, 3: None, 4: TODAY - 20 * DAY, 5: TODAY - 5 * DAY}
+    fill(engine, "movies", *(movie(film, release_date=day) for film, day in release_dates.items()))
+    # On the day of its release and after it, a film draws a thousand times as much: none of that may be told.
+    drawn = [(8, 2.0), (6, 3.0), (5, 3_000.0), (4, 5_000.0), (0, 9_000.0)]
+    days = [snapshot(TODAY - ago * DAY, film, popularity=value) for film in (1, 2, 3) for ago, value in drawn]
+    fill(engine, "movie_snapshots", *days, snapshot(TODAY - 10 * DAY, 5, popularity=4.0))
+
+    def told(since: dt.date | None) -> dict[int, float | None]:
+        with engine.connect() as connection:
+            rows = connection.execute(features.films_to_describe(since)).mappings()
+            return {row["tmdb_id"]: row["prerelease_popularity"] for row in rows}
+
+    assert told(None) == {1: 3.0, 2: 9_000.0, 3: 9_000.0, 4: None, 5: 4.0}
+    assert told(TODAY - 7 * DAY) == {1: 3.0, 2: 9_000.0, 3: 9_000.0, 4: None, 5: None}
+    assert told(TODAY - 5 * DAY)[1] is None
