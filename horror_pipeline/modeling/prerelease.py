@@ -44,7 +44,7 @@ class PrereleaseEffect(RegressorMixin, BaseEstimator):
     def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> PrereleaseEffect:
         """Fit the estimator, then the effect."""
         self.estimator_ = clone(self.estimator).fit(X, y, sample_weight=sample_weight)
-        self.range_, self.center_, self.slope_ = [0.0, 0.0], 0.0, 0.0
+        self.lowest_ = self.highest_ = self.center_ = self.slope_ = 0.0
         level = self._level(X)
         known = np.flatnonzero(~np.isnan(level))
         if len(known) < MIN_KNOWN_FILMS:
@@ -53,14 +53,14 @@ class PrereleaseEffect(RegressorMixin, BaseEstimator):
         level, predicted = level[known], self.estimator_.predict(X[known])
         residual = np.log(y[known] + SMALLEST) - np.log(np.maximum(predicted, 0) + SMALLEST)
         if _lowers_later_errors(level, residual):
-            self.range_, self.center_ = [float(level.min()), float(level.max())], float(level.mean())
+            self.lowest_, self.highest_, self.center_ = float(level.min()), float(level.max()), float(level.mean())
             self.slope_ = _slope(level, residual)
         return self
 
     def predict(self, X: Floats) -> Floats:
         """Predict, scaled where popularity before release is known."""
         predicted = np.asarray(self.estimator_.predict(X), dtype="float64")
-        effect = self.slope_ * (np.clip(self._level(X), *self.range_) - self.center_)
+        effect = self.slope_ * (np.clip(self._level(X), self.lowest_, self.highest_) - self.center_)
         scaled = (np.maximum(predicted, 0) + SMALLEST) * np.exp(effect) - SMALLEST
         return np.where(np.isnan(effect), predicted, scaled)
 

@@ -23,7 +23,7 @@ def test_a_frame_holds_what_the_rows_say_and_unknown_is_missing(engine: Engine) 
     fill(engine, "movies", movie(2**40, title="1408", **untold))
     fill(engine, "movies", movie(3, gone_at=NOW))
     with engine.connect() as connection:
-        found = read_frame(connection, films_to_describe(), small=["vote_average"])
+        found = read_frame(connection, films_to_describe(None), small=["vote_average"])
     first, second = found.to_dict("records")
     assert [first[name] for name in ("tmdb_id", "title", "original_title")] == [1, "007", 'He said "NA",\n twice']
     assert (first["genres"], first["directors"], first["collection_id"]) == (("Horror",), tuple(DIRECTORS), 5.0)
