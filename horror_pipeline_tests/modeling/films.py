@@ -45,7 +45,6 @@ def movies(count: int = 240, seed: int = 1, upcoming: int = 0) -> pd.DataFrame:
             "popularity": popularity,
             "vote_average": rating.clip(0, 10),
             "vote_count": votes.astype(float),
-            "prerelease_popularity": np.nan,
         }
     )
     if upcoming:
@@ -54,9 +53,14 @@ def movies(count: int = 240, seed: int = 1, upcoming: int = 0) -> pd.DataFrame:
     return frame
 
 
+def described(count: int = 240, seed: int = 1, upcoming: int = 0) -> pd.DataFrame:
+    """The same with what history tells of them before their release, which is nothing."""
+    return movies(count, seed, upcoming).assign(prerelease_popularity=np.nan)
+
+
 def films(count: int = 240, seed: int = 1, upcoming: int = 0) -> pd.DataFrame:
     """The same as rows of `movie_features`."""
-    return build_features(movies(count, seed, upcoming), AS_OF)
+    return build_features(described(count, seed, upcoming), AS_OF)
 
 
 def inputs(stage: Stage) -> Inputs:

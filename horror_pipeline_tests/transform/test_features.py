@@ -18,7 +18,7 @@ from horror_pipeline.transform.features import (
     feature_names,
 )
 from horror_pipeline.warehouse import tables
-from horror_pipeline_tests.modeling.films import AS_OF, movies
+from horror_pipeline_tests.modeling.films import AS_OF, described
 
 Builder = Callable[[pd.DataFrame], pd.DataFrame]
 NAMES = [feature.name for feature in FEATURES]
@@ -74,13 +74,13 @@ def what_later_films_change(build: Builder, films: pd.DataFrame) -> list[str]:
 
 
 def test_before_release_nothing_hangs_on_votes_rating_or_popularity() -> None:
-    films = movies(120)
+    films = described(120)
     assert changed_by(build, films, popularity=99.0, vote_average=1.0) == []
     assert changed_by(build, films, vote_count=7.0) == ONLY_AFTER_RELEASE
 
 
 def test_no_feature_hangs_on_the_id_or_on_the_order_of_rows() -> None:
-    films = movies(120)
+    films = described(120)
     before = build(films)[[*NAMES, "release_date"]]
     renumbered = build(films.assign(tmdb_id=np.arange(len(films))))
     order = ["release_date", "title_length", "vote_count"]
@@ -91,7 +91,7 @@ def test_no_feature_hangs_on_the_id_or_on_the_order_of_rows() -> None:
 
 
 def test_no_feature_hangs_on_later_films() -> None:
-    assert what_later_films_change(build, movies(160)) == []
+    assert what_later_films_change(build, described(160)) == []
 
 
 def test_a_feature_from_the_future_would_be_caught() -> None:
@@ -101,13 +101,13 @@ def test_a_feature_from_the_future_would_be_caught() -> None:
         by_director = by_id.groupby(by_id["directors"].str[0])["vote_average"].transform("mean")
         return frame.assign(director_earlier_films=by_director.to_numpy())
 
-    films = movies(160)
+    films = described(160)
     assert what_later_films_change(leaking, films) == ["director_earlier_films"]
     assert changed_by(leaking, films, vote_average=1.0) == ["director_earlier_films"]
 
 
 def test_no_feature_says_that_a_length_is_missing() -> None:
-    films = movies(60)
+    films = described(60)
     assert changed_by(build, films, runtime_minutes=np.nan) == ["runtime_minutes"]
 
 
@@ -178,7 +178,7 @@ def test_genres_become_flags_and_a_new_one_only_counts() -> None:
 
 
 def test_no_films_make_no_rows() -> None:
-    assert list(build(movies(40).head(0)).columns[-2:]) == list(TARGETS)
+    assert list(build(described(40).head(0)).columns[-2:]) == list(TARGETS)
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
