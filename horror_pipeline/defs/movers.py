@@ -11,6 +11,8 @@ from horror_pipeline.orchestration.each_partition import record_partitions
 from horror_pipeline.orchestration.forecasting import read_history
 from horror_pipeline.orchestration.metadata import Figures
 from horror_pipeline.warehouse import movers as table
+from horror_pipeline.warehouse import tables
+from horror_pipeline.warehouse.days import days_left_out
 
 CATCH_UP_DAYS = 7
 """How many days before the days of a run missing movers are made up for."""
@@ -37,7 +39,7 @@ def movie_movers(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[
 
     requested = days_of(context)
     with warehouse.connect() as connection:
-        caught_up = table.days_left_out(connection, requested[0], CATCH_UP_DAYS)
+        caught_up = days_left_out(connection, tables.movie_movers.c.snapshot_date, requested[0], CATCH_UP_DAYS)
     wanted = [*caught_up, *requested]
     first = wanted[0] - dt.timedelta(days=FORECAST_WINDOW_DAYS)
     history, movies = read_history(warehouse, first, wanted[-1])

@@ -12,7 +12,8 @@ from horror_pipeline.modeling import live_error
 from horror_pipeline.orchestration.each_partition import record_partitions
 from horror_pipeline.orchestration.learning import read_champions
 from horror_pipeline.orchestration.partition_checks import record_results
-from horror_pipeline.warehouse import forecasts, outcomes
+from horror_pipeline.warehouse import forecasts, outcomes, tables
+from horror_pipeline.warehouse.days import days_left_out
 
 MIN_VOTES_JUDGED = 10
 
@@ -84,12 +85,10 @@ def prediction_outcomes(
 
 def _catch_up(context: dg.AssetExecutionContext, warehouse: Engine) -> None:
     """Write the outcomes of the days just before whose run stored their history and then failed for other days."""
-    first = min(days_of(context))
+    first, column = min(days_of(context)), tables.prediction_outcomes.c.outcome_date
     with warehouse.begin() as connection:
-        written = {
-            day: outcomes.replace_outcomes(connection, day)
-            for day in outcomes.days_left_out(connection, first, CATCH_UP_DAYS)
-        }
+        left_out = days_left_out(connection, column, first, CATCH_UP_DAYS)
+        written = {day: outcomes.replace_outcomes(connection, day) for day in left_out}
     record_partitions(context, {day: {"dagster/partition_row_count": rows} for day, rows in written.items() if rows})
 
 

@@ -1,4 +1,4 @@
 """Pure functions from documents and frames to rows and frames.
 
-They do not read or write anything, do not ask the clock, and do not know what was stored before, except as an argument.
+They read and write nothing and do not ask the clock; what was stored before is an argument.
 """

@@ -1,4 +1,4 @@
-"""Where and when a film is released, and where it can be watched, from the sub-objects of a details document."""
+"""A film's releases by country and its watch options, from parts of its details document."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from horror_pipeline.transform.json_values import members, names
 
 RELEASE_KINDS = {1: "premiere", 2: "limited", 3: "theatrical", 4: "digital", 5: "physical", 6: "tv"}
-"""TMDB's numbers of the kinds of releases."""
+"""Kinds of releases by TMDB's number."""
 
 OFFERS = {"flatrate": "subscription", "free": "free", "ads": "with ads", "rent": "rent", "buy": "buy"}
-"""TMDB's, and before it JustWatch's, names of the kinds of offers."""
+"""Kinds of offers by TMDB's name, which is JustWatch's."""
 
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(T.*)?", re.DOTALL)
@@ -23,7 +23,7 @@ def releases(part: Mapping[str, Any] | None) -> dict[str, dict[str, str]] | None
     """Return the first day of each kind of release by country, in ISO 8601; None where TMDB did not send the part."""
     if part is None:
         return None
-    found: dict[str, dict[str, str]] = {}
+    by_country: dict[str, dict[str, str]] = {}
     for of_country in members(part, "results"):
         country = of_country.get("iso_3166_1")
         if not isinstance(country, str) or not _COUNTRY.fullmatch(country):
@@ -32,9 +32,9 @@ def releases(part: Mapping[str, Any] | None) -> dict[str, dict[str, str]] | None
             number, day = release.get("type"), _day(release.get("release_date"))
             kind = RELEASE_KINDS.get(number) if isinstance(number, int) else None
             if kind is not None and day is not None:
-                kinds = found.setdefault(country, {})
+                kinds = by_country.setdefault(country, {})
                 kinds[kind] = min(day, kinds.get(kind, day))
-    return found
+    return by_country
 
 
 def watch_options(part: Mapping[str, Any] | None) -> dict[str, dict[str, list[str]]] | None:
@@ -42,17 +42,13 @@ def watch_options(part: Mapping[str, Any] | None) -> dict[str, dict[str, list[st
     if part is None:
         return None
     results = part.get("results")
-    found = {}
+    by_country = {}
     for country, offers in results.items() if isinstance(results, Mapping) else ():
         if _COUNTRY.fullmatch(country) and isinstance(offers, Mapping):
-            services = {kind: _services(offers, name) for name, kind in OFFERS.items()}
-            if known := {kind: listed for kind, listed in services.items() if listed}:
-                found[country] = known
-    return found
-
-
-def _services(offers: Mapping[str, Any], name: str) -> list[str]:
-    return names({"name": service.get("provider_name")} for service in members(offers, name))
+            services = {kind: names(members(offers, name), "provider_name") for name, kind in OFFERS.items()}
+            if offered := {kind: listed for kind, listed in services.items() if listed}:
+                by_country[country] = offered
+    return by_country
 
 
 def _day(value: object) -> str | None:

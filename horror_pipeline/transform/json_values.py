@@ -1,4 +1,4 @@
-"""Reading lists, objects and texts out of JSON of any shape, without raising."""
+"""Reading lists, objects and texts from JSON of any shape, without raising."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def printable(value: object) -> str | None:
 
 
 def objects(values: Iterable[Any]) -> list[Mapping[str, Any]]:
-    """Return those of the values that are objects."""
+    """Return the values that are objects."""
     return [value for value in values if isinstance(value, Mapping)]
 
 
 def members(part: Mapping[str, Any] | None, key: str) -> list[Mapping[str, Any]]:
-    """Return the objects of a list that a part may have."""
+    """Return the objects in the list under a key of a part; none where there is no such list."""
     values = part.get(key) if part is not None else None
     return objects(values) if isinstance(values, list) else []
 
 
-def names(members: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the printable names of objects, each once, `MOST_VALUES` at most."""
-    return unique(name for name in (printable(member.get("name")) for member in members) if name)
+def names(members: Iterable[Mapping[str, Any]], key: str = "name") -> list[str]:
+    """Return the printable names that objects have under a key, each once, `MOST_VALUES` at most."""
+    return unique(name for name in (printable(member.get(key)) for member in members) if name)
 
 
 def unique(values: Iterable[T]) -> list[T]:

@@ -1,7 +1,7 @@
-"""Turn a TMDB document into a typed film, or say why it cannot become one.
+"""Converting a TMDB document to a typed film, or rejecting it with a reason.
 
 An impossible value becomes None and adds a warning. TMDB writes unknown values as '' or 0; they become None without a
-warning. Only a record that cannot be identified, or that is out of the pipeline's scope, is rejected.
+warning. A record is rejected only if it cannot be identified or is out of the pipeline's scope.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST_RUNTIME_MINUTES = 1_000
 BIGGEST_INTEGER, BIGGEST_BIGINT = 2**31 - 1, 2**63 - 1
 CAST_KEPT = 10
 
-# Digits are written out: \d matches digits of every script, and Python would read them as numbers.
+# Patterns use [0-9], because \d matches digits of every script, which Python would convert to numbers.
 _IMDB_ID = re.compile(r"tt[0-9]{5,12}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _IMAGE_PATH = re.compile(r"/[A-Za-z0-9_-]+\.[A-Za-z0-9]{2,5}")
@@ -35,7 +35,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 class CleanMovie:
     """A typed film: the columns of `movies` that come from TMDB, and a warning per impossible value.
 
-    A warning names the field and the value, like `runtime: -90`.
+    A warning consists of the field and the value, like `runtime: -90`.
     """
 
     row: dict[str, Any]
@@ -52,13 +52,13 @@ class Rejection:
 def clean_movie(
     document: object, *, listed: object = None, first_year: int, collected: tuple[str, ...]
 ) -> CleanMovie | Rejection:
-    """Type the details of a film.
+    """Convert the details of a film to a typed film.
 
     Args:
         document: the details as TMDB sent them; any JSON value is accepted.
         listed: the film's row in a listing read after the details, whose popularity and votes are newer; or None.
-        first_year: films released before it are out of scope; films without a date are in scope.
-        collected: names of the genres of which a film in scope has one; none: every film is in scope.
+        first_year: films released before this year are out of scope; films without a date are in scope.
+        collected: names of the collected genres, of which a film in scope has at least one; empty if all are collected.
 
     Returns:
         The typed film, or the reason for its rejection. Never raises, whatever the JSON.
@@ -92,14 +92,14 @@ def clean_movie(
 
 
 def clean_other(listed: object, collected: tuple[str, ...]) -> dict[str, Any] | None:
-    """Type the listing row of a film of other genres: a row of `other_movies` without `observed_at`.
+    """Convert the listing row of a film of other genres to a row of `other_movies`, without `observed_at`.
 
     Args:
         listed: the row as TMDB sent it; any JSON value is accepted.
-        collected: names of the genres that are collected.
+        collected: names of the collected genres.
 
     Returns:
-        The typed row; None where it has no id, title or release date, or has a genre that is collected.
+        The row; None for a film without id, title or release date, or with a collected genre.
     """
     if not isinstance(listed, Mapping):
         return None
@@ -116,7 +116,7 @@ def clean_other(listed: object, collected: tuple[str, ...]) -> dict[str, Any] | 
 
 @dataclass
 class Cleaning:
-    """Turns the stored documents of a release year into rows, and keeps what could not become a row.
+    """Converts the stored documents of a release year to rows, and collects rejections and warnings.
 
     Args:
         first_year: as in `clean_movie`.
@@ -132,15 +132,15 @@ class Cleaning:
     gone: int = 0
 
     def rows(self, stored: Iterable[Any]) -> Iterator[dict[str, Any]]:
-        """Yield a row of `movies` for every document that can be a film.
+        """Yield a row of `movies` for every document that is not rejected.
 
         Args:
-            stored: documents with the listing row beside them, as `warehouse.movies.StoredDetails`.
+            stored: documents with their listing rows, as `warehouse.movies.StoredDetails`.
         """
         for film in stored:
             self.gone += film.gone_at is not None
             if film.payload is None:
-                continue  # gone before it was ever read: there is nothing to clean
+                continue  # the film was gone before its details were ever read
             is_listing_newer = film.listed_at is not None and film.listed_at >= film.fetched_at
             listed, observed_at = (film.listed, film.listed_at) if is_listing_newer else (None, film.fetched_at)
             movie = clean_movie(film.payload, listed=listed, first_year=self.first_year, collected=self.collected)
@@ -163,12 +163,12 @@ class Cleaning:
 def _first_observed_that_day(film: Any, row: Mapping[str, Any], observed_at: dt.datetime) -> dt.datetime:
     """Return when the values were observed: the stored moment if the same values were observed earlier that UTC day.
 
-    A second sweep of a day that brings nothing new therefore rewrites no row.
+    A second sweep on the same day therefore leaves unchanged films as they are.
     """
     before = film.movie_observed_at
     stored = film.movie_popularity, film.movie_vote_average, film.movie_vote_count
-    same = stored == (row["popularity"], row["vote_average"], row["vote_count"])
-    if same and before is not None and before.astimezone(dt.UTC).date() == observed_at.astimezone(dt.UTC).date():
+    is_same = stored == (row["popularity"], row["vote_average"], row["vote_count"])
+    if is_same and before is not None and before.astimezone(dt.UTC).date() == observed_at.astimezone(dt.UTC).date():
         return before  # type: ignore[no-any-return]
     return observed_at
 
@@ -194,7 +194,7 @@ def _descriptive(reader: _Reader) -> dict[str, Any]:
 
 
 def _people(reader: _Reader) -> dict[str, Any]:
-    """Keywords, directors and cast; None, not an empty list, where TMDB did not send the part."""
+    """Read keywords, directors and cast; None, not an empty list, where TMDB did not send the part."""
     keywords, credits = reader.part("keywords"), reader.part("credits")
     crew = members(credits, "crew")
     cast = members(credits, "cast")
@@ -206,7 +206,7 @@ def _people(reader: _Reader) -> dict[str, Any]:
 
 
 def _scores(reader: _Reader) -> dict[str, Any]:
-    """Popularity and votes; the mean of no votes is unknown."""
+    """Read popularity and votes; without votes, their mean is None."""
     votes = reader.whole("vote_count", 0, BIGGEST_INTEGER)
     average = reader.number("vote_average", 0, 10)
     return {
@@ -217,14 +217,14 @@ def _scores(reader: _Reader) -> dict[str, Any]:
 
 
 def _genres(reader: _Reader, listed: Mapping[str, Any] | None) -> list[str]:
-    """Genre names; from the ids of the listing where the document has no list at all."""
+    """Read genre names, from the genre ids of the listing where the document has no list of genres."""
     own = reader.document.get("genres")
     if isinstance(own, list):
-        found = [
+        genre_names = [
             GENRE_NAMES[HORROR_GENRE_ID] if genre.get("id") == HORROR_GENRE_ID else genre.get("name")
             for genre in objects(own)
         ]
-        return unique(name for name in map(printable, found) if name)
+        return unique(name for name in map(printable, genre_names) if name)
     ids = (listed or reader.document).get("genre_ids")
     if not isinstance(ids, list):
         return []
@@ -243,46 +243,46 @@ class _Reader:
         self.warnings.append(f"{name}: {_brief(value)}")
 
     def text(self, key: str, pattern: re.Pattern[str] | None = None) -> str | None:
-        """A text without unprintable characters; an empty text is unknown."""
+        """Read a text without unprintable characters; an empty text is unknown."""
         value = self.document.get(key)
         if value is None or value == "":
             return None
-        found = printable(value)
-        if found is None or (pattern is not None and not pattern.fullmatch(found)):
+        cleaned = printable(value)
+        if cleaned is None or (pattern is not None and not pattern.fullmatch(cleaned)):
             self.warn(key, value)
             return None
-        return found
+        return cleaned
 
     def number(self, key: str, low: float, high: float) -> float | None:
         value = self.document.get(key)
         if value is None or value == "":
             return None
-        found = _to_number(value)
-        if found is None or not math.isfinite(found) or not low <= found <= high:
+        number = _to_number(value)
+        if number is None or not math.isfinite(number) or not low <= number <= high:
             self.warn(key, value)
             return None
         if isinstance(value, str):
-            self.warn(key, value)  # text in place of a number, but its meaning is clear
-        return found
+            self.warn(key, value)  # a text, but with a clear meaning
+        return number
 
     def whole(self, key: str, low: int, high: int) -> int | None:
-        """A whole number, kept exact, because ids and amounts of money exceed the precision of a float."""
+        """Read an integer without converting it to float, whose precision large ids and amounts exceed."""
         value = self.document.get(key)
         if isinstance(value, int) and not isinstance(value, bool):
             if low <= value <= high:
                 return value
             self.warn(key, value)
             return None
-        found = self.number(key, low, high)
-        if found is None:
+        number = self.number(key, low, high)
+        if number is None:
             return None
-        if found != int(found):
+        if number != int(number):
             self.warn(key, value)
             return None
-        return min(int(found), high)
+        return min(int(number), high)
 
     def positive(self, key: str, high: int) -> int | None:
-        """A whole number of 1 or more; TMDB writes 0 for unknown."""
+        """Read an integer of at least 1; TMDB writes 0 for unknown."""
         return None if self.document.get(key) == 0 else self.whole(key, 1, high)
 
     def date(self, key: str) -> dt.date | None:
@@ -290,13 +290,13 @@ class _Reader:
         if value is None or value == "":
             return None
         try:
-            found = dt.date.fromisoformat(value) if isinstance(value, str) and _DATE.fullmatch(value) else None
+            day = dt.date.fromisoformat(value) if isinstance(value, str) and _DATE.fullmatch(value) else None
         except ValueError:
-            found = None
-        if found is None or found.year < EARLIEST_YEAR:
+            day = None
+        if day is None or day.year < EARLIEST_YEAR:
             self.warn(key, value)
             return None
-        return found
+        return day
 
     def flag(self, key: str) -> bool:
         value = self.document.get(key)
@@ -312,7 +312,7 @@ class _Reader:
 
 
 def _brief(value: object) -> str:
-    """The value for a warning, short and in ASCII; only the type of a container."""
+    """Format a value for a warning: short and in ASCII; of an object or list, only the type."""
     return ascii(value)[:40] if isinstance(value, (str, int, float)) else type(value).__name__
 
 

@@ -29,9 +29,9 @@ def snapshot_of_day(
 ) -> pd.DataFrame:
     """Build the rows of one day.
 
-    Popularity comes from the export. For a film that the export lacks, it comes from the listing of the same day, or
-    from what was stored of that listing. Votes come from the same listing, or from what was stored of it: a later
-    listing does not describe the day.
+    Popularity comes from the export. For a film that is not in the export, it comes from the listing of the same day,
+    which may have been stored by an earlier run. Votes come from that listing as well, because a later listing does not
+    describe the day.
 
     Args:
         day: the day.
@@ -41,7 +41,7 @@ def snapshot_of_day(
         stored: the stored rows of the day, with those columns and `source`; empty where there are none.
 
     Returns:
-        One row per film, by tmdb_id, with `COLUMNS`; unknown is NaN or None.
+        One row per film, ordered by `tmdb_id`, with `COLUMNS`; unknown is NaN or None.
     """
     listing = _plausible(listed.drop_duplicates("tmdb_id", keep="last").set_index("tmdb_id"))
     before = stored.set_index("tmdb_id")
@@ -69,13 +69,13 @@ def snapshot_of_day(
 
 
 def percentile(values: np.ndarray) -> np.ndarray:
-    """The empirical distribution function at each value, 0 to 1: the share of values that are at most as large."""
+    """Return the empirical distribution function at each value: the share of values that are at most as large."""
     at_most = np.searchsorted(np.sort(values), values, side="right")
     return at_most / max(1, len(values))
 
 
 def _plausible(listing: pd.DataFrame) -> pd.DataFrame:
-    """The listing's numbers, with impossible values missing; the mean of no votes is missing too."""
+    """Return the numbers of a listing, without impossible values; without votes, their mean is missing too."""
     numbers = listing[["popularity", "vote_count", "vote_average"]].apply(pd.to_numeric, errors="coerce")
     numbers = numbers.astype("float64").replace([np.inf, -np.inf], np.nan)
     popularity, count, average = numbers["popularity"], numbers["vote_count"], numbers["vote_average"]

@@ -1,4 +1,4 @@
-"""COPY in both directions: append rows, insert and update them by primary key, and read a query by columns."""
+"""COPY in both directions: appending rows, upserting them by primary key, and reading a query by columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, Boolean, Column, ColumnElement, Connection, Intege
 from horror_pipeline.warehouse.copy_format import copy_lines
 
 ROWS_A_BATCH = 200
-"""Rows encoded at once: encoding by column is faster than by row, and more rows would hold more memory."""
+"""Rows encoded at once: encoding by column is faster than by row, and more rows would take more memory."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class WriteCounts:
 
     @property
     def total(self) -> int:
-        """Rows given, each key once."""
+        """The number of rows given, each key once."""
         return self.new + self.changed + self.unchanged
 
     def __add__(self, other: WriteCounts) -> WriteCounts:
@@ -41,18 +41,18 @@ def copy_upsert(
     compare: Sequence[str] | None = None,
     update: Sequence[str] | None = None,
 ) -> WriteCounts:
-    """Write rows by primary key: COPY into a temporary table, then one INSERT … ON CONFLICT.
+    """Upsert rows by primary key: COPY into a temporary table, then one INSERT … ON CONFLICT.
 
     Args:
         connection: in a transaction; the caller commits.
         table: the table to write to.
-        rows: mappings of column names to values, consumed as a stream. All have the first one's columns. Dicts become
+        rows: mappings of column names to values, consumed as a stream; all have the columns of the first. Dicts become
             jsonb, lists arrays, NaN NULL; characters that Postgres cannot store become U+FFFD. Of several rows with
-            the same key the last wins.
-        compare: columns that decide whether a stored row differs; rows equal in them are left as they are. The default
-            is the columns of `update`.
-        update: columns that are set in a stored row that differs; the default is all given columns but the key. The
-            others are only set when the row is new.
+            the same key, the last is used.
+        compare: columns that decide whether a stored row differs; a row that is equal in them is not written. The
+            default is the columns of `update`.
+        update: columns that are set in a stored row that differs; the default is all given columns except the key. The
+            other columns are only set in new rows.
 
     Returns:
         Rows that were new, changed and unchanged.
@@ -82,7 +82,7 @@ def copy_upsert(
 
 
 def _upsert_statement(incoming: str, table: Table, names: list[str], updated: list[str], compared: list[str]) -> str:
-    """INSERT … ON CONFLICT from the table `incoming`; it returns how many keys were given, known and written."""
+    """Build the upsert from the table `incoming`, which returns how many keys were given, known and written."""
     key = [column.name for column in table.primary_key.columns]
     listed, keyed = ", ".join(names), ", ".join(key)
     action = "NOTHING"
@@ -113,7 +113,7 @@ def _row(alias: str, names: Sequence[str]) -> str:
 
 
 def copy_rows(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Append rows by COPY, consumed as a stream. A key that is stored already is an error.
+    """Append rows by COPY; they are consumed as a stream, and a stored key is an error.
 
     Returns:
         Rows written.
@@ -123,12 +123,12 @@ def copy_rows(connection: Connection, table: Table, rows: Iterable[Mapping[str, 
 
 
 def copy_columns(connection: Connection, table: Table, values: Mapping[str, Sequence[Any]]) -> int:
-    """Append rows that are given column by column, which is faster than `copy_rows`: no row has to be made.
+    """Append rows that are given column by column, which is faster than `copy_rows` because no row has to be built.
 
     Args:
         connection: in a transaction; the caller commits.
         table: the table to write to.
-        values: each column's values, all of one length; numpy arrays will do.
+        values: by column, sequences or numpy arrays of equal length.
 
     Returns:
         Rows written.
@@ -143,10 +143,7 @@ def copy_columns(connection: Connection, table: Table, values: Mapping[str, Sequ
 
 
 def copy_out(connection: Connection, query: Select[Any], file: BinaryIO) -> None:
-    """Write what a query finds into a file, as CSV: NULL is empty, a flag is 0 or 1, an array JSON.
-
-    As rows of Python objects it would take several times the memory that it takes in a frame.
-    """
+    """Write the rows of a query to a file as CSV: NULL is empty, flags are 0 or 1, arrays are JSON."""
     selected = query.with_only_columns(*(_as_csv(column) for column in query.selected_columns))
     statement = selected.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
     cursor: Any = connection.connection.cursor()
@@ -163,7 +160,7 @@ def _as_csv(column: ColumnElement[Any]) -> ColumnElement[Any]:
 def _batches_of_rows(
     table: Table, rows: Iterable[Mapping[str, Any]]
 ) -> tuple[list[Column[Any]], Iterator[list[list[Any]]]]:
-    """Return the columns that the first row has, none where there is no row, and all rows' values in batches."""
+    """Return the columns of the first row, none where there is no row, and the values of all rows in batches."""
     remaining = iter(rows)
     first = next(remaining, None)
     columns = [] if first is None else _declared(table, first)
@@ -184,7 +181,7 @@ def _declared(table: Table, names: Collection[str]) -> list[Column[Any]]:
 
 
 class _CopyFile:
-    """A file for the driver to read: each read encodes one batch, so that never more than a batch is held."""
+    """A file for the driver to read. Each read encodes one batch, so that only one batch is in memory."""
 
     def __init__(self, columns: Sequence[Column[Any]], batches: Iterator[Sequence[Sequence[Any]]]) -> None:
         self._columns, self._batches = columns, batches
@@ -192,7 +189,7 @@ class _CopyFile:
         self.failure: Exception | None = None
 
     def read(self, size: int = -1) -> bytes:
-        """Return the next batch's lines, however many bytes were asked for; nothing at the end."""
+        """Return the lines of the next batch, whatever the size asked for; nothing at the end."""
         try:
             batch = next(self._batches, None)
             if batch is None:
@@ -214,7 +211,7 @@ def _copy(
         with cursor:
             cursor.copy_expert(f"COPY {target} ({names}) FROM STDIN WITH (FORMAT text, ENCODING 'UTF8')", file)
     except Exception:
-        if file.failure is not None:  # the driver reports it as a canceled query
+        if file.failure is not None:  # which the driver reports as a canceled query
             raise file.failure from None
         raise
     return file.rows

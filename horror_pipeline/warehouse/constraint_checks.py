@@ -1,4 +1,4 @@
-"""Count in one scan how many of a table's rows violate the table's declaration."""
+"""Counting, in one scan, the rows of a table that violate its declaration."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from sqlalchemy import (
 
 @dataclass(frozen=True)
 class Violations:
-    """The violations that a scan counted.
+    """The numbers of violations that a scan found; columns without violations are left out.
 
     Attributes:
         rows: rows scanned.
-        duplicate_keys: rows whose primary key an earlier row has.
-        missing: by column that may not be NULL, rows without a value; only columns with any.
-        out_of_range: by column, rows with a value outside the declared range, or '' for unknown; only columns with any.
+        duplicate_keys: rows with the same primary key as another row, beyond the first.
+        missing: rows without a value, by column that may not be NULL.
+        out_of_range: rows with a value outside the declared range, or with '' for unknown, by column.
     """
 
     rows: int
@@ -45,7 +45,7 @@ def find_violations(connection: Connection, table: Table, where: ColumnElement[b
     Args:
         connection: to read with.
         table: a table of `warehouse.tables`.
-        where: which rows; None: all.
+        where: the condition; None for all rows.
     """
     keys = list(table.primary_key)
     key = tuple_(*keys) if len(keys) > 1 else keys[0]

@@ -25,7 +25,7 @@ _SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 class JsonText(str):
-    """Text that is JSON already, of a kind that jsonb accepts. It is written as it is."""
+    """JSON text that jsonb accepts; it is written unchanged."""
 
     __slots__ = ()
 
@@ -45,10 +45,10 @@ def copy_lines(columns: Sequence[Column[Any]], values: Sequence[Sequence[Any]]) 
 
 
 def _fields(column: Column[Any], values: Sequence[Any]) -> list[str]:
-    """Write one column's values; a value of exactly the column's Python type takes a short way."""
+    """Encode the values of a column, without further checks if a value has exactly the column's Python type."""
     plain, encode = next((plain, encode) for kind, plain, encode in _ENCODERS if isinstance(column.type, kind))
     if hasattr(values, "tolist"):
-        values = values.tolist()  # numpy's and pandas' scalars as Python's
+        values = values.tolist()  # converts scalars of numpy and pandas to Python's
     return [
         encode(value) if type(value) is plain and value == value else NULL if is_missing(value) else encode(value)
         for value in values
@@ -56,7 +56,7 @@ def _fields(column: Column[Any], values: Sequence[Any]) -> list[str]:
 
 
 def is_missing(value: object) -> bool:
-    """Whether the value is SQL's NULL: None, NaN, NaT or pandas' NA."""
+    """Whether the value is stored as NULL: None, NaN, NaT or pandas' NA."""
     if value is None:
         return True
     if isinstance(value, float):
@@ -77,7 +77,7 @@ def json_text(value: object) -> str:
 
 
 def _jsonable(value: Any) -> object:
-    """Convert what `json` does not know: dates, and numpy's scalars and arrays."""
+    """Convert what `json` cannot encode: dates, and numpy's scalars and arrays."""
     if isinstance(value, dt.date):
         return value.isoformat()
     if hasattr(value, "tolist"):
@@ -137,4 +137,4 @@ _ENCODERS: tuple[tuple[type[Any], type[Any], Callable[[Any], str]], ...] = (
     (JSON, JsonText, lambda value: json_text(value).translate(_SPECIAL)),
     (Text, str, _text),
 )
-"""By column type: the Python type its values plainly have, and how a value is written."""
+"""By column type: the Python type that its values usually have, and the function that encodes a value."""

@@ -15,14 +15,15 @@ from horror_pipeline.warehouse.tables import data_source
 def claim_source(
     connection: Connection, is_demo: bool, api_url: str, now: dt.datetime, *, gap_min_votes: int | None = None
 ) -> None:
-    """Record where this database's data comes from, and refuse another kind of source: demo and TMDB never mix.
+    """Record where this database's data comes from, and refuse the other kind of source: demo and TMDB never mix.
 
     Args:
         connection: in a transaction; the caller commits.
         is_demo: whether the rows about to be written come from the made-up TMDB.
         api_url: base URL they come from.
         now: the present moment, UTC.
-        gap_min_votes: votes a film needs before `latest_predictions` calls it under- or over-valued; None: leave it.
+        gap_min_votes: votes a film needs before `latest_predictions` calls it under- or over-valued; None leaves the
+            stored number.
 
     Raises:
         WarehouseError: the database holds data of the other kind; the remedy names the command that clears it.
@@ -44,7 +45,7 @@ def claim_source(
 
 
 def note_code_version(connection: Connection, version: str) -> None:
-    """Record the version of the code that starts runs, once there is a run to record it beside."""
+    """Record the version of the code that starts runs, if `claim_source` has recorded a source."""
     changed = update(data_source).where(data_source.c.code_version.is_distinct_from(version))
     connection.execute(changed.values(code_version=version))
 

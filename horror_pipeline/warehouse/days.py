@@ -1,4 +1,4 @@
-"""UTC days and moments: the first moment of a day, and which days or moments a table holds."""
+"""UTC days: the first moment of a day, the days in a table, and the limit of a day's credible popularity."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def start_of(day: dt.date) -> dt.datetime:
 def distinct_values(connection: Connection, column: Column[V]) -> list[V]:
     """Return a column's distinct values in ascending order.
 
-    The query steps from one value to the next in the column's index, whatever the number of rows.
+    The query steps from one value to the next in the column's index, so its time does not grow with the rows.
     """
     name, table = column.name, column.table
     query = text(
@@ -37,15 +37,15 @@ def distinct_values(connection: Connection, column: Column[V]) -> list[V]:
     return list(connection.execute(query).scalars())
 
 
-def days_missing(connection: Connection, column: Column[dt.date], first: dt.date, last: dt.date) -> list[dt.date]:
-    """Return the days from `first` to `last` that have a snapshot and do not occur in a column, oldest first."""
+def days_left_out(connection: Connection, column: Column[dt.date], before: dt.date, reach_days: int) -> list[dt.date]:
+    """Return the days in the `reach_days` before a day that have snapshots and are not in a column, oldest first."""
     done = set(distinct_values(connection, column))
     days = distinct_values(connection, movie_snapshots.c.snapshot_date)
-    return [day for day in days if first <= day <= last and day not in done]
+    return [day for day in days if day not in done and 0 < (before - day).days <= reach_days]
 
 
 def credible_popularity(connection: Connection, day: dt.date) -> float:
-    """Return the popularity beyond which none of the day's is believed, nor any error computed from it."""
+    """Return the highest popularity of a day that is credible; no errors are computed from higher values."""
     popularity = movie_snapshots.c.popularity
     largest = select(popularity).where(movie_snapshots.c.snapshot_date == day).order_by(popularity.desc())
     return highest_credible(connection.execute(largest.limit(CREDIBILITY_SAMPLE)).scalars())

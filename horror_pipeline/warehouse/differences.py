@@ -1,8 +1,8 @@
-"""What differs between two warehouses, or between two days of one: rows added, removed and changed, table by table.
+"""Differences between two warehouses, or between two days of one: rows added, removed and changed, by table.
 
-A row of another warehouse is the same row when its primary key is. Instants outside the key are not compared: they say
-when something was read or written, which differs between any two warehouses. On two days, the rows of a film are
-compared. Rows are compared by digests, in the order of their keys, so that neither side is ever held in memory.
+Between warehouses, rows with the same primary key are compared. Instants outside the key are left out, because they
+say when something was read or written, which always differs. Between days, the rows of the same film are compared. Both
+sides are read in the order of their keys as digests, so that neither is held in memory.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Compared:
-    """What of a table is compared.
+    """The part of a table that is compared.
 
     Attributes:
         table: the table.
-        key: columns that say which rows belong together.
+        key: columns in which rows that are compared with each other are equal.
         values: columns that are compared.
-        condition: which rows belong to a side, in SQL; it may name the parameter `day`.
+        condition: SQL condition for the rows of a side; it may use the parameter `day`.
     """
 
     table: Table
@@ -43,13 +43,13 @@ class Compared:
 
 @dataclass
 class Difference:
-    """How a table differs.
+    """The differences of a table.
 
     Attributes:
         table: its qualified name.
-        added: rows that only the second side has.
-        removed: rows that only the first side has.
-        changed: rows that both have with other values.
+        added: number of rows that only the second side has.
+        removed: number of rows that only the first side has.
+        changed: number of rows whose values differ between the sides.
         examples: the first of each kind: `kind`, `key`, and `values` of a changed row, before and after, by column.
     """
 
@@ -96,11 +96,11 @@ def compare(
     """Compare the rows of two sides.
 
     Args:
-        compared: what of which table.
-        before: where the first side is read, in a transaction.
-        after: where the second side is read, in another one.
-        days: the day of each side, where the condition names one.
-        examples: how many rows of each kind to show.
+        compared: the part of a table to compare.
+        before: connection to the first side, in a transaction.
+        after: connection to the second side, in another transaction.
+        days: the day of each side, where the condition uses one.
+        examples: how many rows of each kind to list.
     """
     sides = [(connection, days[side] if days else None) for side, connection in enumerate((before, after))]
     difference = Difference(compared.table.fullname)
@@ -123,7 +123,7 @@ def compare(
 
 
 def _unequal(before: Iterator[tuple[Key, str]], after: Iterator[tuple[Key, str]]) -> Iterator[tuple[Kind, Key]]:
-    """Walk along both sides, which are in the same order, and yield what differs."""
+    """Merge both sides, which are in the same order, and yield the keys of rows that differ."""
     old, new = next(before, None), next(after, None)
     while old or new:
         if old and (new is None or old[0] < new[0]):
@@ -140,7 +140,7 @@ def _unequal(before: Iterator[tuple[Key, str]], after: Iterator[tuple[Key, str]]
 
 def _digests(compared: Compared, connection: Connection, day: dt.date | None) -> Iterator[tuple[Key, str]]:
     """Read the keys of a side in order, each with a digest of its values."""
-    # Letters in the order of their code points, as Python compares them, whatever the order of the database.
+    # Sort texts by code points, as Python compares them, whatever the collation of the database.
     key = [f'{name} COLLATE "C"' if isinstance(compared.table.c[name].type, Text) else name for name in compared.key]
     statement = text(
         f"SELECT {', '.join(compared.key)}, md5(CAST(ROW({', '.join(compared.values)}) AS text)) "  # noqa: S608  # names of a declaration
@@ -161,7 +161,7 @@ def _row(compared: Compared, connection: Connection, day: dt.date | None, key: K
 
 
 def _shortened(*values: str | None) -> list[str | None]:
-    """Cut long values to where they begin to differ."""
+    """Shorten long values to the part where they begin to differ."""
     start = 0
     if max(len(value or "") for value in values) > LONGEST_VALUE and None not in values:
         start = max(0, len(os.path.commonprefix([value or "" for value in values])) - LONGEST_VALUE // 4)

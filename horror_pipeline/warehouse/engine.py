@@ -1,4 +1,4 @@
-"""Connecting to the database, and saying in one line why that failed."""
+"""Connecting to the database, with a one-line error if that fails."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from horror_pipeline.errors import WarehouseError
 CONNECT_SECONDS = 10
 
 KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
-"""libpq's parameters by which a server that is gone without a word is noticed within half a minute."""
+"""Parameters of libpq by which a lost connection to the server is noticed within half a minute."""
 
 
 def connect(url: URL, setting: str = "DATABASE_URL") -> Engine:
-    """Return an engine whose database was reached once.
+    """Create an engine, and connect once to see that it works.
 
     Args:
         url: the database.
-        setting: the setting that names it, for the remedy.
+        setting: name of the setting that holds the URL, for the remedy.
 
     Raises:
-        WarehouseError: it cannot be reached; the message names the host and what to check, never the password.
+        WarehouseError: the connection failed; the message names the host and what to check, never the password.
     """
     arguments = {"connect_timeout": CONNECT_SECONDS, "application_name": "horror_pipeline"} | KEEPALIVES
     engine = create_engine(url, pool_pre_ping=True, connect_args=arguments)
@@ -48,7 +48,7 @@ def opened(url: URL, setting: str = "DATABASE_URL") -> Iterator[Engine]:
 
 def _unreachable(url: URL, error: SQLAlchemyError, setting: str) -> WarehouseError:
     host = url.host or str(url.query.get("host", "the default socket"))
-    if "@" in host:  # a password with an @ in it: what looks like the host is its end
+    if "@" in host:  # the password holds an @, so what looks like the host begins with a part of it
         return WarehouseError(f"{setting} holds more than one @", "write an @ of the password as %40")
     reason = " ".join(str(getattr(error, "orig", error)).split())
     if url.password:

@@ -1,7 +1,7 @@
 """SQL of `popularity_forecasts` and `forecast_scores`, and of the history that forecasts are computed from.
 
-A forecast is scored as soon as both it and the snapshot of its target day are stored, whichever comes last: the scores
-of a day are sums over its films, so the accuracy of millions of forecasts is read in a moment.
+A forecast is scored as soon as both it and the snapshot of its target day are stored, whichever comes last. The scores
+of a day are sums over its films, so the accuracy of millions of forecasts is computed from few rows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LOWEST_SCORED_POPULARITY = 1
-"""Popularity on the day of the forecast from which a film is scored: below it TMDB's values are coarse and noisy."""
+"""Lowest popularity, on the day of the forecast, of the films that are scored: below it TMDB's values are noisy."""
 
 ForecastOrder = Literal["popularity", "movers", "rising", "falling"]
 
@@ -42,7 +42,7 @@ ForecastOrder = Literal["popularity", "movers", "rising", "falling"]
 
 _COPY_HEADER_BYTES = 19
 _COPY_ROW = [("fields", ">i2"), ("size_1", ">i4"), ("tmdb_id", ">i8"), ("size_2", ">i4"), ("popularity", ">f8")]
-"""A row of the binary COPY format: two columns that are never NULL, each after its size."""
+"""A row of the binary COPY format: two columns that are not NULL, each preceded by its size."""
 
 
 def read_history(connection: Connection, first: dt.date, last: dt.date) -> dict[str, NDArray[Any]]:
@@ -93,7 +93,7 @@ def films_to_forecast(connection: Connection) -> tuple[list[str], list[Sequence[
 
 
 def day_total(connection: Connection, day: dt.date) -> tuple[int, str]:
-    """Return how many films a day's snapshot holds, and their total popularity: it changes with the snapshot."""
+    """Return the number of films in a day's snapshot and their total popularity, which change with the snapshot."""
     query = text(
         "SELECT count(*), coalesce(sum(popularity::numeric), 0) FROM movie_snapshots WHERE snapshot_date = :day"
     )
@@ -114,8 +114,8 @@ def replace_forecasts(
     Args:
         connection: in a transaction; the caller commits.
         made_on: the day whose snapshot is the newest one that the forecasts use.
-        columns: by column of `popularity_forecasts` the values of all films and horizons; `made_on`, `target_date` and
-            `is_backtest` are added here.
+        columns: by column of `popularity_forecasts`, the values of all films and horizons, without `made_on`,
+            `target_date` and `is_backtest`.
         is_backtest: whether the forecasts were made afterward.
 
     Returns:
@@ -174,8 +174,8 @@ def _score(connection: Connection, origins: Sequence[dt.date], targets: Sequence
 
 
 def forecast_days(connection: Connection) -> dict[dt.date, bool]:
-    """Return the days with forecasts, oldest first, and whether they are backtest forecasts."""
-    # In the order of the primary key the first row of a day is found in the index, not by reading the table.
+    """Return the days with forecasts, oldest first, and whether these are backtest forecasts."""
+    # Ordered by the primary key, the first row of a day is read from the index instead of the table.
     query = text("""
         SELECT day, (SELECT is_backtest FROM popularity_forecasts
                      WHERE made_on = day ORDER BY tmdb_id, horizon_days LIMIT 1)

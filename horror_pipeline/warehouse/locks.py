@@ -1,4 +1,4 @@
-"""Advisory locks of the database: every key, and the locks that are held for longer than a transaction."""
+"""Advisory locks: their keys, and the locks that are held for longer than a transaction."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def hold(connection: Connection, key: int, number: int | None = None) -> None:
 
 @contextmanager
 def kept_data(engine: Engine) -> Iterator[None]:
-    """Keep the data from being purged, beside any number of others that do; wait while it is being purged."""
+    """Prevent a purge by holding a shared lock; wait while a purge is under way."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SELECT pg_advisory_lock_shared(:key)"), {"key": DATA_LOCK})
         try:
@@ -49,20 +49,20 @@ def kept_data(engine: Engine) -> Iterator[None]:
 
 
 def hold_alone(connection: Connection, key: int) -> bool:
-    """Hold a lock until the transaction ends, unless somebody has it; return whether it is held."""
+    """Try to hold a lock until the transaction ends; return whether it is held."""
     return bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": key}))
 
 
 @contextmanager
 def tmdb_lock(engine: Engine, run_id: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the right to talk to TMDB, so that two processes with one database never double the rate of requests.
+    """Hold the lock on TMDB, so that two processes with the same database do not double the rate of requests.
 
-    The lock belongs to the session, so it ends with the process, however that ends.
+    The lock belongs to the session, so the server frees it when the process ends.
 
     Args:
         engine: the warehouse.
-        run_id: the run that talks to TMDB; others that wait say which it is.
-        say: receives a line if the lock has to be waited for.
+        run_id: the run that calls TMDB; runs that wait for the lock log this id.
+        say: logs a line if the lock has to be waited for.
     """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         key = {"key": TMDB_LOCK}
@@ -77,7 +77,7 @@ def tmdb_lock(engine: Engine, run_id: str, say: Callable[[str], None]) -> Iterat
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
             except DBAPIError:
                 LOG.warning("the connection that held the lock on TMDB broke; the server has freed it")
-            connection.invalidate()  # nothing else is to run under the name of this run
+            connection.invalidate()  # so that nothing else runs under the run's application name
 
 
 _TMDB_HOLDER = text(

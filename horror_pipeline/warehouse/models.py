@@ -31,6 +31,6 @@ def promote(connection: Connection, row: Mapping[str, Any]) -> None:
 
 
 def vacuum_versions(engine: Engine) -> None:
-    """Free the space of retired artifacts, so that the next one reuses it."""
+    """Free the space of deleted artifacts, so that the next artifact reuses it."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM model_versions"))

@@ -1,4 +1,4 @@
-"""SQL of `movie_movers`: a day's changes of popularity, and the newest of them in an order."""
+"""SQL of `movie_movers`: writing a day's movers, and reading the newest in a given order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, Literal
 from sqlalchemy import Connection, delete, text
 
 from horror_pipeline.warehouse.bulk import copy_columns
-from horror_pipeline.warehouse.days import days_missing
 from horror_pipeline.warehouse.partitions import ensure_months
 from horror_pipeline.warehouse.tables import movie_movers
 
@@ -20,17 +19,11 @@ ORDERS: dict[MoverOrder, tuple[str, str]] = {
     "rising": ("popularity > popularity_before", "popularity / nullif(popularity_before, 0) DESC NULLS LAST"),
     "falling": ("popularity < popularity_before", "popularity / nullif(popularity_before, 0) ASC"),
 }
-"""Which films belong in an order, and how they are sorted."""
-
-
-def days_left_out(connection: Connection, before: dt.date, reach_days: int) -> list[dt.date]:
-    """Return the days within `reach_days` before a day that have a snapshot and no movers, oldest first."""
-    first, last = before - dt.timedelta(days=reach_days), before - dt.timedelta(days=1)
-    return days_missing(connection, movie_movers.c.snapshot_date, first, last)
+"""By order, the condition for the films that belong in it, and how they are sorted."""
 
 
 def replace_movers(connection: Connection, day: dt.date, columns: Mapping[str, Sequence[Any]]) -> int:
-    """Replace the movers of a day, given column by column without the day; return how many rows were written."""
+    """Replace the movers of a day, given by column without the day; return how many rows were written."""
     ensure_months(connection, movie_movers, [day])
     connection.execute(delete(movie_movers).where(movie_movers.c.snapshot_date == day))
     rows = len(columns["tmdb_id"])

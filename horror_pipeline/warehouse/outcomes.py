@@ -1,7 +1,7 @@
-"""SQL of `prediction_outcomes`: stored predictions compared with stored snapshots, beside "nothing changes".
+"""SQL of `prediction_outcomes`: stored predictions compared with the snapshots of later days.
 
-What a film had when it was predicted stands beside every prediction, so that no error on a later day is read without
-the error of saying that nothing changes.
+Each row also holds the film's value at the time of the prediction, which is the forecast of the baseline "no change",
+so that every error can be compared with that of the baseline.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, text
 
-from horror_pipeline.warehouse.days import credible_popularity, days_missing, start_of
+from horror_pipeline.warehouse.days import credible_popularity, start_of
 from horror_pipeline.warehouse.partitions import ensure_months
 from horror_pipeline.warehouse.predictions import batches
 from horror_pipeline.warehouse.tables import prediction_outcomes
@@ -64,9 +64,9 @@ _OUTCOMES = """
 def replace_outcomes(connection: Connection, day: dt.date) -> int:
     """Compare predictions with the day's snapshot.
 
-    Predictions of released films are compared 1, 7 and 30 days after they were made: the last batch of each of those
-    days. Of films that came out on the day, or 7 or 30 days before it, the last prediction made before release is
-    compared. A popularity that is not credible has no error.
+    Predictions of released films are compared 1, 7 and 30 days after they were made, using the last batch of the day
+    on which they were made. For films released on the day, or 7 or 30 days before it, the last prediction before
+    release is compared. A popularity that is not credible has no error.
 
     Returns:
         Rows written; those of an earlier run of the day are replaced.
@@ -90,12 +90,6 @@ def replace_outcomes(connection: Connection, day: dt.date) -> int:
     return int(rows)
 
 
-def days_left_out(connection: Connection, before: dt.date, reach_days: int) -> list[dt.date]:
-    """Return the days within `reach_days` before a day that have a snapshot and no outcome, oldest first."""
-    first, last = before - dt.timedelta(days=reach_days), before - dt.timedelta(days=1)
-    return days_missing(connection, prediction_outcomes.c.outcome_date, first, last)
-
-
 _ACCURACY = text("""
     SELECT outcome.horizon, outcome.stage, target.name AS target, count(*) AS films,
            avg(abs(target.error)) AS mae, avg(abs(target.outcome - target.no_change)) AS mae_no_change,
@@ -112,23 +106,23 @@ _ACCURACY = text("""
 
 
 def accuracy(connection: Connection, day: dt.date, min_votes: int) -> list[dict[str, Any]]:
-    """Measure a day's outcomes by horizon, stage and target: films, MAE, MAE of no change, drift and coverage.
+    """Compute films, MAE, MAE of no change, drift and coverage of a day's outcomes by horizon, stage and target.
 
-    Drift is the mean error: positive where films did better than predicted.
+    Drift is the mean error, which is positive where films did better than predicted.
 
     Args:
         connection: where to read.
         day: the day of the outcomes.
-        min_votes: votes a film needs to be included, in the day's listing or else as last observed.
+        min_votes: votes a film needs to be included, in that day's listing or, without one, as last observed.
     """
     return [dict(row) for row in connection.execute(_ACCURACY, {"day": day, "votes": min_votes}).mappings()]
 
 
 def popularity_shift(connection: Connection, day: dt.date) -> tuple[int, float | None]:
-    """Return how popularity has moved since it was predicted, at most 30 days before the day.
+    """Measure how popularity has changed between the predictions compared with a day and that day.
 
     Returns:
-        Films compared, and the median over films of the day's popularity divided by the one then.
+        Films compared, and the median over films of the day's popularity divided by that at the prediction.
     """
     statement = text("""
         SELECT count(*), percentile_cont(0.5) WITHIN GROUP (

@@ -1,4 +1,4 @@
-"""Monthly partitions of the tables that grow by day: creating them when a day needs them, and dropping old ones."""
+"""Monthly partitions of the tables that grow by day: their names, and creating them when a day needs them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def months(connection: Connection, table: Table) -> list[str]:
 
 
 def ensure_months(connection: Connection, table: Table, days: Iterable[dt.date]) -> list[str]:
-    """Create the partitions that these days need and that do not exist yet; others wait until the caller commits.
+    """Create the missing partitions for some days; other processes that do so wait until the caller commits.
 
     Returns:
         Names of the partitions created.
@@ -48,8 +48,7 @@ def ensure_months(connection: Connection, table: Table, days: Iterable[dt.date])
     for name in missing:
         first = wanted[name]
         after = (first + dt.timedelta(days=32)).replace(day=1)
-        # Created first and attached afterwards: unlike CREATE … PARTITION OF, this does not lock out readers of other
-        # months.
+        # Unlike CREATE … PARTITION OF, creating and then attaching it does not block readers of other months.
         connection.execute(text(f"CREATE TABLE {name} (LIKE {table.name} INCLUDING DEFAULTS INCLUDING COMMENTS)"))
         bounds = f"FOR VALUES FROM ('{first}') TO ('{after}')"
         connection.execute(text(f"ALTER TABLE {table.name} ATTACH PARTITION {name} {bounds}"))

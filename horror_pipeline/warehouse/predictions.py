@@ -13,7 +13,7 @@ from horror_pipeline.warehouse.days import distinct_values, start_of
 from horror_pipeline.warehouse.tables import model_predictions, prediction_explanations
 
 KEEP_ALL_BATCHES_DAYS = 7
-"""Days for which every batch of predictions is kept; of older days the last batch is kept."""
+"""Every batch of so many days is kept; of older days, only the last batch of each."""
 
 Order = Literal["popularity", "undervalued", "overvalued", "rating"]
 
@@ -28,7 +28,7 @@ def write_batch(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> in
 
 
 def replace_explanations(connection: Connection, rows: Iterable[Mapping[str, Any]], *, of_forecasts: bool) -> int:
-    """Replace what explains the newest expectations, or the newest forecasts; return how many rows were written."""
+    """Replace the explanations of expectations, or those of forecasts; return how many rows were written."""
     is_forecast = prediction_explanations.c.horizon_days > 0
     connection.execute(delete(prediction_explanations).where(is_forecast if of_forecasts else ~is_forecast))
     return copy_rows(connection, prediction_explanations, rows)
@@ -73,8 +73,8 @@ def top_predictions(
     Args:
         connection: where to read.
         stage: `before_release` or `after_release`; None: both.
-        order: `popularity` and `rating` by the prediction, `undervalued` and `overvalued` by how far the actual rating
-            is below or above the predicted one, in widths of the interval.
+        order: `popularity` and `rating` sort by the prediction, `undervalued` and `overvalued` by how far the actual
+            rating is below or above the predicted one, in widths of the interval.
         limit: the most rows to return.
     """
     gaps_only = "AND rating_gap IS NOT NULL" if order in ("undervalued", "overvalued") else ""
@@ -88,7 +88,7 @@ def top_predictions(
 def replace_films(
     connection: Connection, moment: Column[dt.datetime], rows: Iterable[Mapping[str, Any]], now: dt.datetime
 ) -> WriteCounts:
-    """Write one row for each film into `rating_class` or `movie_clusters`; films that are not among them lose theirs.
+    """Upsert the rows of all films in `rating_class` or `movie_clusters`, and delete the rows of other films.
 
     Args:
         connection: in a transaction; the caller commits.

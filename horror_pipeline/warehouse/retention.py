@@ -1,7 +1,7 @@
-"""How long TMDB's data is kept: deleting by age, and deleting everything.
+"""Retention: deleting TMDB's data by age, and deleting everything.
 
-Forecasts, live and backtest alike, are kept for the retention after the day they were made on, as the snapshots are.
-Their scores, like the metrics of models, are no data of TMDB and stay, so that the track record survives.
+Forecasts are deleted, like snapshots, once the day they were made on is older than the retention. Their scores, like
+the metrics of models, are not TMDB's data and stay, so that the track record survives.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ KEPT = {
     "request_counts",
     "training_state",
 }
-"""Tables without data of TMDB: they state where it came from, how good models were and what they were fitted on."""
+"""Tables without data of TMDB: they record its source, the work done, and how good models and forecasts were."""
 
 _RAW_AGES = (
     tables.discover_pages.c.fetched_at,
@@ -62,7 +62,7 @@ def purge(connection: Connection, older_than: dt.date) -> dict[str, int]:
         Rows deleted by table.
 
     Raises:
-        WarehouseError: a month that is to be dropped stays in use.
+        WarehouseError: a partition to be dropped stayed in use.
     """
     deleted = {table.fullname: _drop_months(connection, table, older_than) for table in BY_MONTH}
     for table, is_old in _old_rows(older_than):
@@ -72,7 +72,7 @@ def purge(connection: Connection, older_than: dt.date) -> dict[str, int]:
 
 
 def _old_rows(older_than: dt.date) -> Iterator[tuple[Table, Any]]:
-    """Yield each table that ages with the condition for its old rows; films first, then what depends on them."""
+    """Yield each table with the condition for its old rows; `movies` comes before the tables that depend on it."""
     start = start_of(older_than)
     for age in _RAW_AGES:
         yield age.table, age < start
@@ -89,7 +89,7 @@ def _old_rows(older_than: dt.date) -> Iterator[tuple[Table, Any]]:
 
 
 def _drop_months(connection: Connection, table: Table, older_than: dt.date) -> int:
-    """Drop the months that ended before the day, and return how many rows they held."""
+    """Drop the monthly partitions that ended before the day, and return how many rows they held."""
     dropped = 0
     for name in months(connection, table):
         if name < month_name(table, older_than):
@@ -130,7 +130,7 @@ def purge_all(connection: Connection) -> dict[str, int]:
 
 @contextmanager
 def _short_lock_wait(connection: Connection) -> Iterator[None]:
-    """Give up waiting for a table lock after a while: every later reader would queue behind us."""
+    """Limit how long a table lock is waited for, because all later readers queue behind the one that waits."""
     connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
     try:
         yield

@@ -1,7 +1,7 @@
-"""A lock of the database for each run under way, by which every host can see whether the run's process is alive.
+"""An advisory lock for each run under way, which shows every host whether the run's process is alive.
 
-The lock belongs to a session of the process that executes the run, so it ends with the process, however and wherever
-that ends.
+The lock belongs to a database session of the process that executes the run, so the server frees it when the process
+ends for any reason.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ LOG = logging.getLogger(__name__)
 
 CONFIRM_SECONDS = 2.0
 LOST_SECONDS = 60.0
-"""A process that could not confirm its lock for so long ends: by then, another may have been given its run."""
+"""A process that cannot confirm its lock for so long ends itself, because its run may have been retried by then."""
 
 _NOTICE_LOST_CLIENTS = text(
     "SELECT set_config('tcp_keepalives_idle', '15', false), set_config('tcp_keepalives_interval', '5', false), "
     "set_config('tcp_keepalives_count', '3', false)"
 )
-"""Without it, the server would keep the lock of a machine that lost power for two hours."""
+"""Without these settings, the server would keep the lock of a machine that lost power for two hours."""
 
 _KEY = "CAST(:key AS integer), hashtext(:run_id)"
 
 
 def end_process() -> None:
-    """End this process at once, as nothing that it goes on to do may happen."""
+    """Kill this process, so that it does not do any more of the run's work."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -48,9 +48,9 @@ def held_run(
     Args:
         engine: the warehouse.
         run_id: the run.
-        is_wanted: whether the run is still to be executed. It is asked each time the lock was got, as another process
-            may have ended the run before.
-        give_up: called if the run is not wanted any more, or the lock was lost and could not be got again.
+        is_wanted: returns whether the run is still to be executed. It is called each time the lock was acquired,
+            because another process may have ended the run before.
+        give_up: called if the run is not to be executed any more, or if the lock was lost and cannot be acquired again.
     """
     keeper = _Keeper(engine, run_id, is_wanted, give_up)
     keeper.confirm()
@@ -62,7 +62,7 @@ def held_run(
 
 
 class _Keeper(threading.Thread):
-    """Confirms the lock every few seconds, and takes it again after the server was away."""
+    """Confirms the lock every few seconds, and acquires it again after the connection was lost."""
 
     def __init__(self, engine: Engine, run_id: str, is_wanted: Callable[[], bool], give_up: Callable[[], None]) -> None:
         super().__init__(name="run lock", daemon=True)
@@ -76,7 +76,7 @@ class _Keeper(threading.Thread):
             try:
                 self.confirm()
                 confirmed = time.monotonic()
-            except Exception as error:  # whatever it is, without the lock the process may not go on for long
+            except Exception as error:  # of any kind: without the lock, the process must end soon
                 LOG.warning("the lock of run %s cannot be confirmed: %s", self.run_id, type(error).__name__)
                 self._let_go()
                 if time.monotonic() - confirmed > LOST_SECONDS:
@@ -113,7 +113,7 @@ class _Keeper(threading.Thread):
 
 @contextmanager
 def nobody_executes(engine: Engine, run_id: str) -> Iterator[bool]:
-    """Tell whether no process holds the run's lock. While the block runs, none can take it."""
+    """Yield whether no process holds the run's lock; while the block runs, none can acquire it."""
     with engine.begin() as connection:
         statement = text(f"SELECT pg_try_advisory_xact_lock({_KEY})")
         yield bool(connection.scalar(statement, {"key": RUN_LOCK, "run_id": run_id}))

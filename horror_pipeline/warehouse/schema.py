@@ -1,4 +1,4 @@
-"""The schema's version: migrating, refusing any other version, and the rights of the read-only role."""
+"""The schema: migrating it, refusing other versions of it, and the rights of the read-only role."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VERSION_TABLE = "schema_version"
 
 
 def upgrade(engine: Engine) -> None:
-    """Migrate the database to this code's schema and grant `horror_reader` its rights; processes take turns.
+    """Migrate the database to this code's schema and grant `horror_reader` its rights, under a lock.
 
     Raises:
         SchemaError: the database is newer than this code.
@@ -63,7 +63,7 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _refuse_newer(revision: str | None) -> bool:
-    """Return whether the revision is this code's; refuse one that this code does not know."""
+    """Return whether the revision is this code's newest; refuse one that this code does not know."""
     script = ScriptDirectory.from_config(_alembic())
     if revision is not None and revision not in {known.revision for known in script.walk_revisions()}:
         raise SchemaError(
@@ -82,7 +82,7 @@ def _alembic(connection: Connection | None = None) -> Config:
 
 
 def _grant_reader(connection: Connection) -> None:
-    """Create the role `horror_reader` and grant it SELECT on all present and future tables of `public`, if we may."""
+    """Create the role `horror_reader` and grant it SELECT on all tables of `public`; warn if that is not allowed."""
     statements = [
         f"CREATE ROLE {READER_ROLE} NOLOGIN",
         f"GRANT USAGE ON SCHEMA public TO {READER_ROLE}",

@@ -1,4 +1,4 @@
-"""Statistics of a day of `movie_snapshots` that show whether the history can be trusted: counts, coverage, scale."""
+"""Statistics of `movie_snapshots` that show whether a day can be trusted: row counts, coverage, and scale."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 HIGHEST_SCALE_RATIO = 2.0
-"""Median day-over-day ratio of popularity beyond which, or below whose inverse, the scale has broken. Ordinary days
-stay within a few percent; in March 2025 it fell to a tenth and less."""
+"""The scale of popularity has changed if the median ratio between two days is above this, or below its inverse. On
+ordinary days it is within a few percent of 1; in March 2025 it fell to a tenth and less."""
 
 FEWEST_FILMS = 20
-"""Films needed on both days for the median to mean anything."""
+"""Films that are needed on both days for their median to be used."""
 
 LONGEST_GAP_DAYS = 7
 """Days further apart than this are not compared."""
@@ -46,7 +46,7 @@ class DayFigures:
 
     @property
     def is_scale_broken(self) -> bool:
-        """Whether popularity is on another scale than the day before."""
+        """Whether popularity is on another scale than on the stored day before."""
         return (
             self.scale_ratio is not None
             and self.compared_films >= FEWEST_FILMS
@@ -92,8 +92,8 @@ def future_rows(connection: Connection, today: dt.date) -> int:
 def latest_scale_break(connection: Connection) -> dt.date | None:
     """Return the first day on the newest popularity scale; None where the scale never broke.
 
-    Models must not learn from popularities before that day together with those since. The query reads a fixed sample
-    of films through the primary key's index, whatever the size of the history.
+    Models must not learn from popularities of both scales. The query reads a sample of films of fixed size through the
+    primary key's index, so its time hardly grows with the catalog.
     """
     query = text("""
         WITH sample AS (SELECT tmdb_id FROM movies ORDER BY hashint8(tmdb_id) LIMIT :films),

@@ -1,4 +1,4 @@
-"""SQL of `movie_snapshots`: the days there are, and a day's rows."""
+"""SQL of `movie_snapshots`: which days are stored, and reading and replacing the rows of a day."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ensure_months(connection: Connection, days: Iterable[dt.date]) -> list[str]:
 
 @dataclass(frozen=True)
 class DayCounts:
-    """How many rows replacing a day left, added, changed and removed."""
+    """How many rows a day has after it was replaced, and how many were added, changed and removed."""
 
     rows: int
     new: int
@@ -43,7 +43,7 @@ def snapshot_days(connection: Connection) -> set[dt.date]:
 
 
 def has_films_without_past(connection: Connection, since: dt.date) -> bool:
-    """Whether films first seen on a day or later have no earlier days, while the history of others reaches further."""
+    """Whether films first seen since a day lack earlier snapshots, while the history goes back further."""
     query = text("""
         SELECT EXISTS (
             SELECT FROM movies WHERE first_seen_at >= :since AND NOT EXISTS (
@@ -57,7 +57,7 @@ def has_films_without_past(connection: Connection, since: dt.date) -> bool:
 
 
 def listed_on(connection: Connection, day: dt.date) -> list[Mapping[str, Any]]:
-    """Return what the listings read on that UTC day state about known films, the latest page last.
+    """Return the values of known films in the listings that were read on a UTC day, the latest page last.
 
     Returns:
         `tmdb_id`, `popularity`, `vote_count`, `vote_average`; None where the listing has no number.
@@ -80,17 +80,17 @@ def stored_day(connection: Connection, day: dt.date) -> list[Mapping[str, Any]]:
 
 
 def lock_day(connection: Connection, day: dt.date) -> None:
-    """Let one transaction at a time write a day."""
+    """Wait until no other transaction writes the day, and prevent others until this one ends."""
     hold(connection, SNAPSHOT_DAY_LOCK, day.toordinal())
 
 
 def replace_day(connection: Connection, day: dt.date, values: Mapping[str, Sequence[Any]]) -> DayCounts:
-    """Replace the day's rows, and score the forecasts of that day; stored rows that are equal are left as they are.
+    """Replace the day's rows, and score the forecasts for that day; equal rows are not written again.
 
     Args:
-        connection: in a transaction that holds `lock_day`; the caller commits. The month exists (`ensure_months`).
+        connection: in a transaction that holds `lock_day`; the caller commits. The day's partition must exist.
         day: the day.
-        values: all its rows, column by column.
+        values: all rows of the day, by column.
     """
     is_empty = not connection.execute(select(exists().where(movie_snapshots.c.snapshot_date == day))).scalar()
     if is_empty:

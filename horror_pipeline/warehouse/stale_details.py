@@ -1,4 +1,4 @@
-"""Choose the films whose details are to be read now, so that requests stay few and the catalog complete."""
+"""Choosing the films whose details are to be read now: few requests, but a complete and recent catalog."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from horror_pipeline.domain import CHANGES_REACH_DAYS
 from horror_pipeline.warehouse.raw import collected_change_days
 
 LONGEST_GAP_DAYS = CHANGES_REACH_DAYS
-"""A film is read again if the changes of more closed days than this are missing since it was last read."""
+"""A film is read again if the changes of more than so many closed days are missing since it was last read."""
 
 NEAR_RELEASE_DAYS = 14
 GONE_ASKED_AGAIN_DAYS = 7
 
 EARLIEST_SHARE, LATEST_SHARE = 1 / 3, 2 / 3
-"""Shares of the retention between which a document becomes old enough to be read again. Each film has its own time
-between the two, decided by its id, so that films first read on the same day do not all come due on the same day."""
+"""A document becomes due at an age between these shares of the retention. The age depends on the film's id, so that
+films that were first read on the same day do not all become due on the same day."""
 
 PLACES = 97
-"""Number of different times between the two; a prime, because ids are given in sequence."""
+"""Number of different ages; a prime, because ids are assigned in sequence."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ def due_details(
 ) -> list[Due]:
     """Return the films whose details are to be read now, each once.
 
-    A film is due when it is `new`, `changed` on or after the day it was last read, `incomplete` or `near release` and
-    not read today, `old` (its own time between a third and two thirds of the retention), or last read before a `gap`
-    in the collected changes. A gone film is asked for again only when it is `listed again`.
+    A film is due for one of these reasons: it is `new`; it `changed` on or after the day it was last read; it is
+    `incomplete` or `near release` and was not read today; it is `old` (see `EARLIEST_SHARE`); it was last read before a
+    `gap` in the collected changes. A gone film is due only when it is `listed again`.
 
     Args:
         connection: to read with.
@@ -104,14 +104,14 @@ def due_details(
 
 
 def gap_reaches(collected: set[dt.date], today: dt.date) -> dt.date | None:
-    """Return the newest day such that a film last read on it has missed too many days of changes.
+    """Return the newest day since which the changes of more than `LONGEST_GAP_DAYS` closed days are missing.
 
     Args:
         collected: closed days whose changes are stored.
-        today: the running day, which cannot be collected yet.
+        today: the present day, whose changes cannot be collected yet.
 
     Returns:
-        None only where the calendar ends.
+        The day; None if there is none in the calendar.
     """
     missed = 0
     day = today

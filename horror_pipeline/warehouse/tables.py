@@ -1,9 +1,9 @@
 """One declaration per table: the source of the first migration, of the assets' column schemas and of their checks.
 
-A declaration states columns, types, keys, value ranges, and in comments what a column means, its unit, and when it is
+A declaration holds columns, types, keys and value ranges; comments state a column's meaning, its unit, and when it is
 NULL. Unknown is NULL, never 0 or ''. Units are suffixes (`_minutes`, `_usd`), booleans start with `is_`, dates end in
-`_date`, instants (UTC, timestamptz) in `_at`. A column's `info={"range": (low, high)}` states which values are possible
-(None: no limit on that side) and becomes an asset check.
+`_date`, instants (UTC, timestamptz) in `_at`. A column's `info={"range": (low, high)}` holds the limits of possible
+values (None where there is no limit), which an asset check compares with the rows.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _horizon() -> Column[int]:
 
 
 def _scores() -> tuple[Column[Any], ...]:
-    """Declare what is stored of forecasts that were compared with what came: sums over the films."""
+    """Declare the columns of scores: sums over the films whose forecasts were compared with outcomes."""
     return (
         Column("target_date", Date, nullable=False, comment="The day of the snapshot they are compared with."),
         _flag("is_backtest", "Whether the forecasts were made afterward.", nullable=False),
@@ -97,7 +97,7 @@ finished_runs = Table(
     _text("job_name", "The job."),
     _text("outcome", "`success`, `failure` or `canceled`."),
     _instant("ended_at", "When it ended, or was noticed to have ended."),
-    comment="Every run that ended, noted by a sensor, for monitoring: the dashboard does not see Dagster's storage.",
+    comment="Every run that ended, recorded by a sensor for monitoring, which cannot read Dagster's storage.",
 )
 
 request_counts = Table(
@@ -152,7 +152,7 @@ movie_changes = Table(
     Column("payload", JSONB, nullable=False, comment="The page as received: ids edited that day, all genres."),
     _instant("fetched_at", "When the page was received."),
     schema="raw",
-    comment="What TMDB edited or deleted, day by day. A day with a row is a day collected.",
+    comment="What TMDB edited or deleted, day by day. A day with a row has been collected.",
 )
 
 rejected_records = Table(
@@ -165,7 +165,7 @@ rejected_records = Table(
     Column("payload", JSONB, nullable=False, comment="The record as received."),
     _instant("rejected_at", "When it was last rejected."),
     schema="raw",
-    comment="Records that could not be typed, each with its reason: nothing disappears.",
+    comment="Records that could not be converted to typed rows, each with the reason.",
 )
 
 # -- core: typed, one meaning per column -------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ movies = Table(
     Column("revenue_usd", BigInteger, info={"range": (1, None)}, comment="Box office in US dollars."),
     Column("collection_id", BigInteger, comment="TMDB's id of the series it belongs to."),
     Column("collection_name", Text, comment="Name of that series."),
-    Column("genres", ARRAY(Text), nullable=False, comment="Genre names; one that is collected is among them."),
+    Column("genres", ARRAY(Text), nullable=False, comment="Genre names, a collected genre among them."),
     Column("keywords", ARRAY(Text), comment="TMDB's keywords; NULL: never received."),
     Column("directors", ARRAY(Text), comment="Directors; NULL: never received."),
     Column("cast_names", ARRAY(Text), comment="Leading cast in billing order; NULL: never received."),
@@ -216,7 +216,7 @@ movies = Table(
         text("to_tsvector('simple'::regconfig, (title || ' '::text) || COALESCE(original_title, ''::text))"),
         postgresql_using="gin",
     ),
-    comment="Every known film of the genres that are collected, clean and typed.",
+    comment="Every known film of the collected genres, clean and typed.",
 )
 
 other_movies = Table(
@@ -228,12 +228,12 @@ other_movies = Table(
     Column("original_title", Text, comment="Title in the original language."),
     Column("original_language", Text, comment="ISO 639-1 code."),
     Column("release_date", Date, nullable=False, comment="Primary release."),
-    Column("genres", ARRAY(Text), nullable=False, comment="Genre names; none that is collected is among them."),
+    Column("genres", ARRAY(Text), nullable=False, comment="Genre names, no collected genre among them."),
     _number("popularity", "TMDB's popularity in that listing.", 0),
     _number("vote_average", "Mean of TMDB's votes, 0 to 10; NULL: no votes.", 0, 10),
     Column("vote_count", Integer, info={"range": (0, None)}, comment="Votes in that listing."),
     _instant("observed_at", "When the listing was read."),
-    comment="Released films of all other genres, as listed: models learn from them too, and nothing predicts them.",
+    comment="Released films of all other genres, as listed: models may learn from them, but do not predict them.",
 )
 
 release_date_changes = Table(
@@ -241,8 +241,8 @@ release_date_changes = Table(
     metadata,
     _movie_id(),
     Column("noted_at", DateTime(timezone=True), primary_key=True, comment="When the details with it were read."),
-    Column("release_date", Date, comment="The date announced from then on; NULL: none any more."),
-    comment="Release dates announced of films that were not out yet: the first, and each that replaced it.",
+    Column("release_date", Date, comment="The date announced from then on; NULL: the date was withdrawn."),
+    comment="Announced release dates of films that were not out yet: the first, and each that replaced it.",
 )
 
 movie_snapshots = Table(
@@ -253,7 +253,7 @@ movie_snapshots = Table(
     _number("popularity", "TMDB's popularity that day.", 0, nullable=False),
     _number("popularity_percentile", "Share of that day's films at or below this popularity.", 0, 1, nullable=False),
     Column("vote_count", Integer, info={"range": (0, None)}, comment="Votes in that day's listing; NULL: not listed."),
-    _number("vote_average", "Mean vote in that day's listing; NULL likewise.", 0, 10),
+    _number("vote_average", "Mean vote in that day's listing; NULL: not listed, or no votes.", 0, 10),
     _text("source", "Where popularity came from: `export` or `listing`."),
     Column("export_date", Date, comment="Date of the id export; NULL for `listing`."),
     Index(None, "snapshot_date"),
@@ -307,7 +307,7 @@ movie_features = Table(
     _number("log_vote_rate", "Natural logarithm of (1 + votes) per day of age, 60 days added; after release only."),
     _number("popularity", "Target, not a feature: popularity as of as_of.", 0),
     _number("vote_average", "Target, not a feature: mean vote as of as_of.", 0, 10),
-    comment="One row per film: what a model may know of it as of a moment, and what it is to predict.",
+    comment="One row per film: its features as of a moment, and the targets.",
 )
 
 training_state = Table(
@@ -316,7 +316,7 @@ training_state = Table(
     Column("step", Text, primary_key=True, comment="A step of learning: `features`, a model, `predictions`."),
     _text("fingerprint", "Digest of the part of the catalogue that the step has used."),
     _instant("completed_at", "When the step last ended."),
-    comment="How far learning has come: equal fingerprints mean there is nothing new to learn from.",
+    comment="What each step of a training last processed: with an equal fingerprint, it has nothing to do.",
 )
 
 # -- models: fitted, scored, versioned ---------------------------------------------------------------------------------
@@ -338,7 +338,7 @@ model_versions = Table(
     Column("artifact", LargeBinary, comment="The fitted pipeline, by skops; NULL for a version that is retired."),
     Index("uq_model_versions_champion", "model_name", unique=True, postgresql_where="is_champion"),
     Index(None, "model_name", "trained_at"),
-    comment="Every version that was champion: how good it was, beside the baselines.",
+    comment="Every version that has been champion, with its metrics and those of the baselines.",
 )
 
 # -- predictions: with intervals, later compared with outcomes ---------------------------------------------------------
@@ -386,8 +386,8 @@ prediction_explanations = Table(
     _instant("explained_at", "When it was predicted, or the day whose snapshot is the newest one used."),
     _text("model_version", "Version that predicted."),
     _number("base", "Mean prediction of all films: the logarithm of popularity or of its change, or a rating."),
-    Column("parts", JSONB, nullable=False, comment="What moved it most, as [label, effect]; base + effects add up."),
-    comment="What moved the newest predictions and forecasts; those before them have none.",
+    Column("parts", JSONB, nullable=False, comment="Largest contributions as [label, effect]; base + effects add up."),
+    comment="What contributed most to the newest predictions and forecasts; older ones have no explanation.",
 )
 
 prediction_outcomes = Table(
@@ -403,7 +403,7 @@ prediction_outcomes = Table(
     _number("predicted_popularity", "The prediction."),
     _number("popularity_lower", "Lower end of its interval."),
     _number("popularity_upper", "Upper end of its interval."),
-    _number("no_change_popularity", "Popularity when it was predicted: what no change would have said."),
+    _number("no_change_popularity", "Popularity when it was predicted, which is the forecast of no change."),
     _number("outcome_popularity", "Popularity in the snapshot."),
     _number("popularity_error", "outcome_popularity − predicted_popularity."),
     _flag("is_popularity_in_interval", "Whether the outcome is within the interval."),
@@ -412,7 +412,7 @@ prediction_outcomes = Table(
     _number("vote_average_upper", "Upper end of its interval."),
     _number("no_change_vote_average", "Mean vote when it was predicted."),
     _number("outcome_vote_average", "Mean vote in the snapshot; NULL: not listed that day."),
-    Column("outcome_vote_count", Integer, comment="Votes in the snapshot; NULL likewise."),
+    Column("outcome_vote_count", Integer, comment="Votes in the snapshot; NULL: not listed that day."),
     _number("vote_average_error", "outcome_vote_average − predicted_vote_average."),
     _flag("is_vote_average_in_interval", "Whether the outcome is within the interval."),
     Column("popularity_model_version", Text, comment="Version that predicted popularity."),
@@ -428,8 +428,8 @@ rating_class = Table(
     _movie_id(),
     _instant("predicted_at", "When it was classified."),
     _flag("is_high_rated", "Whether its mean vote reaches the training films' median; NULL: too few votes."),
-    _flag("predicted_is_high_rated", "The classifier's answer.", nullable=False),
-    _number("high_rated_probability", "Its probability of high.", 0, 1, nullable=False),
+    _flag("predicted_is_high_rated", "The predicted class.", nullable=False),
+    _number("high_rated_probability", "Probability of a high rating.", 0, 1, nullable=False),
     _text("model_version", "Version that classified."),
     comment="High or low rating, as classified from what is known before release.",
 )
@@ -439,7 +439,7 @@ movie_clusters = Table(
     metadata,
     _movie_id(),
     _instant("clustered_at", "When it was grouped."),
-    Column("cluster", SmallInteger, nullable=False, comment="Number of the group, by falling size from 0."),
+    Column("cluster", SmallInteger, nullable=False, comment="Number of the group; 0 is the largest."),
     _text("cluster_name", "What stands out in the group, in words."),
     _number("distance", "Distance from the group's center.", 0, nullable=False),
     comment="Groups of similar films.",
@@ -451,7 +451,7 @@ similar_movies = Table(
     _movie_id(),
     Column("rank", SmallInteger, primary_key=True, autoincrement=False, comment="1: the nearest film."),
     Column("similar_tmdb_id", BigInteger, nullable=False, comment="TMDB's movie id of the film it resembles."),
-    _number("score", "How near it is: 1 for the same texts, people and collection.", 0, 1, nullable=False),
+    _number("score", "Similarity: 1 for the same texts, people and collection.", 0, 1, nullable=False),
     comment="The films nearest to each film, by overview, keywords, genres, people and collection.",
 )
 
@@ -486,7 +486,7 @@ forecast_scores = Table(
     Column("made_on", Date, primary_key=True, comment="The day the forecasts were made on."),
     _horizon(),
     *_scores(),
-    comment="How one day's forecasts at one horizon compare with the outcomes; summed up in `forecast_accuracy`.",
+    comment="How one day's forecasts at one horizon compare with the outcomes; `forecast_accuracy` sums them up.",
 )
 
 forecast_group_scores = Table(
@@ -515,7 +515,7 @@ forecast_calls = Table(
     _number("outcome_popularity", "Popularity on target_date.", 0, nullable=False),
     _number("gain", "Absolute error of no change less that of the forecast.", nullable=False),
     Index(None, "horizon_days", "gain"),
-    comment="The ten best and the ten worst forecasts of each day and horizon, beside no change.",
+    comment="The ten best and the ten worst forecasts of each day and horizon, compared with no change.",
 )
 
 # -- movers: how popularity changed, and what is unusual about it ------------------------------------------------------
@@ -528,23 +528,23 @@ movie_movers = Table(
     Column("span_days", SmallInteger, primary_key=True, autoincrement=False, comment="Days the change took: 1, 7, 30."),
     _number("popularity", "Popularity on snapshot_date.", 0, nullable=False),
     _number("popularity_before", "Popularity span_days earlier.", 0, nullable=False),
-    _number("popularity_usual", "Popularity had it moved like the median of such films.", 0, nullable=False),
+    _number("popularity_usual", "Popularity if it had changed like the median similar film.", 0, nullable=False),
     Column("popularity_rank", Integer, nullable=False, info={"range": (1, None)}, comment="Rank that day; 1: highest."),
     Column(
         "popularity_rank_before", Integer, nullable=False, info={"range": (1, None)}, comment="Rank span_days earlier."
     ),
     _number(
         "change_percentile",
-        "Share of the earlier changes of films of its level and age that were smaller, both less what was common on "
-        "their day; NULL: too few to say.",
+        "Share of earlier changes of films of its level and age that were smaller, after removing what was common to "
+        "them on a day; NULL: too few changes.",
         0,
         1,
     ),
-    _flag("is_own_record", "Larger than each of its own that ended before this one began; NULL: too few to say."),
+    _flag("is_own_record", "Larger than all the film's changes that ended before it began; NULL: too few changes."),
     _number(
         "breakout_score",
-        "change_percentile, less where more such films than usual rose; NULL unless a rise into the day's top tenth "
-        "that no earlier one of its own reached.",
+        "change_percentile, lowered where more similar films than usual rose; NULL unless it is a rise into the day's "
+        "top tenth, larger than the film's earlier ones.",
         0,
         1,
     ),

@@ -1,4 +1,4 @@
-"""SQL of `forecast_calls` and `forecast_group_scores`: what became of a day's forecasts, film by film and by group.
+"""SQL of `forecast_calls` and `forecast_group_scores`: a day's best and worst forecasts, and its scores by group.
 
 Both are written when a day's forecasts are scored, so that the track record is read without reading the forecasts.
 """
@@ -16,7 +16,7 @@ COMPARED = """
       AND snapshot_date = ANY(:targets) AND snapshot_date = target_date AND origin_popularity >= :lowest
       AND snapshot.popularity <= (CAST(:highest AS float8[]))[array_position(CAST(:targets AS date[]), snapshot_date)]
 """
-"""The forecasts that are scored, beside the snapshots of their target days."""
+"""The forecasts that are scored, joined with the snapshots of their target days."""
 
 SUMS = """
     count(*), sum(abs(outcome - forecast_popularity)), sum(abs(outcome - origin_popularity)),
@@ -24,7 +24,7 @@ SUMS = """
 """
 
 CALLS_KEPT = 10
-"""Best calls, and as many worst ones, that are kept of each day and horizon."""
+"""How many of the best forecasts of each day and horizon are kept, and how many of the worst."""
 
 DELETE = tuple(
     text(f"DELETE FROM {table} WHERE made_on = ANY(:origins) AND target_date = ANY(:targets)")  # noqa: S608  # constants
@@ -63,5 +63,5 @@ _NOTE = text(f"""
 
 
 def note_outcomes(connection: Connection, values: Mapping[str, Any]) -> None:
-    """Keep the best and worst calls of the forecasts that `COMPARED` selects, and their scores by group."""
+    """Store the best and worst of the forecasts that `COMPARED` selects, and their scores by group."""
     connection.execute(_NOTE, values)

@@ -1,4 +1,4 @@
-"""What a week brought: the runs that ended, how forecasts held, and what broke out."""
+"""The figures of a week: finished runs, the accuracy of forecasts, and breakouts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Week:
     Attributes:
         monday: its first day, UTC.
         runs: `job_name`, `runs` and how many `failed`.
-        skill: by days ahead, how forecasts made beforehand for its days held, see `forecasts.live_skill`.
+        skill: accuracy of the live forecasts for its days, by days ahead, see `forecasts.live_skill`.
         breakouts: the most unusual rows of the view `breakouts`.
     """
 
@@ -42,7 +42,7 @@ class Week:
 
 
 def read_week(connection: Connection, monday: dt.date) -> Week:
-    """Read the seven days from a day."""
+    """Read the figures of the week that begins on a Monday."""
     until = monday + dt.timedelta(days=7)
     values = {"first": monday, "until": until, "start": start_of(monday), "end": start_of(until), "limit": BREAKOUTS}
     runs, breakouts = (

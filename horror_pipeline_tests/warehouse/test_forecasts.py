@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from horror_pipeline.warehouse import forecasts, retention, tables
-from horror_pipeline.warehouse.days import days_missing
+from horror_pipeline.warehouse.days import days_left_out
 from horror_pipeline_tests.warehouse.history import DAY, NOON, ONE_DAY, add_films, put
 from horror_pipeline_tests.warehouse.rows import all_of
 
@@ -109,7 +109,7 @@ def test_days_with_a_snapshot_and_no_forecasts_are_missing(engine: Engine) -> No
         for offset in (0, 1, 3, 9):
             put(connection, DAY + days(offset), {1: 1.0})
         write(connection, DAY + days(1), {1: (1.0, 2.0)})
-        missing = days_missing(connection, tables.popularity_forecasts.c.made_on, DAY, DAY + days(8))
+        missing = days_left_out(connection, tables.popularity_forecasts.c.made_on, DAY + days(9), 9)
         assert missing == [DAY, DAY + days(3)]
 
 
