@@ -26,6 +26,7 @@ from horror_pipeline.orchestration.metadata import rounded, skip
 from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import features, predictions, tables
 from horror_pipeline.warehouse import similar_movies as similar
+from horror_pipeline.warehouse.bulk import copy_rows
 
 TEXTS_STEP = "similar_movies_texts"
 """Where `training_state` has the digest of the texts that the films were last compared by."""
@@ -70,7 +71,7 @@ def model_predictions(
     films = read_features(warehouse)
     batch, explained = predict_batch(films, champions, now), explain_batch(films, champions, now)
     with warehouse.begin() as connection:
-        written = predictions.write_batch(connection, records(batch)) if any(rows.values()) else 0
+        written = copy_rows(connection, tables.model_predictions, records(batch)) if any(rows.values()) else 0
         predictions.replace_explanations(connection, records(explained), of_forecasts=False)
         thinned = predictions.thin_batches(connection, now, settings.horror_retention_days)
         if fingerprint is not None:

@@ -59,19 +59,13 @@ def snapshot_of_day(
             "tmdb_id": ids.to_numpy(dtype="int64"),
             "snapshot_date": day,
             "popularity": popularity.to_numpy(),
-            "popularity_percentile": percentile(popularity.to_numpy()),
+            "popularity_percentile": popularity.rank(method="max", pct=True).to_numpy(),
             **votes,
             "source": np.where(is_exported, EXPORT, LISTING),
             "export_date": [day if exported_too else None for exported_too in is_exported],
         }
     )
     return rows[COLUMNS]
-
-
-def percentile(values: np.ndarray) -> np.ndarray:
-    """Return the empirical distribution function at each value: the share of values that are at most as large."""
-    at_most = np.searchsorted(np.sort(values), values, side="right")
-    return at_most / max(1, len(values))
 
 
 def _plausible(listing: pd.DataFrame) -> pd.DataFrame:

@@ -28,10 +28,6 @@ class WriteCounts:
         """The number of rows given, each key once."""
         return self.new + self.changed + self.unchanged
 
-    def __add__(self, other: WriteCounts) -> WriteCounts:
-        """Add the counts of two writes."""
-        return WriteCounts(self.new + other.new, self.changed + other.changed, self.unchanged + other.unchanged)
-
 
 def copy_upsert(
     connection: Connection,

@@ -18,15 +18,6 @@ KEEP_ALL_BATCHES_DAYS = 7
 Order = Literal["popularity", "undervalued", "overvalued", "rating"]
 
 
-def write_batch(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Append one batch of predictions.
-
-    Returns:
-        Rows written.
-    """
-    return copy_rows(connection, model_predictions, rows)
-
-
 def replace_explanations(connection: Connection, rows: Iterable[Mapping[str, Any]], *, of_forecasts: bool) -> int:
     """Replace the explanations of expectations, or those of forecasts; return how many rows were written."""
     is_forecast = prediction_explanations.c.horizon_days > 0

@@ -18,8 +18,8 @@ from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import features as features_table
 from horror_pipeline.warehouse import models as models_table
 from horror_pipeline.warehouse import outcomes as outcomes_table
-from horror_pipeline.warehouse import predictions as predictions_table
-from horror_pipeline.warehouse import snapshots
+from horror_pipeline.warehouse import snapshots, tables
+from horror_pipeline.warehouse.bulk import copy_rows
 from horror_pipeline_tests.defs.runs import checks
 from horror_pipeline_tests.defs.trainings import TRAINING, Learning
 from horror_pipeline_tests.modeling.films import AS_OF, FEW_TREES, movies
@@ -237,8 +237,9 @@ def predict_and_see(runs: Learning, factor: float, added: float = 0.0) -> None:
             row = {"model_version": name, "model_name": name, "algorithm": "blend", "trained_at": AS_OF}
             row |= {"training_rows": 100, "data_fingerprint": "", "metrics": {"mean": {"mae": target}}}
             models_table.promote(connection, row | {"baseline_metrics": {}, "library_versions": {}, "artifact": b""})
-        predictions_table.write_batch(
+        copy_rows(
             connection,
+            tables.model_predictions,
             (
                 {
                     "predicted_at": AS_OF,

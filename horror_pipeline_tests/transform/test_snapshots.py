@@ -3,11 +3,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from horror_pipeline.transform.snapshots import COLUMNS, percentile, snapshot_of_day
+from horror_pipeline.transform.snapshots import COLUMNS, snapshot_of_day
 
 DAY = dt.date(2026, 11, 20)
 LISTED = ["tmdb_id", "popularity", "vote_count", "vote_average"]
@@ -87,8 +86,8 @@ def test_an_empty_day_is_no_rows() -> None:
 
 
 def test_the_percentile_is_the_share_at_most_as_popular() -> None:
-    assert percentile(np.array([3.0, 1.0, 3.0, 2.0])).tolist() == [1.0, 0.25, 1.0, 0.5]
-    assert percentile(np.array([])).tolist() == []
+    found = rows({1: 3.0, 2: 1.0, 3: 3.0, 4: 2.0})
+    assert [row["popularity_percentile"] for row in found.values()] == [1.0, 0.25, 1.0, 0.5]
 
 
 def test_rows_come_by_film() -> None:

@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import Engine
 
 from horror_pipeline.warehouse import predictions
+from horror_pipeline.warehouse.bulk import copy_rows
+from horror_pipeline.warehouse.tables import model_predictions
 from horror_pipeline_tests.warehouse.rows import DAY, NOW, fill, movie, prediction
 
 
@@ -13,7 +15,7 @@ def test_a_week_is_kept_whole_and_then_the_last_batch_of_a_day(engine: Engine) -
     kept = [NOW, NOW - dt.timedelta(hours=5), NOW - 7 * DAY, NOW - 9 * DAY, NOW - 179 * DAY]
     gone = [NOW - 9 * DAY - dt.timedelta(hours=3), NOW - 9 * DAY - dt.timedelta(hours=11), NOW - 181 * DAY]
     with engine.begin() as connection:
-        predictions.write_batch(connection, [prediction(at, number) for at in (*kept, *gone) for number in (1, 2)])
+        copy_rows(connection, model_predictions, [prediction(at, number) for at in (*kept, *gone) for number in (1, 2)])
         assert predictions.thin_batches(connection, NOW, 180) == 2 * len(gone)
         assert predictions.batches(connection, NOW + DAY) == sorted(kept, reverse=True)
         assert predictions.thin_batches(connection, NOW, 180) == 0
@@ -23,15 +25,16 @@ def test_batches_are_found_between_two_moments(engine: Engine) -> None:
     every = [NOW - days * DAY for days in range(6)]
     with engine.begin() as connection:
         assert predictions.batches(connection, NOW) == []
-        predictions.write_batch(connection, [prediction(at) for at in every])
+        copy_rows(connection, model_predictions, [prediction(at) for at in every])
         assert predictions.batches(connection, NOW, NOW - 3 * DAY) == every[1:4]
 
 
 def test_top_predictions_come_in_the_order_asked_for(engine: Engine) -> None:
     fill(engine, "movies", *(movie(number) for number in (1, 2, 3, 4)))
     with engine.begin() as connection:
-        predictions.write_batch(
+        copy_rows(
             connection,
+            model_predictions,
             [
                 prediction(NOW, 1, predicted_popularity=1.0, actual_vote_average=4.0),
                 prediction(NOW, 2, predicted_popularity=9.0, actual_vote_average=9.0),
