@@ -207,7 +207,7 @@ def compare(problem: Problem, first: int = 0) -> tuple[Problem, backtest.Walk, d
     if walk is None:
         return None
     scores = backtest.scores(problem, walk)
-    error = {name: judged(problem.spec, found) for name, found in scores.items()}
+    error = {name: judged(problem.spec, of_candidate) for name, of_candidate in scores.items()}
     if OWN in error and min(error.values()) > error[OWN] * (1 - CHAMPION_MARGIN):
         return compare(replace(problem, others=problem.others.head(0)), first)
     return problem, walk, scores
@@ -307,7 +307,7 @@ def _decide(
 ) -> _Decision:
     """Decide which candidate is to be the champion, and whether it has to be fitted."""
     spec, kind = problem.spec, "log error" if problem.spec.is_popularity else "MAE"
-    error = {name: judged(spec, found) for name, found in scores.items()}
+    error = {name: judged(spec, of_candidate) for name, of_candidate in scores.items()}
     best = min((name for name in error if name != CONSTANT), key=lambda name: error[name])
     if not is_better_than_constant(spec, forward, best):
         reason = (

@@ -19,10 +19,10 @@ ROWS_A_FETCH = 500
 
 @dataclass(frozen=True)
 class StoredDetails:
-    """A details document, the film's newest listing row of its year, and the film's present values in `movies`.
+    """A details document with the film's newest listing row of the same year, and its present values in `movies`.
 
-    `payload` and `listed` are parsed JSON, None where there is none. The `movie_` values are None where `movies` does
-    not have the film yet.
+    `payload` and `listed` are parsed JSON, or None where missing. The `movie_` values are None for a film that is not
+    in `movies` yet.
     """
 
     tmdb_id: int
@@ -90,7 +90,7 @@ _NOTE_RELEASE_DATES = text("""
 
 
 def note_release_dates(connection: Connection) -> int:
-    """Note the release dates that were announced or moved since the last time; return how many."""
+    """Record the release dates that were announced or changed since the last call; return how many."""
     return int(connection.execute(_NOTE_RELEASE_DATES).rowcount)
 
 
@@ -100,10 +100,10 @@ def incredible_values(connection: Connection) -> list[tuple[int, str, float, flo
     Returns:
         Rows of id, column name, value and the highest credible value, the largest value first.
     """
-    found = []
+    incredible = []
     for column in (movies.c.popularity, movies.c.vote_count):
         known = select(movies.c.tmdb_id, column).where(movies.c.gone_at.is_(None), column.is_not(None))
         rows = connection.execute(known.order_by(column.desc(), movies.c.tmdb_id).limit(CREDIBILITY_SAMPLE)).all()
         limit = highest_credible(value for _, value in rows)
-        found += [(tmdb_id, column.name, float(value), limit) for tmdb_id, value in rows if value > limit]
-    return found
+        incredible += [(tmdb_id, column.name, float(value), limit) for tmdb_id, value in rows if value > limit]
+    return incredible

@@ -1,4 +1,4 @@
-"""SQL of `other_movies`: films that are not horror, as listed."""
+"""SQL of `other_movies`: films without a collected genre, as listed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from horror_pipeline.warehouse.bulk import copy_upsert
 from horror_pipeline.warehouse.days import start_of
 from horror_pipeline.warehouse.tables import movies, other_movies
 
-_READ = ("tmdb_id", "title", "original_title", "original_language", "release_date", "genres")
-_SCORES = ("popularity", "vote_average", "vote_count")
+_READ = (
+    *("tmdb_id", "title", "original_title", "original_language", "release_date", "genres"),
+    *("popularity", "vote_average", "vote_count"),
+)
 
 
 def replace_year(connection: Connection, listed_year: int, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Replace the films listed under a year; one that was listed under another year moves.
+    """Replace the films listed under a year; a film that was listed under another year moves to this one.
 
     Args:
         connection: in a transaction; the caller commits.
@@ -35,10 +37,10 @@ def others_to_learn_from(since: dt.date | None) -> Select[Any]:
     """Select the films that models may learn from and that are not in `movies`, in the order of ids.
 
     Args:
-        since: the first day of the present scale of popularity, None where it is the only one. Films observed
-            before it are left out.
+        since: the first day of the present scale of popularity; films observed before it are left out. None if the
+            scale has never changed.
     """
-    columns = [other_movies.c[name] for name in (*_READ, *_SCORES)]
+    columns = [other_movies.c[name] for name in _READ]
     query = select(*columns).where(other_movies.c.tmdb_id.not_in(select(movies.c.tmdb_id)))
     if since is not None:
         query = query.where(other_movies.c.observed_at >= start_of(since))

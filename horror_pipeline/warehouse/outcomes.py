@@ -73,11 +73,11 @@ def replace_outcomes(connection: Connection, day: dt.date) -> int:
     """
     ensure_months(connection, prediction_outcomes, [day])
     connection.execute(delete(prediction_outcomes).where(prediction_outcomes.c.outcome_date == day))
-    given = {"day": day, "highest": credible_popularity(connection, day)}
+    common = {"day": day, "highest": credible_popularity(connection, day)}
     rows = 0
     for days, horizon in DAYS_SINCE_RELEASE.items():
         released = day - dt.timedelta(days=days)
-        values = {**given, "horizon": horizon, "released": released, "start": start_of(released)}
+        values = {**common, "horizon": horizon, "released": released, "start": start_of(released)}
         rows += connection.execute(text(_OUTCOMES.format(chosen=_SINCE_RELEASE)), values).rowcount
     last_of_day: dict[dt.date, dt.datetime] = {}
     for batch in batches(connection, start_of(day), start_of(day - dt.timedelta(days=max(HORIZON_DAYS)))):
@@ -85,7 +85,7 @@ def replace_outcomes(connection: Connection, day: dt.date) -> int:
     for days, horizon in HORIZON_DAYS.items():
         batch_of_day = last_of_day.get(day - dt.timedelta(days=days))
         if batch_of_day is not None:
-            values = {**given, "horizon": horizon, "predicted_at": batch_of_day}
+            values = {**common, "horizon": horizon, "predicted_at": batch_of_day}
             rows += connection.execute(text(_OUTCOMES.format(chosen=_OF_HORIZON)), values).rowcount
     return int(rows)
 

@@ -38,8 +38,8 @@ def thin_batches(connection: Connection, now: dt.datetime, retention_days: int) 
         if batch < oldest or day in kept_days:
             surplus.append(batch)
         kept_days.add(day)
-    gone = delete(model_predictions).where(model_predictions.c.predicted_at.in_(surplus))
-    return int(connection.execute(gone).rowcount) if surplus else 0
+    removal = delete(model_predictions).where(model_predictions.c.predicted_at.in_(surplus))
+    return int(connection.execute(removal).rowcount) if surplus else 0
 
 
 def batches(connection: Connection, before: dt.datetime, since: dt.datetime | None = None) -> list[dt.datetime]:

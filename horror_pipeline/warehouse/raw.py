@@ -96,7 +96,7 @@ class DetailsCounts:
 
 
 def stored_parts(connection: Connection, tmdb_ids: Sequence[int], parts: Sequence[str]) -> dict[int, dict[str, Any]]:
-    """Return by film those of the named parts of its stored document that are objects."""
+    """Return the named parts of each film's stored document; parts that are not objects are left out."""
     stored: dict[int, dict[str, Any]] = {tmdb_id: {} for tmdb_id in tmdb_ids}
     for part in parts:
         column = movie_details.c.payload[part]

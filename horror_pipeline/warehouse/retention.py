@@ -23,17 +23,6 @@ from horror_pipeline.warehouse.tables import BY_MONTH, movies
 
 LOCK_SECONDS = 10
 
-KEPT = {
-    "data_source",
-    "finished_runs",
-    "forecast_group_scores",
-    "forecast_scores",
-    "model_versions",
-    "request_counts",
-    "training_state",
-}
-"""Tables without data of TMDB: they record its source, the work done, and how good models and forecasts were."""
-
 _RAW_AGES = (
     tables.discover_pages.c.fetched_at,
     tables.movie_details.c.fetched_at,

@@ -72,9 +72,9 @@ class ChangeModel:
 def changes(history: History, horizon_days: int) -> NDArray[np.float32]:
     """Compute the change of the log of popularity from each day to the horizon: films x days, NaN where unknown."""
     level = log_level(history.popularity)
-    found = np.full_like(level, np.nan)
-    found[:, : max(level.shape[1] - horizon_days, 0)] = level[:, horizon_days:] - level[:, :-horizon_days]
-    return found
+    change = np.full_like(level, np.nan)
+    change[:, : max(level.shape[1] - horizon_days, 0)] = level[:, horizon_days:] - level[:, :-horizon_days]
+    return change
 
 
 def fit_change_model(

@@ -80,7 +80,7 @@ class FittedForecaster:
         made_on: the day.
         seed: seed of everything random.
         days_used: number of observed days it was fitted to.
-        first_day: the first day of its history, which starts anew when TMDB changes the scale of popularity.
+        first_day: the first day of its history, which starts again when TMDB changes the scale of popularity.
         films: number of films in its history.
         horizons: the forecaster of each horizon, by days ahead.
     """

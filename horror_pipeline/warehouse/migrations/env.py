@@ -33,9 +33,9 @@ def run(connection: Connection) -> None:
         context.run_migrations()
 
 
-given = context.config.attributes.get("connection")
-if given is not None:
-    run(given)
+connection = context.config.attributes.get("connection")
+if connection is not None:
+    run(connection)
 else:
     url = make_url(os.environ["DATABASE_URL"]).set(drivername="postgresql+psycopg2")
     with create_engine(url).begin() as own:
