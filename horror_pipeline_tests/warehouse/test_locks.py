@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 from sqlalchemy import Engine
 
@@ -12,15 +11,20 @@ def test_only_one_at_a_time_talks_to_tmdb(engine: Engine) -> None:
     order: list[str] = []
 
     said: list[str] = []
+    is_waiting = threading.Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        is_waiting.set()
 
     def second() -> None:
-        with locks.tmdb_lock(engine, "b2", said.append):
+        with locks.tmdb_lock(engine, "b2", say):
             order.append("second")
 
     with locks.tmdb_lock(engine, "a1", said.append):
         waiting = threading.Thread(target=second)
         waiting.start()
-        time.sleep(0.2)
+        assert is_waiting.wait(timeout=10)
         order.append("first")
     waiting.join(timeout=10)
     assert order == ["first", "second"]
