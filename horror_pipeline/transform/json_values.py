@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffd]")
 
 LONGEST_TEXT, MOST_VALUES = 20_000, 1_000
-"""Characters of a text, and values of a list, far beyond what TMDB has of any film: pages and terminals show them."""
+"""Limits of the characters of a text and the values of a list: above those of any film, but small enough to display."""
 
 T = TypeVar("T")
 
 
 def printable(value: object) -> str | None:
-    """Return the text trimmed and without unprintable characters; None where nothing is left, or absurdly much."""
-    found = _UNPRINTABLE.sub("", value).strip() if isinstance(value, str) else ""
-    return found if 0 < len(found) <= LONGEST_TEXT else None
+    """Return the text trimmed and without unprintable characters; None if it is empty or longer than `LONGEST_TEXT`."""
+    cleaned = _UNPRINTABLE.sub("", value).strip() if isinstance(value, str) else ""
+    return cleaned if 0 < len(cleaned) <= LONGEST_TEXT else None
 
 
 def objects(values: Iterable[Any]) -> list[Mapping[str, Any]]:
