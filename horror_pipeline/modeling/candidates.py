@@ -1,8 +1,8 @@
-"""The candidates that compete to be a model, as scikit-learn pipelines.
+"""The candidates for each model, as scikit-learn pipelines.
 
-A *component* is one estimator of preprocessed films. A *candidate* is a pipeline that preprocesses films and averages
-the predictions of one component or several. Averages are scored from their components' predictions, so that one more
-average costs nothing.
+A *component* is an estimator that takes preprocessed films. A *candidate* is a pipeline that preprocesses films and
+averages the predictions of one or more components. In the backtest, averages are computed from the components'
+predictions, so that a further candidate of the same components costs nothing.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from horror_pipeline.modeling.specs import PRERELEASE, RUNTIME, Floats, Inputs, 
 
 CONSTANT, LINEAR = "constant", "linear"
 BASELINES = (CONSTANT, LINEAR)
-"""What candidates are compared with: the training films' median, and the predecessor's linear regression."""
+"""The baselines: the median of the training films, and the linear regression that this project's predecessor used."""
 
 OWN = "own"
-"""Boosting fitted to the films that are predicted alone, where the others of a blend learn from all genres."""
+"""Boosting fitted only to films of the collected genres, while other components learn from films of all genres."""
 
 PREDECESSOR_FEATURES = (
     "runtime_minutes",
@@ -68,10 +68,10 @@ BOOSTING_SIZES = (
     (8_000, BoostingSize(8, 50, 0.15)),
     (float("inf"), BoostingSize(16, 50, 0.15)),
 )
-"""By the number of films below which each is used: more films support larger trees."""
+"""Sizes, each with the number of films below which it is used: more films support larger trees."""
 
 TREND = ("release_year", "release_decade")
-"""Only the predecessor uses these: as linear terms they extrapolate, and trees learn the same from age."""
+"""Columns that only the baseline uses: linear terms of them would extrapolate, and trees learn the same from age."""
 
 BLENDS: dict[str, dict[str, float]] = {
     "popularity_after_release": {"spline": 1, "boosting": 1},
@@ -79,12 +79,13 @@ BLENDS: dict[str, dict[str, float]] = {
     "rating_after_release": {"spline": 1, "boosting": 2},
     "rating_before_release": {"spline": 1, "boosting": 2},
 }
-"""Weights of the components in each model's average. Different methods err differently, so that their average errs less
-(Bates and Granger, 1969). The weights are fixed: a stack learns them at twelve times the cost, and gains nothing."""
+"""Weights of the components in each model's average. The errors of different methods partly cancel out in an average
+(Bates and Granger, 1969). The weights are fixed, because learning them by stacking takes twelve times as long and is no
+better."""
 
 
 def candidates(problem: Problem) -> dict[str, dict[str, float]]:
-    """The weights of the components in every candidate."""
+    """Return the weights of the components in every candidate."""
     blend = BLENDS[problem.spec.name]
     names = dict.fromkeys((CONSTANT, LINEAR, "spline", "boosting", *blend))
     recipes = {**{name: {name: 1.0} for name in names}, "blend": blend}
@@ -113,7 +114,7 @@ def _components(problem: Problem, rows: int) -> dict[str, Any]:
 
 
 def weights(problem: Problem, algorithm: str) -> Floats | None:
-    """The weight of each film for a component or candidate; None where all films count alike, as for baselines."""
+    """Return the weights of films for a component or candidate; None for equal weights, as for the baselines."""
     return None if algorithm in BASELINES else problem.spec.weights(problem.votes)
 
 
@@ -128,19 +129,19 @@ def fit(problem: Problem, algorithm: str) -> Pipeline:
 
 
 def blend(parts: dict[str, Any], recipe: dict[str, float]) -> VotingRegressor:
-    """The weighted average of components, unfitted."""
+    """Build the weighted average of components, unfitted."""
     return VotingRegressor([(name, parts[name]) for name in recipe], weights=[*recipe.values()])
 
 
 def _predecessor_linear(inputs: Inputs) -> TransformedRegressor:
-    """Least squares on standardized columns: what this project's predecessor predicted with."""
+    """Build the predecessor's model: least squares on standardized columns."""
     used = inputs.positions(name for name in PREDECESSOR_FEATURES if name in inputs.names)
     filled = SimpleImputer(strategy="constant", fill_value=PREDECESSOR_RUNTIME, keep_empty_features=True)
     return TransformedRegressor(make_pipeline(ColumnSelector(used), filled, StandardScaler()), LinearRegression())
 
 
 def _popularity_after(problem: Problem, size: BoostingSize) -> dict[str, Any]:
-    """Components of popularity once there are votes. Boosting is constrained: more votes never lower the prediction."""
+    """Build the components for released films. Boosting is constrained: more votes never lower the prediction."""
     rising = {"excluded": (RUNTIME,), "increasing": ("log_vote_count", "log_vote_rate")}
     return {
         "spline": _log_spline(problem.inputs),
@@ -183,7 +184,7 @@ def _boosting(
     excluded: tuple[str, ...] = (),
     increasing: tuple[str, ...] = (),
 ) -> TransformedRegressor:
-    """Gradient boosting of small trees (Friedman, 2001), on histograms as in LightGBM (Ke et al., 2017).
+    """Build a gradient boosting of small trees (Friedman, 2001) on histograms, as in LightGBM (Ke et al., 2017).
 
     Each split considers a random third of the columns, so that no column dominates.
     """
@@ -202,9 +203,9 @@ def _boosting(
         early_stopping=False,
         random_state=problem.seed,
     )
-    if loss == "squared_error":  # the loss of ratings, whose films have weights
+    if loss == "squared_error":  # used for ratings, whose films have weights
         return TransformedRegressor(ColumnSelector(columns, bins=bins), booster)
-    # Gamma loss has a log link of its own and aims at the mean; absolute errors of the logarithm aim at the median.
+    # The gamma loss has a log link and predicts the mean; absolute errors of the logarithm predict the median.
     scaled = ScaledLogRegressor(booster) if loss == "gamma" else LogRegressor(booster)
     return TransformedRegressor(ColumnSelector(columns), scaled)
 

@@ -1,6 +1,6 @@
-"""From the columns of `movie_features` to the numbers that estimators take: gaps, languages, columns and splines.
+"""Transformers from the columns of `movie_features` to the inputs of estimators.
 
-All of it is fitted inside a pipeline, on training films alone.
+All of them are fitted inside a pipeline, on training films alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MIN_LANGUAGE_FILMS = 8
 """Films a language needs to get an indicator column."""
 
 NO_EARLIER_FILM_YEARS = 30.0
-"""Years since the last earlier film of a director or collection that has none."""
+"""The value imputed for the years since the last earlier film of a director or collection that has none."""
 
 
 class Preprocessor(TransformerMixin, BaseEstimator):
@@ -47,7 +47,7 @@ class Preprocessor(TransformerMixin, BaseEstimator):
     def transform(self, X: pd.DataFrame) -> Floats:
         """Fill and encode, with the columns of `Inputs.preprocessed_names`."""
         names = [*self.inputs.numbers, *self.inputs.flags]
-        filled = np.zeros((len(X), len(self.inputs.preprocessed_names)))  # column by column: films may be many
+        filled = np.zeros((len(X), len(self.inputs.preprocessed_names)))  # filled by column to save memory
         for place, (name, fill) in enumerate(zip(names, [*self.fill_, *[0.0] * len(self.inputs.flags)], strict=True)):
             column = X[name].to_numpy(dtype="float64", na_value=np.nan)
             filled[:, place] = np.where(np.isnan(column), fill, column)
@@ -71,7 +71,7 @@ def _fill(name: str, column: Floats) -> float:
 class ColumnSelector(TransformerMixin, BaseEstimator):
     """Selects columns; optionally replaces each value by the number of its bin among bins of equal frequency.
 
-    Boosting bins its columns itself, but spends most of its time on it when films have weights.
+    Boosting bins its columns itself, but when films have weights, that takes most of its time.
 
     Args:
         positions: the columns to select, in order.
@@ -91,7 +91,7 @@ class ColumnSelector(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: Floats) -> Floats:
-        """Select, and bin where that is asked for."""
+        """Select the columns, and bin them if `bins` is set."""
         if self.bins is None:
             return X[:, self.positions]
         bins = [np.searchsorted(edges, X[:, column]) for column, edges in zip(self.positions, self.edges_, strict=True)]
@@ -101,9 +101,9 @@ class ColumnSelector(TransformerMixin, BaseEstimator):
 class SplineTerms(TransformerMixin, BaseEstimator):
     """Terms of an additive model: B-splines of votes, their rate and age, and standardized linear terms of the rest.
 
-    With a ridge penalty in the regressor this is a penalized regression spline (Eilers and Marx, 1996). Beyond the
-    training films the spline of age is constant: films to come are always younger than those learned from, and an
-    extrapolated trend would carry their predictions away.
+    With a ridge penalty in the regressor this is a penalized regression spline (Eilers and Marx, 1996). The spline of
+    age is constant beyond the range of the training films: later films are younger than those, and extrapolating the
+    trend would distort their predictions.
 
     Args:
         linear: columns of the linear terms.

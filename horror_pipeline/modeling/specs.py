@@ -14,14 +14,14 @@ from horror_pipeline.domain import MODEL_NAMES, Stage, Target
 Floats = NDArray[np.float64]
 
 RATING_NOISE_PER_VOTE, RATING_NOISE_FLOOR = 6.0, 0.37
-"""Variance of a rating around the best possible prediction: noise of the votes, and what no feature explains."""
+"""Variance of a rating around the best possible prediction: sampling noise per vote, and unexplained variance."""
 
 RUNTIME, PRERELEASE = "runtime_minutes", "prerelease_popularity"
 UNFILLED = (RUNTIME, PRERELEASE)
 """Columns that stay NaN where they are unknown, and that only estimators made for it use."""
 
 MAX_LANGUAGES = 10
-"""Indicator columns of a category: the commonest values get one each, all others share none."""
+"""Highest number of indicator columns of a category, one for each of its commonest values."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class ModelSpec:
     highest: float | None
 
     def loss(self, actual: Floats, predicted: Floats) -> Floats:
-        """The error of each prediction on the scale that candidates are judged on: the log of 1 + popularity.
+        """Return the absolute errors that candidates are compared by, for popularity on the scale of log(1 + x).
 
-        A few films have a hundred times the popularity of most, and would decide every mean of plain errors.
+        On the plain scale, the few films with a hundred times the popularity of most would dominate the mean error.
         """
         if self.is_popularity:
             return np.abs(np.log1p(predicted) - np.log1p(actual))
@@ -53,7 +53,7 @@ class ModelSpec:
 
     @property
     def is_popularity(self) -> bool:
-        """Whether the target is popularity: positive, heavy-tailed, best seen on a log scale."""
+        """Whether the target is popularity, which is positive, heavy-tailed, and best modeled on a log scale."""
         return self.target == "popularity"
 
     @property
@@ -66,7 +66,7 @@ class ModelSpec:
         return np.clip(values, self.lowest, self.highest)
 
     def weights(self, votes: Floats) -> Floats | None:
-        """Weight films by the inverse variance of their target; None where all films count alike.
+        """Weight films by the inverse variance of their target; return None where all weights are equal.
 
         A rating's variance is σ²/votes + τ², sampling noise plus unexplained difference between films, as in a
         random-effects meta-analysis (DerSimonian and Laird, 1986).
@@ -95,8 +95,8 @@ class Inputs:
         numbers: numeric columns, `runtime_minutes` among them.
         flags: columns of 0 and 1.
         categories: text columns.
-        collected: the flags of which a film has one if its genres are collected; none where those of all genres are.
-            Films of other genres are only learned from.
+        collected: the flags of the collected genres; empty if all genres are collected. Films without any of these
+            flags are used for training, but not predicted.
     """
 
     numbers: tuple[str, ...]
@@ -111,7 +111,7 @@ class Inputs:
 
     @property
     def preprocessed_names(self) -> list[str]:
-        """The columns that `Preprocessor` makes of them, in order: the same number of columns for any films."""
+        """The names of the columns that `Preprocessor` returns, whose number does not depend on the films."""
         indicators = [f"{name}_{rank}" for name in self.categories for rank in range(MAX_LANGUAGES)]
         return [*self.numbers, *self.flags, *indicators]
 
@@ -123,15 +123,14 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Problem:
-    """A learning problem: what is predicted, from which columns of which films.
+    """A learning problem: a model, its input columns, and the films to learn from.
 
     Args:
         spec: the model.
         inputs: the columns it may use.
-        films: features and targets of the films to learn from and to predict, sorted by release date; every target is
-            known.
+        films: features and known targets of the films to learn from and to predict, sorted by release date.
         seed: seed of everything random.
-        others: films of other genres, only to learn from; what only details tell is NaN for all of them.
+        others: films of other genres, only to learn from; features that come from details are NaN for all of them.
     """
 
     spec: ModelSpec
@@ -142,7 +141,7 @@ class Problem:
 
     @property
     def rows(self) -> int:
-        """The number of films to learn from in all."""
+        """The total number of films to learn from."""
         return len(self.films) + len(self.others)
 
     def training(self, films: NDArray[np.intp] | None = None, before: pd.Timestamp | None = None) -> Problem:

@@ -2,7 +2,7 @@
 
 Nothing here is fitted to data: imputers, encoders and scalers are part of the models' pipelines.
 
-Every feature keeps these rules:
+Every feature follows these rules:
 
 * It contains nothing of the film's future. A feature of stage `before_release` is computed from release date, genres,
   language, title, runtime and credits alone: not from votes, rating or popularity, nor from what is filled in because
@@ -29,7 +29,7 @@ from horror_pipeline.domain import GENRE_NAMES, Stage
 Kind = Literal["number", "flag", "category", "history"]
 
 GENRES = {f"is_{name.lower().replace(' ', '_')}": name for name in sorted(GENRE_NAMES.values(), key=str.lower)}
-"""Genre name by feature. A genre that is not here only counts in `genre_count`."""
+"""Genre name by feature. Other genres are only part of `genre_count`."""
 
 SEQUEL_TITLE = (
     r"(?i)(?:\b(?:[2-9]|1\d|ii|iii|iv|v|vi|vii|viii|ix|x)\b\s*(?:$|[:\-–])"
@@ -38,7 +38,7 @@ SEQUEL_TITLE = (
 SUBTITLE = r"[:–]|\s-\s"
 DAYS_PER_YEAR = 365.25
 NEW_FILM_DAYS = 60
-"""Added to a film's age before dividing votes by it: the votes of the first days are not yet a rate."""
+"""Added to a film's age before dividing votes by it, because the rate of the first days is too noisy."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ FEATURES: tuple[Feature, ...] = (
     *_features("history", "before_release", "prerelease_popularity"),
     *_features("number", "after_release", "vote_count", "log_vote_count", "log_vote_rate"),
 )
-"""Every feature, in the order of the table's columns, whose declaration in `warehouse/tables.py` explains each."""
+"""Every feature, in the order of the columns of `movie_features`; comments in `warehouse/tables.py` explain them."""
 
 FROM_DETAILS = (
     "runtime_minutes",
@@ -108,14 +108,14 @@ FROM_DETAILS = (
     "collection_earlier_films",
     "collection_years_since_last",
 )
-"""Features that only a film's details tell: unknown for films of which no more than a listing was read."""
+"""Features that come from a film's details, and are unknown for films of which only the listing was read."""
 
 TARGETS = ("popularity", "vote_average")
-"""What the models predict, as of the same moment as the features. Neither is a feature of itself or of the other."""
+"""What the models predict, as of the same moment as the features. No target is ever used as a feature."""
 
 
 def feature_names(stage: Stage) -> list[str]:
-    """The features a model of a stage may use, in order."""
+    """Return the names of the features that a model of a stage may use, in order."""
     return [feature.name for feature in FEATURES if feature.stage == "before_release" or stage == "after_release"]
 
 
@@ -158,7 +158,7 @@ def build_features(movies: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
 
 
 def build_listed_features(movies: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
-    """Compute the features of films of which only the listing is known: the others are NaN.
+    """Compute the features of films of which only the listing was read; features that come from details are NaN.
 
     Args:
         movies: as in `build_features`, without `runtime_minutes`, `directors`, `collection_id` and
@@ -197,7 +197,7 @@ def _calendar(dates: pd.Series, today: pd.Timestamp) -> dict[str, pd.Series]:
 
 
 def _genres(genres: pd.Series) -> dict[str, pd.Series]:
-    # Each distinct combination is processed once: there are a few thousand, however many films there are.
+    # Each distinct combination is processed once, because there are far fewer combinations than films.
     combination = genres.map(lambda names: tuple(names) if names is not None else ())
     codes, distinct = pd.factorize(combination)
     columns = {
@@ -248,7 +248,7 @@ def _earlier_of(makers: pd.Series, dates: pd.Series, today: pd.Timestamp) -> tup
     """Count the films that the same maker released strictly before each film, and the years since the last of them.
 
     Args:
-        makers: director or collection, indexed by film; of several directors, the most experienced one counts.
+        makers: director or collection, indexed by film; of several directors, the one with most earlier films is used.
         dates: release dates, indexed by film.
         today: films released after it are only announced, and are not counted.
     """
