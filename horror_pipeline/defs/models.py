@@ -10,7 +10,6 @@ from horror_pipeline.defs.resources import Clock
 from horror_pipeline.modeling.artifacts import library_versions
 from horror_pipeline.orchestration.learning import (
     SEED,
-    finish,
     inputs_of,
     is_current,
     pending_fingerprint,
@@ -18,7 +17,7 @@ from horror_pipeline.orchestration.learning import (
 )
 from horror_pipeline.orchestration.metadata import last_metadata, rounded
 from horror_pipeline.settings import Settings
-from horror_pipeline.warehouse import models
+from horror_pipeline.warehouse import features, models
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +100,7 @@ def _asset(name: str) -> dg.AssetsDefinition:
                 if training.version is not None:
                     models.promote(connection, _row(name, training, now))
                 if fingerprint is not None:
-                    finish(connection, name, fingerprint, now)
+                    features.set_state(connection, name, fingerprint, now)
         if training is not None and training.version is not None:
             models.vacuum_versions(warehouse)
         with warehouse.connect() as connection:
@@ -129,19 +128,8 @@ def _row(name: str, training: "Training", now: dt.datetime) -> dict[str, Any]:
 
     version = training.version
     assert version is not None  # noqa: S101  # the caller asked
-    return {
-        "model_version": version.model_version,
-        "model_name": name,
-        "algorithm": version.algorithm,
-        "trained_at": now,
-        "training_rows": version.training_rows,
-        "data_fingerprint": version.data_fingerprint,
-        "metrics": version.metrics,
-        "baseline_metrics": version.baseline_metrics,
-        "importance": version.importance,
-        "library_versions": library_versions(),
-        "artifact": artifacts.dump(version.artifact),
-    }
+    row = vars(version) | {"artifact": artifacts.dump(version.artifact)}
+    return row | {"model_name": name, "trained_at": now, "library_versions": library_versions()}
 
 
 def _metadata(

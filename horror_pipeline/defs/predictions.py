@@ -13,7 +13,6 @@ from horror_pipeline.modeling.artifacts import CODE_VERSION
 from horror_pipeline.orchestration.learning import (
     CHAMPIONS_STEP,
     SEED,
-    finish,
     inputs_of,
     is_predicted,
     pending_fingerprint,
@@ -109,7 +108,7 @@ def rating_class(
     now, films = clock(), read_features(warehouse)
     result = classify(inputs_of("before_release"), films, SEED)
     with warehouse.begin() as connection:
-        finish(connection, "rating_class", fingerprint, now)
+        features.set_state(connection, "rating_class", fingerprint, now)
         if isinstance(result, Classification):
             rows = ({**row, "model_version": result.version} for row in records(result.films))
             predictions.replace_films(connection, tables.rating_class.c.predicted_at, rows, now)
@@ -153,7 +152,7 @@ def movie_clusters(
     now: dt.datetime = clock()
     result = cluster(inputs_of("before_release"), read_features(warehouse), SEED)
     with warehouse.begin() as connection:
-        finish(connection, "movie_clusters", fingerprint, now)
+        features.set_state(connection, "movie_clusters", fingerprint, now)
         if isinstance(result, Clustering):
             predictions.replace_films(connection, tables.movie_clusters.c.clustered_at, records(result.films), now)
     if not isinstance(result, Clustering):
@@ -189,7 +188,7 @@ def similar_movies(
         names, films = ([], []) if is_known else similar.read_texts(connection)
     if is_known:
         with warehouse.begin() as connection:
-            finish(connection, "similar_movies", fingerprint, clock())
+            features.set_state(connection, "similar_movies", fingerprint, clock())
         return skip(context, "no film has changed in what films are compared by")
     import pandas as pd
 
@@ -198,8 +197,8 @@ def similar_movies(
     found = find(pd.DataFrame(films, columns=names), SEED)
     with warehouse.begin() as connection:
         written = similar.replace_similar(connection, {str(name): found[name].to_numpy() for name in found})
-        finish(connection, "similar_movies", fingerprint, clock())
-        finish(connection, TEXTS_STEP, texts, clock())
+        features.set_state(connection, "similar_movies", fingerprint, clock())
+        features.set_state(connection, TEXTS_STEP, texts, clock())
     nearest = found.loc[found["rank"] == 1, "score"]
     figures = {"dagster/row_count": written, "films": len(films), "films_with_similar_ones": len(nearest)}
     yield dg.MaterializeResult(

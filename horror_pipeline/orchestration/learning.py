@@ -111,11 +111,6 @@ def pending_fingerprint(connection: Connection, step: str) -> str | None:
     return None if fingerprint == features.state(connection, step) else fingerprint
 
 
-def finish(connection: Connection, step: str, fingerprint: str, now: dt.datetime) -> None:
-    """Record that a step has processed the features of this fingerprint."""
-    features.set_state(connection, step, fingerprint, now)
-
-
 def is_current(champion: Mapping[str, Any] | None) -> bool:
     """Whether a model's champion, if it has one, was fitted with the libraries that are installed."""
     return champion is None or champion["library_versions"] == library_versions()
