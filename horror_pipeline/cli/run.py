@@ -113,15 +113,17 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
 def _due_steps(environment: Environment, today: dt.date) -> list[tuple[str, Partitions]]:
     from horror_pipeline.defs.partitions import last_release_year
     from horror_pipeline.orchestration.missing import missing_change_days, missing_ranges, snapshot_days_wanted
-    from horror_pipeline.warehouse import snapshots
+    from horror_pipeline.warehouse import raw, snapshots
     from horror_pipeline.warehouse.engine import opened
 
+    settings = environment.settings
     with opened(environment.database_url) as engine, engine.connect() as connection:
         changes = missing_change_days(engine, today)
         stored = snapshots.snapshot_days(connection) - {today}  # today's listing may have new votes
+        wanted = snapshot_days_wanted(stored, raw.first_read_date(connection), today, settings.horror_retention_days)
     # The newest stretch of days first, which ends today: it is what the steps after it need.
-    days = missing_ranges(snapshot_days_wanted(stored, today), stored)
-    years = str(environment.settings.horror_first_year), str(last_release_year(today))
+    days = missing_ranges(wanted, stored)
+    years = str(settings.horror_first_year), str(last_release_year(today))
     steps: list[tuple[str, Partitions]] = [("collect_changes", changes)] if changes else []
     return [
         *steps,

@@ -77,7 +77,7 @@ def daily_snapshot(
         return skip
     with warehouse.connect() as connection:
         # Each stretch gets a run of its own, so that a day whose export has expired does not fail the others.
-        ranges = days_to_take(connection, _tick(context).date())
+        ranges = days_to_take(connection, _tick(context).date(), get_settings().horror_retention_days)
     if not ranges:
         return dg.SkipReason("history has a snapshot of every day it should")
     return [

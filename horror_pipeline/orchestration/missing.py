@@ -51,16 +51,24 @@ def missing_change_days(warehouse: Engine, today: dt.date) -> tuple[str, str] | 
     return (str(missing[0]), str(missing[1])) if missing else None
 
 
-def snapshot_days_wanted(stored: set[dt.date], today: dt.date) -> list[dt.date]:
-    """List the days that history should hold, today included; for an empty history, all days that TMDB has exports of.
+def snapshot_days_wanted(
+    stored: set[dt.date], first_read: dt.date | None, today: dt.date, retention_days: int
+) -> list[dt.date]:
+    """List the days that history should hold, today included.
+
+    In the week after films were first read, these are all days that TMDB has exports of, so that a first run that was
+    disturbed is completed. Later they are the days since the newest stored one, and those of the last week.
 
     Args:
         stored: the days that history holds.
+        first_read: the day on which films were first read; None if none was.
         today: the present UTC day.
+        retention_days: how long data is kept.
     """
-    start = today - dt.timedelta(days=EXPORTS_REACH_DAYS - 1)
-    if stored:
-        start = max(start, min(stored), min(max(stored), today - dt.timedelta(days=HOLE_DAYS)))
+    start = today - dt.timedelta(days=min(EXPORTS_REACH_DAYS, retention_days) - 1)
+    week_ago = today - dt.timedelta(days=HOLE_DAYS)
+    if stored and (first_read is None or first_read < week_ago):
+        start = max(start, min(stored), min(max(stored), week_ago))
     return [start + dt.timedelta(days=n) for n in range((today - start).days + 1)]
 
 
@@ -75,7 +83,7 @@ def missing_ranges(wanted: Sequence[dt.date], stored: set[dt.date]) -> list[tupl
     return ranges[::-1]
 
 
-def days_to_take(connection: Connection, today: dt.date) -> list[tuple[dt.date, dt.date]]:
+def days_to_take(connection: Connection, today: dt.date, retention_days: int) -> list[tuple[dt.date, dt.date]]:
     """Find the ranges of days to collect: missing days, and on Mondays all days if films were discovered in the week.
 
     An export holds every film of its day, so collecting a day again adds the films that were discovered later.
@@ -83,4 +91,5 @@ def days_to_take(connection: Connection, today: dt.date) -> list[tuple[dt.date, 
     stored, week_ago = snapshots.snapshot_days(connection), today - dt.timedelta(days=7)
     if today.weekday() == MONDAY and snapshots.has_films_without_past(connection, week_ago):
         return [(max(min(stored), today - dt.timedelta(days=EXPORTS_REACH_DAYS - 1)), today)]
-    return missing_ranges(snapshot_days_wanted(stored, today), stored)
+    wanted = snapshot_days_wanted(stored, raw.first_read_date(connection), today, retention_days)
+    return missing_ranges(wanted, stored)

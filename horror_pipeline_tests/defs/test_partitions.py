@@ -86,23 +86,34 @@ def span(*november: int) -> set[dt.date]:
     return {dt.date(2026, 11, day) for day in november}
 
 
-def test_history_begins_as_far_back_as_exports_reach() -> None:
-    wanted = snapshot_days_wanted(set(), TODAY)
+LONG_AGO = dt.date(2026, 1, 1)
+
+
+def test_history_begins_as_far_back_as_exports_reach_and_data_is_kept() -> None:
+    wanted = snapshot_days_wanted(set(), None, TODAY, 180)
     assert (len(wanted), wanted[-1]) == (90, TODAY)
+    assert len(snapshot_days_wanted(set(), None, TODAY, 10)) == 10
+
+
+def test_a_first_run_that_failed_for_its_oldest_days_is_completed_within_a_week() -> None:
+    stored = span(*range(2, 23))
+    assert len(snapshot_days_wanted(stored, dt.date(2026, 11, 15), TODAY, 180)) == 90
+    assert len(snapshot_days_wanted(stored, dt.date(2026, 11, 14), TODAY, 180)) < 90
 
 
 def test_days_since_the_newest_are_wanted_as_far_back_as_exports_reach() -> None:
-    assert snapshot_days_wanted(span(1, 2), TODAY)[0] == dt.date(2026, 11, 2)
-    assert len(snapshot_days_wanted({dt.date(2026, 1, 1)}, TODAY)) == 90
+    assert snapshot_days_wanted(span(1, 2), LONG_AGO, TODAY, 180)[0] == dt.date(2026, 11, 2)
+    assert len(snapshot_days_wanted({LONG_AGO}, LONG_AGO, TODAY, 180)) == 90
 
 
 def test_a_hole_is_wanted_for_a_week() -> None:
     # 10 November can no longer be had: asked for daily, it would fail daily until February
-    assert min(snapshot_days_wanted(span(1, 22) | span(*range(11, 22)), TODAY)) == dt.date(2026, 11, 15)
+    stored = span(1, 22) | span(*range(11, 22))
+    assert min(snapshot_days_wanted(stored, LONG_AGO, TODAY, 180)) == dt.date(2026, 11, 15)
 
 
 def test_history_never_reaches_before_its_first_day() -> None:
-    assert min(snapshot_days_wanted(span(20, 21), TODAY)) == dt.date(2026, 11, 20)
+    assert min(snapshot_days_wanted(span(20, 21), LONG_AGO, TODAY, 180)) == dt.date(2026, 11, 20)
 
 
 def test_every_stretch_of_missing_days_is_asked_for_by_itself_the_newest_first() -> None:
