@@ -16,17 +16,21 @@ from horror_pipeline.settings import get_settings
 LONGEST_RUN_SECONDS = 5 * 3600
 """More than `run_monitoring.max_runtime_seconds`: only then does the broker hand out again what a worker took."""
 
+PAUSES = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 5}
+"""Seconds between attempts to reach the broker."""
+
 CONFIGURATION: dict[str, Any] = {
     # A worker takes what it can execute at once, and leaves the rest to others.
     "task_acks_late": True,
     "worker_prefetch_multiplier": 1,
-    "broker_transport_options": {"visibility_timeout": LONGEST_RUN_SECONDS},
+    "broker_transport_options": {"visibility_timeout": LONGEST_RUN_SECONDS, **PAUSES},
     # Runs report to Dagster's storage. Results kept by Celery would be one more thing that can be away.
     "task_ignore_result": True,
     # A broker that is away for a while: workers wait for it, and the daemon tries to hand over a run for a minute.
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
-    "task_publish_retry_policy": {"max_retries": 15, "interval_start": 0.5, "interval_step": 0.5, "interval_max": 5},
+    "broker_connection_timeout": 60,
+    "task_publish_retry_policy": {"max_retries": 15, **PAUSES},
     # Dagster writes to its event log; the worker's own log is for its start, its end and its broker.
     "worker_hijack_root_logger": False,
     "worker_redirect_stdouts": False,

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from kombu.exceptions import OperationalError
 
 from horror_pipeline.errors import SettingsError
 from horror_pipeline.runtime import celery
@@ -58,6 +59,16 @@ def test_the_worker_knows_the_task_that_the_launcher_sends(monkeypatch: pytest.M
     assert "execute_job" in app.tasks
     assert app.conf.broker_url == made.celery.conf.broker_url
     assert app.conf.task_routes["execute_job"]["queue"] == made.default_queue
+
+
+def test_a_launch_waits_a_minute_for_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = launcher(monkeypatch, HORROR_RUN_LAUNCHER="celery", CELERY_BROKER_URL=BROKER)
+    slept: list[float] = []
+    monkeypatch.setattr("kombu.utils.functional.sleep", slept.append)
+    monkeypatch.setattr("kombu.utils.functional.time", lambda: sum(slept))
+    with pytest.raises(OperationalError):
+        made.celery.send_task("execute_job")
+    assert 50 < sum(slept) < 70
 
 
 def test_a_container_gets_the_settings_by_the_names_of_their_variables(monkeypatch: pytest.MonkeyPatch) -> None:
