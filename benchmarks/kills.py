@@ -152,7 +152,7 @@ class Trial:
         years = self.years.split("-") if job == JOBS[0] else []
 
         def is_launched() -> bool:
-            with suppress(HTTPError):  # the UI has not yet found the code server that was started again
+            with suppress(HTTPError, KeyError):  # the UI has not yet found the code server that was started again
                 self.fleet.launch(job, *years)
                 return True
             return False

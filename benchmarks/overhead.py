@@ -1,16 +1,17 @@
 """What an hourly run costs beyond its work: launched by the daemon as shipped, by Celery, and with Dagster's defaults.
 
 Run `python benchmarks/overhead.py`; `--help` lists the options. All run `train_and_predict` on the same invented films
-in the same embedded Postgres, each with a code server and a daemon of its own, one kind after the other. Shipped: one
-process per run, the queue polled every second. Celery, where `redis-server` is installed: the same with one worker.
-Defaults: a process per step, the queue polled every five. A run is timed from being queued to its end. The work is what
-its steps take in one process, where each library is imported once; the same figure is taken off all. Prints a table,
-and JSON as the last line.
+in the same embedded Postgres, each with a code server and a daemon of its own, in turn. Shipped: one process per run,
+the queue polled every second. Celery, where `redis-server` is installed: the same with one worker. Defaults: a process
+per step, the queue polled every five. A run is timed from being queued to its end. The work is what its steps take in
+one process, where each library is imported once; the same figure is taken off all. Prints a table, and JSON as the last
+line.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import os
 import shutil
@@ -21,8 +22,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import product
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,7 +92,8 @@ def _measure(scratch: Path, repeats: int) -> dict[str, float | int]:
     from horror_pipeline.runtime.environment import prepared
     from horror_pipeline.settings import get_settings
 
-    subprocess.run([BIN / "horror", "run"], check=True, stdout=subprocess.DEVNULL)
+    years = ["--from", os.environ["HORROR_FIRST_YEAR"], "--to", str(dt.datetime.now(dt.UTC).year + 1)]
+    subprocess.run([BIN / "horror", "backfill", "catalogue", *years], check=True, stdout=subprocess.DEVNULL)
     result: dict[str, float | int] = {}
     with prepared(get_settings()) as environment:
         _sql(environment.variables(), "CREATE DATABASE defaults")
@@ -105,26 +109,41 @@ def _measure(scratch: Path, repeats: int) -> dict[str, float | int]:
         }
         if shutil.which("redis-server"):
             broker = f"redis://127.0.0.1:{_free_port()}/0"
-            kinds["celery"] = ours, {"HORROR_RUN_LAUNCHER": "celery", BROKER: broker}
-        for kind, (module, changed) in kinds.items():
-            variables = environment.variables() | changed | {"PYTHONPATH": f"{defaults}{os.pathsep}{ROOT}"}
-            os.environ |= variables
-            with _serving(scratch, module, variables), dg.DagsterInstance.get() as instance:
-                for has_news in (True, False):
-                    name = f"{kind}_{'training' if has_news else 'idle'}"
-                    runs = [_run(instance, scratch, variables, has_news) for _ in range(repeats + 1)][1:]
-                    result |= {
-                        f"{name}_{what}_seconds": statistics.median(run[what] for run in runs)
-                        for what in ("wall", "steps")
-                    }
+            home = scratch / "celery"
+            home.mkdir()
+            shutil.copy(ROOT / "dagster.yaml", home)
+            _sql(environment.variables(), "CREATE DATABASE celery")
+            url = environment.dagster_url.set(database="celery").render_as_string(hide_password=False)
+            changed = {
+                "HORROR_RUN_LAUNCHER": "celery",
+                BROKER: broker,
+                "DAGSTER_HOME": str(home),
+                "DAGSTER_PG_URL": url,
+            }
+            kinds["celery"] = ours, changed
+        found: dict[str, list[dict[str, float]]] = defaultdict(list)
+        with ExitStack() as stack:
+            served = {}
+            for kind, (module, changed) in kinds.items():
+                variables = environment.variables() | changed | {"PYTHONPATH": f"{defaults}{os.pathsep}{ROOT}"}
+                os.environ |= variables
+                folder = scratch / f"of {kind}"
+                folder.mkdir()
+                stack.enter_context(_serving(folder, module, variables))
+                served[kind] = stack.enter_context(dg.DagsterInstance.get()), folder, variables
+            for what, repeat, kind in product(("training", "idle"), range(repeats + 1), kinds):
+                run = _run(*served[kind], has_news=what == "training")
+                if repeat:  # the first of each is not counted
+                    found[f"{kind}_{what}"].append(run)
+    for name, runs in found.items():
+        result |= {f"{name}_{what}_seconds": statistics.median(run[what] for run in runs) for what in ("wall", "steps")}
     for what in ("training", "idle"):
         work = result[f"shipped_{what}_steps_seconds"]
-        for kind in kinds:
-            result[f"{kind}_{what}_beyond_seconds"] = result[f"{kind}_{what}_wall_seconds"] - work
-        shipped = result[f"shipped_{what}_beyond_seconds"]
-        result[f"{what}_beyond_ratio"] = shipped / result[f"defaults_{what}_beyond_seconds"]
+        beyond = {kind: result[f"{kind}_{what}_wall_seconds"] - work for kind in kinds}
+        result |= {f"{kind}_{what}_beyond_seconds": seconds for kind, seconds in beyond.items()}
+        result[f"{what}_beyond_ratio"] = beyond["shipped"] / beyond["defaults"]
         if "celery" in kinds:
-            result[f"celery_{what}_beyond_ratio"] = result[f"celery_{what}_beyond_seconds"] / shipped
+            result[f"celery_{what}_beyond_ratio"] = beyond["celery"] / beyond["shipped"]
     return result | {"repeats": repeats}
 
 
@@ -171,7 +190,8 @@ def _serving(scratch: Path, module: str, variables: dict[str, str]) -> Iterator[
     if BROKER in variables:
         broker = variables[BROKER].partition("://")[2].removesuffix("/0").partition(":")
         commands.append(["redis-server", "--bind", broker[0], "--port", broker[2], "--save", "", "--dir", scratch])
-        commands.append([BIN / "horror", "worker", "--runs", "1"])
+        celery = [sys.executable, "-m", "celery", "--app", "horror_pipeline.runtime.celery", "worker"]
+        commands.append([*celery, "--concurrency", "1", "--without-gossip", "--without-mingle"])  # as `horror worker`
     with (scratch / "log").open("ab") as log:
         started = []
         try:
