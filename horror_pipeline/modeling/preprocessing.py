@@ -59,7 +59,7 @@ class Preprocessor(TransformerMixin, BaseEstimator):
 
 
 def _fill(name: str, column: Floats) -> float:
-    """The value in place of an unknown one."""
+    """Return the value that is imputed for unknown values of a column; NaN leaves them unknown."""
     if name in UNFILLED:
         return float("nan")
     if name.endswith("_years_since_last"):

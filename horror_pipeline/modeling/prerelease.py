@@ -1,4 +1,4 @@
-"""What a film's popularity before its release says of its popularity once it is out."""
+"""The effect of a film's popularity before its release on its popularity afterwards."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from sklearn.linear_model import Ridge
 from horror_pipeline.modeling.specs import Floats
 
 MIN_KNOWN_FILMS = 30
-"""Films whose popularity before release is known that are needed to learn from it."""
+"""Films with a known popularity before release that are needed to learn its effect."""
 
 GAIN_Z = 1.64
-"""Standard errors by which it must lower the errors on later films: without merit it does so one time in twenty."""
+"""Standard errors above 0 that the gain on later films must reach: one useless effect in twenty does so by chance."""
 
 SMALLEST = 0.1
-"""Added before taking logarithms, because ratios of small values mean nothing."""
+"""Added before taking logarithms, because small values make ratios noisy."""
 
 
 class PrereleaseEffect(RegressorMixin, BaseEstimator):
     """Scales an estimator's predictions of popularity by the popularity that a film had before its release.
 
-    History begins when a warehouse does, so popularity before release is known for the newest films and for those to
-    come. Trees would hardly find so few among all films. The effect is a power of that popularity, fitted to the
-    estimator's residuals on those films: one step of backfitting (Hastie and Tibshirani, 1990). It is centered on them,
-    so that nothing is learned from its being known, and a film without it gets no effect.
+    History begins with the warehouse, so popularity before release is known only for the newest and for upcoming films,
+    too few for trees to learn from it. The effect is a power of that popularity, fitted to the estimator's residuals on
+    films where it is known: one step of backfitting (Hastie and Tibshirani, 1990). Its mean over those films is 0, so
+    nothing is learned from the fact that it is known. Other films get no effect.
 
-    The effect serves only if, learned from the older half of those films, it lowers the errors on the newer half: a
-    walk over all films cannot judge it until the history is as long as a block.
+    The effect is used only if it reduces the errors on the newer half of those films after being fitted to the older
+    half. The backtest over all films cannot test it until the history is as long as a block.
 
     Args:
-        estimator: predicts without it.
-        column: the preprocessed column that holds it, NaN where unknown.
-        age: the column of days since release.
+        estimator: predicts without popularity before release.
+        column: the preprocessed column of popularity before release, NaN where unknown.
+        age: the preprocessed column of days since release.
     """
 
     def __init__(self, estimator: Any, column: int, age: int) -> None:
@@ -58,7 +58,7 @@ class PrereleaseEffect(RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: Floats) -> Floats:
-        """Predict, scaled where popularity before release is known."""
+        """Predict, and apply the effect where popularity before release is known."""
         predicted = np.asarray(self.estimator_.predict(X), dtype="float64")
         effect = self.slope_ * (np.clip(self._level(X), self.lowest_, self.highest_) - self.center_)
         scaled = (np.maximum(predicted, 0) + SMALLEST) * np.exp(effect) - SMALLEST
@@ -74,7 +74,7 @@ def _slope(level: Floats, residual: Floats) -> float:
 
 
 def _lowers_later_errors(level: Floats, residual: Floats) -> bool:
-    """Whether the effect, learned from the first half, lowers the errors on the second by more than chance."""
+    """Whether the effect, fitted to the first half, reduces the errors on the second half by more than chance."""
     half = len(level) // 2
     later = residual[half:] - residual[:half].mean()
     effect = _slope(level[:half], residual[:half]) * (level[half:] - level[:half].mean())

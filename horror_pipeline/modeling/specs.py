@@ -18,7 +18,7 @@ RATING_NOISE_PER_VOTE, RATING_NOISE_FLOOR = 6.0, 0.37
 
 RUNTIME, PRERELEASE = "runtime_minutes", "prerelease_popularity"
 UNFILLED = (RUNTIME, PRERELEASE)
-"""Columns that stay NaN where they are unknown, and that only estimators made for it use."""
+"""Columns that stay NaN where they are unknown, and are used only by estimators that allow for it."""
 
 MAX_LANGUAGES = 10
 """Highest number of indicator columns of a category, one for each of its commonest values."""
@@ -58,7 +58,7 @@ class ModelSpec:
 
     @property
     def uses_history(self) -> bool:
-        """Whether it learns from the popularity that a film had before its release."""
+        """Whether the model uses the popularity that a film had before its release."""
         return self.is_popularity and self.stage == "before_release"
 
     def clip(self, values: Floats) -> Floats:
@@ -145,15 +145,15 @@ class Problem:
         return len(self.films) + len(self.others)
 
     def training(self, films: NDArray[np.intp] | None = None, before: pd.Timestamp | None = None) -> Problem:
-        """The problem of learning from some of the films and from all others that were released before a day.
+        """Return the problem of learning from some of the films, and from the others released before a day.
 
-        Details of the others were never read. Each gets those of one of the films, drawn at random and as a whole, so
-        that nothing tells which films' details are known: random hot-deck imputation (Andridge and Little, 2010). Only
+        The details of the others were never read. Each is given the details of one of the films, drawn at random, so
+        that they do not show whose details are known (random hot-deck imputation; Andridge and Little, 2010). Only
         what `UNFILLED` names stays NaN.
 
         Args:
-            films: positions of the films; None for all.
-            before: the day; None for all others.
+            films: positions of the films to use; None for all.
+            before: the day; None to use all others.
 
         Returns:
             A problem without `others`, the films first.
@@ -164,8 +164,8 @@ class Problem:
         if others.empty:
             return replace(self, films=known, others=others)
         drawn = np.random.default_rng(self.seed).integers(0, len(known), len(others))
-        untold = [name for name in self.inputs.numbers if name not in UNFILLED and others[name].isna().all()]
-        details = {name: known[name].to_numpy()[drawn] for name in untold}
+        unread = [name for name in self.inputs.numbers if name not in UNFILLED and others[name].isna().all()]
+        details = {name: known[name].to_numpy()[drawn] for name in unread}
         return replace(self, films=pd.concat([known, others.assign(**details)]), others=others.head(0))
 
     @property

@@ -8,9 +8,9 @@ Every feature follows these rules:
   language, title, runtime and credits alone: not from votes, rating or popularity, nor from what is filled in because
   a film became known (posters, keywords, taglines and budgets are added later). The one exception is the popularity
   that was observed before the release.
-* A film's history counts only films released strictly before it and not after `as_of`. Only their number and dates
-  are used. Their votes and popularity are known as of today, not as of the film's release, and today's values of an
-  earlier film reflect the success of the later one.
+* Of earlier films of a director or collection, only their number and dates are used, and only films released strictly
+  before the film and not after `as_of`. Their votes and popularity are not used: they are known as of today, when they
+  may reflect the success of the later film.
 * TMDB's ids are not a feature, because they grow with time and with popularity.
 * An unknown value is missing, never 0, and no feature indicates that something is missing.
 """
@@ -47,8 +47,8 @@ class Feature:
 
     Args:
         name: column name; the unit is its suffix.
-        kind: `number`, `flag` (0 or 1), `category` (text), or `history`: a number known for the newest films alone,
-            because history begins when a warehouse does.
+        kind: `number`, `flag` (0 or 1), `category` (text), or `history`: a number from the daily history, which is
+            known only for upcoming films and those released since it began.
         stage: the earliest stage at which it exists.
     """
 
@@ -125,7 +125,7 @@ def build_features(movies: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
     Args:
         movies: one row per film: `tmdb_id`, `title`, `original_title`, `original_language`, `release_date`,
             `runtime_minutes`, `genres` (list), `directors` (list or None), `collection_id`, `vote_count`, `popularity`,
-            `vote_average`, `prerelease_popularity` (the last that was observed before the release).
+            `vote_average`, `prerelease_popularity` (the last popularity observed before the release).
         as_of: the moment that votes and popularity describe, with its zone. Films released later are upcoming.
 
     Returns:

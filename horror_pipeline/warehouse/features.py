@@ -17,9 +17,9 @@ PREDICTIONS_STEP = "predictions"
 
 
 def training_fingerprint(connection: Connection) -> str:
-    """Return a digest of what models learn from: it changes when a film is added, observed, read again, or gone.
+    """Return a digest of what models learn from, which changes when a film is added, observed, read again, or gone.
 
-    It takes one pass over `movies` and `other_movies` that reads no text, cheap enough for every hour.
+    It reads `movies` and `other_movies` once, without their texts, which is fast enough to do every hour.
     """
     row = connection.execute(
         select(
@@ -29,7 +29,7 @@ def training_fingerprint(connection: Connection) -> str:
             func.max(movies.c.details_fetched_at),
             func.max(movies.c.first_seen_at),
             select(func.count()).select_from(other_movies).scalar_subquery(),
-            # Every sweep writes them anew, so that they were observed later does not tell whether they changed.
+            # Every sweep writes all of these films, so their values show a change, and `observed_at` does not.
             select(func.sum(cast(other_movies.c.popularity, Numeric))).scalar_subquery(),
             select(func.sum(other_movies.c.vote_count)).scalar_subquery(),
         )
@@ -64,26 +64,26 @@ def films_to_describe(since: dt.date | None) -> Select[Any]:
     """Select what features are computed from: a row for each film that still exists, in the order of ids.
 
     Args:
-        since: the first day of the present scale of popularity, None where it is the only one. What was observed
-            before it is no `prerelease_popularity`.
+        since: the first day of the present scale of popularity; earlier values are not used as
+            `prerelease_popularity`. None if the scale has never changed.
     """
     columns = [movies.c[name] for name in _SOURCE_COLUMNS]
     return select(*columns, _prerelease_popularity(since)).where(movies.c.gone_at.is_(None)).order_by(movies.c.tmdb_id)
 
 
 def _prerelease_popularity(since: dt.date | None) -> ColumnElement[float]:
-    """The popularity of the last day before a film's release of which history tells; the newest where it has none."""
+    """Build the last popularity before a film's release; for a film without a release date, the newest popularity."""
     day, first = movie_snapshots.c.snapshot_date, select(func.min(movie_snapshots.c.snapshot_date)).scalar_subquery()
     last = select(movie_snapshots.c.popularity).where(movie_snapshots.c.tmdb_id == movies.c.tmdb_id)
     last = last.where(or_(movies.c.release_date.is_(None), day < movies.c.release_date))
     last = last.where(day >= since if since else true()).order_by(day.desc()).limit(1)
-    # Most films were released before history began: nothing is looked up for them.
+    # Most films were released before history began, so there is nothing to look up for them.
     is_out_before = movies.c.release_date <= first
     return case((is_out_before, None), else_=last.scalar_subquery()).label("prerelease_popularity")
 
 
 def replace_features(connection: Connection, rows: Iterable[Mapping[str, Any]], as_of: dt.datetime) -> WriteCounts:
-    """Write the features of every film as of a moment; films that are gone or not among the rows lose theirs."""
+    """Upsert the features of all films as of a moment; delete those of films that are gone or not among the rows."""
     written = copy_upsert(connection, movie_features, ({**row, "as_of": as_of} for row in rows))
     exists = select(movies.c.tmdb_id).where(movies.c.tmdb_id == movie_features.c.tmdb_id, movies.c.gone_at.is_(None))
     connection.execute(delete(movie_features).where((movie_features.c.as_of != as_of) | ~exists.exists()))
