@@ -26,7 +26,7 @@ COPY_SHARE = 0.98
 """A day is a copy of an earlier day if at least this share of the notable films has exactly the same value."""
 
 BREAK_FACTOR = 3.0
-"""The scale has changed if the median film's popularity rises or falls by more than this factor within a day."""
+"""The scale has changed if popularity, in the median over films, rises or falls by more than this factor at once."""
 
 
 @dataclass(frozen=True)
