@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 from typing import Any
@@ -36,9 +37,12 @@ def require_free_port(host: str, port: int, variable: str) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
+            is_elsewhere = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
             raise HorrorError(
                 f"port {port} on {host} cannot be used ({error.strerror})",
-                f"stop what uses it or set {variable} to another",
+                "set HORROR_WEB_HOST to an address of this machine"
+                if is_elsewhere
+                else f"stop what uses it or set {variable} to another",
             ) from None
 
 

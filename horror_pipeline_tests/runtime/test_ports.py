@@ -62,6 +62,12 @@ def test_a_port_in_use_names_the_setting_to_change() -> None:
             ports.require_free_port("127.0.0.1", port, "HORROR_UI_PORT")
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "127.0.0.1:80"])
+def test_an_address_of_no_machine_names_the_setting_to_change(host: str) -> None:
+    with pytest.raises(HorrorError, match="set HORROR_WEB_HOST to an address of this machine"):
+        ports.require_free_port(host, ports.free_port(), "HORROR_UI_PORT")
+
+
 def test_a_free_port_is_fine() -> None:
     ports.require_free_port("127.0.0.1", ports.free_port(), "HORROR_UI_PORT")
 
