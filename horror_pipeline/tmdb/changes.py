@@ -6,11 +6,16 @@ import datetime as dt
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from horror_pipeline.domain import LAST_PAGE
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.parallel import run_parallel
-from horror_pipeline.tmdb.payloads import Json, count_of, ids_of, rows_of
+from horror_pipeline.tmdb.payloads import check_listing, count_of, ids_of
+
+ROWS_A_PAGE = 100
+MOST_FILMS = 1_000_000
+"""The largest credible total of a day, of which TMDB has some 8,000."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +38,11 @@ def changes_of(client: TmdbClient, day: dt.date) -> Iterator[ChangesPage]:
 
     def fetch(number: int, cancel: threading.Event | None = None) -> ChangesPage:
         params: dict[str, str | int] = {"start_date": day.isoformat(), "end_date": day.isoformat(), "page": number}
-        document = client.fetch("/movie/changes", params, check=_check_page, cancel=cancel)
+        check = partial(check_listing, rows_a_page=ROWS_A_PAGE, most_rows=MOST_FILMS)
+        document = client.fetch("/movie/changes", params, check=check, cancel=cancel)
         total_pages = count_of(document.body, "total_pages")
         return ChangesPage(day, number, document.text, tuple(ids_of(document.body)), total_pages)
 
     first = fetch(1)
     yield first
     yield from run_parallel(client.connections, fetch, range(2, min(first.total_pages, LAST_PAGE) + 1))
-
-
-def _check_page(body: Json) -> None:
-    rows_of(body)
-    count_of(body, "total_pages")

@@ -13,6 +13,7 @@ import statistics
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from horror_pipeline.domain import LAST_PAGE
@@ -20,7 +21,7 @@ from horror_pipeline.errors import BadRequestError, UnavailableError
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.listings import Listing, Slice
 from horror_pipeline.tmdb.parallel import run_parallel
-from horror_pipeline.tmdb.payloads import Json, MalformedError, count_of, ids_of, movie_id, rows_of
+from horror_pipeline.tmdb.payloads import Json, check_listing, count_of, ids_of, movie_id, rows_of
 
 MOST_PASSES = 7
 QUIET_PASSES = 2
@@ -209,7 +210,8 @@ class Sweeper:
 
         def fetch(job: tuple[Slice, int], cancel: threading.Event) -> Page:
             params = query(sweep.listing, *job)
-            document = self.client.fetch("/discover/movie", params, check=_check_page, cancel=cancel)
+            check = partial(check_listing, rows_a_page=ROWS_A_PAGE, most_rows=MOST_FILMS)
+            document = self.client.fetch("/discover/movie", params, check=check, cancel=cancel)
             return _page(sweep, job, document.text, document.body)
 
         for page in run_parallel(self.client.connections, fetch, jobs(), ahead=PAGES_AHEAD):
@@ -257,18 +259,6 @@ def _page(sweep: Sweep, job: tuple[Slice, int], text: str, body: Json) -> Page:
         is_empty=not rows,
         nameless=tuple(row for row in rows if movie_id(row) is None),
     )
-
-
-def _check_page(body: Json) -> None:
-    """Refuse a page whose totals would plan requests for films that cannot be there.
-
-    Raises:
-        MalformedError: rows or totals are missing, or the totals are absurd.
-    """
-    rows_of(body)
-    films, pages = count_of(body, "total_results"), count_of(body, "total_pages")
-    if films > MOST_FILMS or pages > 2 * math.ceil(films / ROWS_A_PAGE) + 1:
-        raise MalformedError(f"the page states total_pages {pages} and total_results {films}, which cannot be right")
 
 
 def _refuse_contradiction(sweep: Sweep, stated: int) -> None:

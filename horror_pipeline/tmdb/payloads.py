@@ -198,3 +198,15 @@ def count_of(body: Json, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise MalformedError(f"the page has no {name}")
     return value
+
+
+def check_listing(body: Json, rows_a_page: int, most_rows: int) -> None:
+    """Refuse a listing page whose totals would plan requests for rows that cannot be there.
+
+    Raises:
+        MalformedError: rows or totals are missing, or the totals are absurd.
+    """
+    rows_of(body)
+    rows, pages = count_of(body, "total_results"), count_of(body, "total_pages")
+    if rows > most_rows or pages > 2 * math.ceil(rows / rows_a_page) + 1:
+        raise MalformedError(f"the page states total_pages {pages} and total_results {rows}, which cannot be right")

@@ -27,3 +27,9 @@ def test_a_day_without_changes_is_one_page() -> None:
 def test_a_page_without_results_is_never_taken_for_a_quiet_day() -> None:
     with pytest.raises(UnavailableError, match="no results"):
         list(changes_of(make_client(FakeTmdb(disturb=lambda _: answer({"total_pages": 1}))), DAY))
+
+
+def test_pages_that_the_total_cannot_fill_are_not_asked_for() -> None:
+    tmdb = FakeTmdb(disturb=lambda _: answer({"total_pages": 10**9, "total_results": 150, "results": []}))
+    with pytest.raises(UnavailableError, match="total_pages 1000000000"):
+        list(changes_of(make_client(tmdb), DAY))
