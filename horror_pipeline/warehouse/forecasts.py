@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 LOWEST_SCORED_POPULARITY = 1
 """Lowest popularity, on the day of the forecast, of the films that are scored: below it TMDB's values are noisy."""
 
-ForecastOrder = Literal["popularity", "movers", "rising", "falling"]
+ForecastOrder = Literal["popularity", "movers"]
 
 # -- reading what forecasts are computed from --------------------------------------------------------------------------
 
@@ -210,8 +210,6 @@ _CHANGE = "ln(greatest(forecast_popularity, 0.01) / origin_popularity)"
 _ORDERS: dict[str, str] = {
     "popularity": "forecast_popularity DESC",
     "movers": f"abs({_CHANGE}) DESC",
-    "rising": f"{_CHANGE} DESC",
-    "falling": f"{_CHANGE} ASC",
 }
 
 
@@ -223,21 +221,15 @@ def top_forecasts(
     Args:
         connection: to read with.
         horizon_days: the horizon.
-        order: `popularity` by the forecast, `movers` by the size of the relative change, `rising` and `falling` by the
-            change itself. The last three leave out films below popularity 1, whose changes are mostly noise, and
-            `rising` and `falling` those that move the other way.
+        order: `popularity` by the forecast, `movers` by the size of the relative change, without films below
+            popularity 1, whose changes are mostly noise.
         limit: the most rows to return.
     """
-    conditions = ["horizon_days = :horizon"]
-    if order != "popularity":
-        conditions.append("origin_popularity >= :lowest")
-    if order in ("rising", "falling"):
-        conditions.append(f"forecast_popularity {'>' if order == 'rising' else '<'} origin_popularity")
+    lowest = LOWEST_SCORED_POPULARITY if order == "movers" else 0
     statement = text(f"""
-        SELECT * FROM (SELECT * FROM latest_forecasts WHERE {" AND ".join(conditions)} OFFSET 0) AS chosen
-        ORDER BY {_ORDERS[order]}, tmdb_id LIMIT :limit
+        SELECT * FROM (
+            SELECT * FROM latest_forecasts WHERE horizon_days = :horizon AND origin_popularity >= :lowest OFFSET 0
+        ) AS chosen ORDER BY {_ORDERS[order]}, tmdb_id LIMIT :limit
     """)  # noqa: S608  # constants
-    values: dict[str, Any] = {"horizon": horizon_days, "limit": limit}
-    if order != "popularity":
-        values["lowest"] = LOWEST_SCORED_POPULARITY
+    values = {"horizon": horizon_days, "lowest": lowest, "limit": limit}
     return [dict(row) for row in connection.execute(statement, values).mappings()]

@@ -15,7 +15,7 @@ from horror_pipeline.warehouse.tables import model_predictions, prediction_expla
 KEEP_ALL_BATCHES_DAYS = 7
 """Every batch of so many days is kept; of older days, only the last batch of each."""
 
-Order = Literal["popularity", "undervalued", "overvalued", "rating"]
+Order = Literal["popularity", "undervalued"]
 
 
 def replace_explanations(connection: Connection, rows: Iterable[Mapping[str, Any]], *, of_forecasts: bool) -> int:
@@ -50,9 +50,7 @@ def batches(connection: Connection, before: dt.datetime, since: dt.datetime | No
 
 _ORDERS: dict[str, str] = {
     "popularity": "predicted_popularity DESC NULLS LAST",
-    "rating": "predicted_vote_average DESC NULLS LAST",
     "undervalued": "rating_gap ASC NULLS LAST",
-    "overvalued": "rating_gap DESC NULLS LAST",
 }
 
 
@@ -64,15 +62,15 @@ def top_predictions(
     Args:
         connection: where to read.
         stage: `before_release` or `after_release`; None: both.
-        order: `popularity` and `rating` sort by the prediction, `undervalued` and `overvalued` by how far the actual
-            rating is below or above the predicted one, in widths of the interval.
+        order: `popularity` by the prediction, `undervalued` by how far the actual rating is below the predicted one,
+            in widths of the interval.
         limit: the most rows to return.
     """
-    gaps_only = "AND rating_gap IS NOT NULL" if order in ("undervalued", "overvalued") else ""
+    gaps_only = "AND rating_gap IS NOT NULL" if order == "undervalued" else ""
     statement = text(f"""
         SELECT * FROM latest_predictions WHERE (CAST(:stage AS text) IS NULL OR stage = :stage) {gaps_only}
         ORDER BY {_ORDERS[order]}, tmdb_id LIMIT :limit
-    """)  # noqa: S608  # one of four constants
+    """)  # noqa: S608  # constants
     return [dict(row) for row in connection.execute(statement, {"stage": stage, "limit": limit}).mappings()]
 
 

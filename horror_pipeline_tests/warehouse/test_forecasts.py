@@ -235,8 +235,6 @@ def test_top_forecasts_come_in_the_order_asked_for(engine: Engine) -> None:
 
         assert ids("popularity", limit=3) == [4, 1, 2]
         assert ids("movers") == [6, 3, 2, 1, 5]
-        assert ids("rising") == [2, 1]
-        assert ids("falling") == [6, 3]
         assert forecasts.top_forecasts(connection, 1) == []
 
 

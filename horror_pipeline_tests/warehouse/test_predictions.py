@@ -49,4 +49,3 @@ def test_top_predictions_come_in_the_order_asked_for(engine: Engine) -> None:
         assert ids() == [2, 4, 1, 3]
         assert ids(stage="before_release") == [4]
         assert ids(order="undervalued") == [1, 2]  # the third has too few votes to be called anything
-        assert ids(order="overvalued", limit=1) == [2]
