@@ -56,8 +56,8 @@ def effect(value: float, target: Target) -> str:
 
 
 def popularity_reasons(base: float, parts: Sequence[tuple[str, float]]) -> str:
-    """Write what moved an expected popularity in one line, leaving out what is next to nothing."""
-    moved = [f"{label} {change}" for label, value in parts if (change := effect(value, "popularity"))]
+    """Write the three things that moved an expected popularity most, leaving out what is next to nothing."""
+    moved = [f"{label} {change}" for label, value in parts[:3] if (change := effect(value, "popularity"))]
     return ", ".join([f"{popularity(exp(base))} is usual", *moved])
 
 
