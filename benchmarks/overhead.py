@@ -155,7 +155,8 @@ def _run(instance: object, scratch: Path, variables: dict[str, str], has_news: b
     if has_news:
         _sql(variables, "UPDATE movies SET observed_at = now()")
     workspace = str(scratch / "workspace.yaml")
-    subprocess.run([BIN / "dagster", "job", "launch", "-w", workspace, "-j", JOB], check=True, capture_output=True)
+    launch: list[str | Path] = [BIN / "dagster", "job", "launch", "-w", workspace, "-j", JOB]
+    subprocess.run(launch, check=True, capture_output=True, env=os.environ | variables)
     (run,) = instance.get_runs(limit=1)
     deadline = time.monotonic() + 600
     while not (found := instance.get_run_by_id(run.run_id)) or not found.is_finished:
