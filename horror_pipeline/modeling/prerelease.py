@@ -10,11 +10,14 @@ from sklearn.linear_model import Ridge
 
 from horror_pipeline.modeling.specs import Floats
 
-MIN_KNOWN_FILMS = 30
+MIN_KNOWN_FILMS = 20
 """Films with a known popularity before release that are needed to learn its effect."""
 
 GAIN_Z = 1.64
 """Standard errors above 0 that the gain on later films must reach: one useless effect in twenty does so by chance."""
+
+BLOCKS = 10
+"""Blocks of later films on which the effect is tested; the first third of the films is only learned from."""
 
 SMALLEST = 0.1
 """Added before taking logarithms, because small values make ratios noisy."""
@@ -28,8 +31,8 @@ class PrereleaseEffect(RegressorMixin, BaseEstimator):
     films where it is known: one step of backfitting (Hastie and Tibshirani, 1990). Its mean over those films is 0, so
     nothing is learned from the fact that it is known. Other films get no effect.
 
-    The effect is used only if it reduces the errors on the newer half of those films after being fitted to the older
-    half. The backtest over all films cannot test it until the history is as long as a block.
+    The effect is used only if it reduces the errors on later ones of those films after being fitted to those before.
+    The backtest over all films cannot test it until the history is as long as a block.
 
     Args:
         estimator: predicts without popularity before release.
@@ -74,9 +77,12 @@ def _slope(level: Floats, residual: Floats) -> float:
 
 
 def _lowers_later_errors(level: Floats, residual: Floats) -> bool:
-    """Whether the effect, fitted to the first half, reduces the errors on the second half by more than chance."""
-    half = len(level) // 2
-    later = residual[half:] - residual[:half].mean()
-    effect = _slope(level[:half], residual[:half]) * (level[half:] - level[:half].mean())
-    gain = np.abs(later) - np.abs(later - effect)
+    """Whether the effect, learned from the films before each block, lowers the errors on it by more than chance."""
+    gains = []
+    for block in np.array_split(np.arange(len(level) // 3, len(level)), BLOCKS):
+        earlier = slice(0, block[0])
+        later = residual[block] - residual[earlier].mean()
+        effect = _slope(level[earlier], residual[earlier]) * (level[block] - level[earlier].mean())
+        gains.append(np.abs(later) - np.abs(later - effect))
+    gain = np.concatenate(gains)
     return bool(gain.mean() > GAIN_Z * gain.std() / np.sqrt(len(gain)))

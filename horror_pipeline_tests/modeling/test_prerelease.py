@@ -70,7 +70,8 @@ def test_films_of_other_genres_are_given_no_popularity_before_release() -> None:
 
 def test_no_other_part_of_a_model_sees_popularity_before_release() -> None:
     known = films(120).assign(prerelease_popularity=np.nan)
-    known.loc[known.index[-20:], PRERELEASE] = known["popularity"].tail(20)  # too few for the effect
+    few = known.index[1 - MIN_KNOWN_FILMS :]
+    known.loc[few, PRERELEASE] = known.loc[few, "popularity"]  # too few for the effect
     inputs = inputs_of("before_release", uses_history=True)
     learned = replace(problem("popularity_before_release", known), inputs=inputs)
     X = Preprocessor(inputs).fit_transform(known)
