@@ -126,13 +126,14 @@ def _measure(scratch: Path, repeats: int) -> dict[str, float | int]:
             served = {}
             for kind, (module, changed) in kinds.items():
                 variables = environment.variables() | changed | {"PYTHONPATH": f"{defaults}{os.pathsep}{ROOT}"}
-                os.environ |= variables
                 folder = scratch / f"of {kind}"
                 folder.mkdir()
                 stack.enter_context(_serving(folder, module, variables))
-                served[kind] = stack.enter_context(dg.DagsterInstance.get()), folder, variables
+                served[kind] = folder, variables
             for what, repeat, kind in product(("training", "idle"), range(repeats + 1), kinds):
-                run = _run(*served[kind], has_news=what == "training")
+                os.environ |= served[kind][1]
+                with dg.DagsterInstance.get() as instance:
+                    run = _run(instance, *served[kind], has_news=what == "training")
                 if repeat:  # the first of each is not counted
                     found[f"{kind}_{what}"].append(run)
     for name, runs in found.items():
@@ -156,7 +157,7 @@ def _run(instance: object, scratch: Path, variables: dict[str, str], has_news: b
         _sql(variables, "UPDATE movies SET observed_at = now()")
     workspace = str(scratch / "workspace.yaml")
     launch: list[str | Path] = [BIN / "dagster", "job", "launch", "-w", workspace, "-j", JOB]
-    subprocess.run(launch, check=True, capture_output=True, env=os.environ | variables)
+    subprocess.run(launch, check=True, capture_output=True)
     (run,) = instance.get_runs(limit=1)
     deadline = time.monotonic() + 600
     while not (found := instance.get_run_by_id(run.run_id)) or not found.is_finished:
