@@ -11,7 +11,7 @@ from horror_pipeline.orchestration.each_partition import record_partitions
 from horror_pipeline.orchestration.forecasting import read_history
 from horror_pipeline.orchestration.metadata import Figures
 from horror_pipeline.warehouse import movers as table
-from horror_pipeline.warehouse import tables
+from horror_pipeline.warehouse import snapshots, tables
 from horror_pipeline.warehouse.days import days_left_out
 
 CATCH_UP_DAYS = 7
@@ -33,14 +33,17 @@ def movie_movers(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[
     A change is held against the earlier changes of films that stood at the same level and were as far from their
     release. `change_percentile` says how many of them were smaller. What all such films did that day is taken out
     first, so a burst of many small films is no news. A breakout is a rise into the day's top tenth that is larger than
-    99 % of these changes and than any earlier one of the film itself.
+    99 % of these changes and than any earlier one of the film itself. Where a past day is stored, the days after it are
+    compared again, because they are held against it.
     """
     from horror_pipeline.modeling.movers import movers
 
     requested = days_of(context)
     with warehouse.connect() as connection:
         caught_up = days_left_out(connection, tables.movie_movers.c.snapshot_date, requested[0], CATCH_UP_DAYS)
-    wanted = [*caught_up, *requested]
+        stored = sorted(snapshots.snapshot_days(connection))
+    later = [day for day in stored if 0 < (day - requested[-1]).days < FORECAST_WINDOW_DAYS]
+    wanted = [*caught_up, *requested, *later]
     first = wanted[0] - dt.timedelta(days=FORECAST_WINDOW_DAYS)
     history, movies = read_history(warehouse, first, wanted[-1])
     done: dict[dt.date, Figures] = {}
@@ -48,7 +51,7 @@ def movie_movers(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[
         with warehouse.begin() as connection:
             rows = table.replace_movers(connection, day, {str(name): found[name].tolist() for name in found})
         done[day] = {"dagster/partition_row_count": rows, "breakouts": int(found["is_breakout"].sum())}
-    record_partitions(context, {day: done[day] for day in caught_up})
+    record_partitions(context, {day: done[day] for day in (*caught_up, *later)})
     for day in requested:
         context.add_asset_metadata(dict(done[day]), partition_key=day.isoformat())
     return dg.MaterializeResult()

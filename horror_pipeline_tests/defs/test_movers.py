@@ -35,6 +35,21 @@ def test_days_are_replaced_and_days_left_out_are_made_up_for(engine: Engine) -> 
         assert runs.rows("SELECT * FROM movie_movers ORDER BY 1, 2, 3") == before
 
 
+def test_a_day_that_was_missing_changes_the_days_after_it(engine: Engine) -> None:
+    popularity, everything = reverting(120, DAYS), "SELECT * FROM movie_movers ORDER BY 1, 2, 3"
+    missing = LAST - dt.timedelta(days=1)
+    with dg.DagsterInstance.ephemeral() as instance:
+        runs = Learning(engine, instance)
+        store_history(runs, popularity[:, :-2], FIRST)
+        store_history(runs, popularity[:, -1:], LAST)
+        runs.run(movie_movers, days=(str(LAST), str(LAST)))
+        store_history(runs, popularity[:, -2:-1], missing)
+        runs.run(movie_movers, days=(str(missing), str(missing)))
+        mended = runs.rows(everything)
+        runs.run(movie_movers, days=(str(LAST), str(LAST)))
+        assert runs.rows(everything) == mended
+
+
 def test_a_list_holds_the_newest_day_of_films_that_exist_in_its_order(engine: Engine) -> None:
     for tmdb_id in (1, 2, 3, 4):
         add_film(engine, tmdb_id, gone_at=AS_OF if tmdb_id == 4 else None)
