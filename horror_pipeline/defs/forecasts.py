@@ -34,8 +34,8 @@ def popularity_forecaster(
 
     One gradient boosting for each horizon. The newest weeks are forecast by models fitted before them. A model serves
     only if its errors are smaller than those of "no change" by more than chance; otherwise no change is forecast. The
-    forecaster is fitted anew once a week, and when a missing day of its history was added. All versions are in
-    `model_versions`.
+    forecaster is fitted anew once a week, daily while its history is short, and when a missing day was stored. All
+    versions are in `model_versions`.
     """
     with warehouse.connect() as connection:
         row = models.champion(connection, FORECASTER_NAME)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 FORECASTS_STEP = "forecasts"
 
-REFIT_DAYS = 7
-"""Days of history after which the forecaster is fitted again."""
+REFIT_DAYS, REFIT_SHARE = 7, 0.1
+"""The forecaster is fitted again after so many new days, and earlier when they are this share of those it knew."""
 
 FEWEST_DAYS_BEFORE = 28
 """Days of history that are needed before the first day of the track record."""
@@ -70,8 +70,8 @@ def why_refit(champion: Mapping[str, Any] | None, days_stored: Sequence[dt.date]
     later = sum(day > made_on for day in days_stored)
     if len(days_stored) - later > days_known:
         return f"days up to {made_on} were stored after the present one was fitted"
-    if later >= REFIT_DAYS:
-        return f"{later} days of history are new to the present one"
+    if later >= min(REFIT_DAYS, max(1, REFIT_SHARE * days_known)):
+        return f"{later} {'day' if later == 1 else 'days'} of history came after the {days_known} of the present one"
     return None
 
 

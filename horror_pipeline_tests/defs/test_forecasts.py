@@ -139,7 +139,18 @@ def test_a_forecaster_that_missed_a_week_of_history_is_fitted_anew(runs: Learnin
     runs.now += dt.timedelta(days=7)
     store_history(runs, popularity[:, -7:], TODAY - dt.timedelta(days=6))
     shown = runs.run(*ASSETS)
-    assert shown["popularity_forecaster"]["reason"] == "7 days of history are new to the present one"
+    assert shown["popularity_forecaster"]["reason"] == "7 days of history came after the 29 of the present one"
+
+
+def test_a_forecaster_of_a_young_history_is_fitted_anew_daily(runs: Learning) -> None:
+    popularity = reverting(FILMS, 5)
+    store_history(runs, popularity[:, :-1], TODAY - dt.timedelta(days=4))
+    runs.now -= dt.timedelta(days=1)
+    runs.run(*ASSETS)
+    runs.now += dt.timedelta(days=1)
+    store_history(runs, popularity[:, -1:], TODAY)
+    shown = runs.run(*ASSETS)
+    assert shown["popularity_forecaster"]["reason"] == "1 day of history came after the 4 of the present one"
 
 
 def test_a_forecaster_is_fitted_anew_when_a_missing_day_of_its_history_was_stored(runs: Learning) -> None:
