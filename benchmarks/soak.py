@@ -43,8 +43,13 @@ NOT_COMPARED = {"request_counts", "training_state", "data_source", "finished_run
 PRESENT = {
     "model_predictions": "predicted_at = (SELECT max(predicted_at) FROM model_predictions)",
     "model_versions": "is_champion",
+    "popularity_forecasts": "is_backtest OR made_on = (SELECT max(made_on) FROM popularity_forecasts)",
+    "forecast_scores": "is_backtest",
+    "forecast_group_scores": "is_backtest",
+    "forecast_calls": "is_backtest",
 }
-"""Of tables that also say what was predicted before, and by which models, the rows that are compared."""
+"""Of tables that also say what was predicted before, and by which models, the rows that are compared. A run that lacked
+the newest day forecast from the day before, and what was forecast at the time is kept."""
 
 Tables = dict[str, Counter[str]]
 
