@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Numeric, Select, case, cast, d
 from sqlalchemy.dialects.postgresql import insert
 
 from horror_pipeline.warehouse.bulk import WriteCounts, copy_upsert
+from horror_pipeline.warehouse.days import distinct_values
 from horror_pipeline.warehouse.tables import movie_features, movie_snapshots, movies, other_movies, training_state
 
 FEATURES_STEP = "features"
@@ -17,10 +18,14 @@ PREDICTIONS_STEP = "predictions"
 
 
 def training_fingerprint(connection: Connection) -> str:
-    """Return a digest of what models learn from, which changes when a film is added, observed, read again, or gone.
+    """Return a digest of what models learn from.
 
-    It reads `movies` and `other_movies` once, without their texts, which is fast enough to do every hour.
+    It changes when a film is added, observed, read again, or gone, and when a day of history is stored. It reads
+    `movies`, `other_movies` and the newest day of history once, without texts, which is fast enough to do every hour.
     """
+    day, popularity = movie_snapshots.c.snapshot_date, movie_snapshots.c.popularity
+    days = distinct_values(connection, day)
+    newest_day = select(func.sum(cast(popularity, Numeric))).where(day == (days[-1] if days else None))
     row = connection.execute(
         select(
             func.count(),
@@ -32,9 +37,10 @@ def training_fingerprint(connection: Connection) -> str:
             # Every sweep writes all of these films, so their values show a change, and `observed_at` does not.
             select(func.sum(cast(other_movies.c.popularity, Numeric))).scalar_subquery(),
             select(func.sum(other_movies.c.vote_count)).scalar_subquery(),
+            newest_day.scalar_subquery(),
         )
     ).one()
-    return "|".join("" if value is None else str(value) for value in row)
+    return "|".join("" if value is None else str(value) for value in (*row, len(days)))
 
 
 def last_trained_fingerprint(connection: Connection) -> str | None:

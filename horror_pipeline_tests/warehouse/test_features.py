@@ -19,11 +19,15 @@ from horror_pipeline_tests.warehouse.rows import DAY, NOW, TODAY, fill, movie, s
         "UPDATE movies SET details_fetched_at = details_fetched_at + interval '1 hour' WHERE tmdb_id = 1",
         "UPDATE movies SET gone_at = observed_at WHERE tmdb_id = 2",
         "DELETE FROM movies WHERE tmdb_id = 2",
+        f"UPDATE movie_snapshots SET popularity = 7 WHERE snapshot_date = '{TODAY}'",
+        f"DELETE FROM movie_snapshots WHERE snapshot_date < '{TODAY}'",
     ],
-    ids=["new film", "observed anew", "read anew", "gone", "deleted"],
+    ids=["new film", "observed anew", "read anew", "gone", "deleted", "newest day", "missing day"],
 )
 def test_the_fingerprint_changes_with_what_models_learn_from(engine: Engine, change: str) -> None:
     fill(engine, "movies", movie(1), movie(2))
+    for back in range(2):
+        fill(engine, "movie_snapshots", snapshot(TODAY - back * DAY))
     with engine.begin() as connection:
         before = features.training_fingerprint(connection)
         assert features.training_fingerprint(connection) == before
