@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import URL
 
-from horror_pipeline.definitions import loaded_defs
+from horror_pipeline.definitions import defs
 from horror_pipeline.orchestration.launch import run_job
 from horror_pipeline.runtime import dagster_storage
 from horror_pipeline.runtime.dagster_storage import storage_url
@@ -118,7 +118,7 @@ def test_a_run_that_failed_in_the_terminal_s_process_is_executed_again_from_the_
     monkeypatch.setenv("DATABASE_URL", address)
     monkeypatch.setenv("DAGSTER_PG_URL", address)
     with dg.DagsterInstance.get() as instance:
-        failed = run_job(loaded_defs(), "collect_changes", instance)
+        failed = run_job(defs(), "collect_changes", instance)
     assert not failed.success
     programs = Path(sys.executable).parent
     command = [str(programs / "dagster-webserver"), "-p", str(port), "-m", MODULE]
