@@ -27,6 +27,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from horror_pipeline.runtime.environment import Environment
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -96,36 +100,14 @@ def _measure(scratch: Path, repeats: int) -> dict[str, float | int]:
     subprocess.run([BIN / "horror", "backfill", "catalogue", *years], check=True, stdout=subprocess.DEVNULL)
     result: dict[str, float | int] = {}
     with prepared(get_settings()) as environment:
-        _sql(environment.variables(), "CREATE DATABASE defaults")
-        defaults = scratch / "defaults"
-        defaults.mkdir()
-        (defaults / "dagster.yaml").write_text(DEFAULTS_YAML)
-        (defaults / "with_defaults.py").write_text(DEFAULTS_MODULE)
-        url = environment.dagster_url.set(database="defaults").render_as_string(hide_password=False)
-        ours = "horror_pipeline.definitions"
-        kinds: dict[str, tuple[str, dict[str, str]]] = {
-            "shipped": (ours, {}),
-            "defaults": ("with_defaults", {"DAGSTER_HOME": str(defaults), "DAGSTER_PG_URL": url}),
-        }
-        if shutil.which("redis-server"):
-            broker = f"redis://127.0.0.1:{_free_port()}/0"
-            home = scratch / "celery"
-            home.mkdir()
-            shutil.copy(ROOT / "dagster.yaml", home)
-            _sql(environment.variables(), "CREATE DATABASE celery")
-            url = environment.dagster_url.set(database="celery").render_as_string(hide_password=False)
-            changed = {
-                "HORROR_RUN_LAUNCHER": "celery",
-                BROKER: broker,
-                "DAGSTER_HOME": str(home),
-                "DAGSTER_PG_URL": url,
-            }
-            kinds["celery"] = ours, changed
+        kinds = _kinds(environment, scratch)
         found: dict[str, list[dict[str, float]]] = defaultdict(list)
         with ExitStack() as stack:
             served = {}
             for kind, (module, changed) in kinds.items():
-                variables = environment.variables() | changed | {"PYTHONPATH": f"{defaults}{os.pathsep}{ROOT}"}
+                variables = (
+                    environment.variables() | changed | {"PYTHONPATH": f"{scratch / 'defaults'}{os.pathsep}{ROOT}"}
+                )
                 folder = scratch / f"of {kind}"
                 folder.mkdir()
                 stack.enter_context(_serving(folder, module, variables))
@@ -148,6 +130,36 @@ def _measure(scratch: Path, repeats: int) -> dict[str, float | int]:
         if "celery" in kinds:
             result[f"celery_{what}_beyond_ratio"] = beyond["celery"] / beyond["shipped"]
     return result | {"repeats": repeats}
+
+
+def _kinds(environment: Environment, scratch: Path) -> dict[str, tuple[str, dict[str, str]]]:
+    """Prepare each kind's Dagster; return its module and the variables that differ from the environment's."""
+    _sql(environment.variables(), "CREATE DATABASE defaults")
+    defaults = scratch / "defaults"
+    defaults.mkdir()
+    (defaults / "dagster.yaml").write_text(DEFAULTS_YAML)
+    (defaults / "with_defaults.py").write_text(DEFAULTS_MODULE)
+    url = environment.dagster_url.set(database="defaults").render_as_string(hide_password=False)
+    ours = "horror_pipeline.definitions"
+    kinds: dict[str, tuple[str, dict[str, str]]] = {
+        "shipped": (ours, {}),
+        "defaults": ("with_defaults", {"DAGSTER_HOME": str(defaults), "DAGSTER_PG_URL": url}),
+    }
+    if shutil.which("redis-server"):
+        broker = f"redis://127.0.0.1:{_free_port()}/0"
+        home = scratch / "celery"
+        home.mkdir()
+        shutil.copy(ROOT / "dagster.yaml", home)
+        _sql(environment.variables(), "CREATE DATABASE celery")
+        url = environment.dagster_url.set(database="celery").render_as_string(hide_password=False)
+        changed = {
+            "HORROR_RUN_LAUNCHER": "celery",
+            BROKER: broker,
+            "DAGSTER_HOME": str(home),
+            "DAGSTER_PG_URL": url,
+        }
+        kinds["celery"] = ours, changed
+    return kinds
 
 
 def _run(instance: object, scratch: Path, variables: dict[str, str], has_news: bool) -> dict[str, float]:

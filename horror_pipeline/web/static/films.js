@@ -51,8 +51,9 @@ function release(film) {
   return [h("span", { class: "number" }, day(film.release_date)), h("span", { class: "sub" }, days > 0 ? `in ${span(days)}` : "out now")];
 }
 
-function whySurprising({ surprise_factor: factor, popularity_reasons: reasons }) {
-  return factor === null ? null : h("span", { class: "sub" }, `× ${popularity(factor)} the popularity now${reasons ? `. Why: ${reasons.replaceAll(" %", "\u00a0%")}` : ""}`);
+function whySurprising({ surprise_factor: factor, actual_popularity: now, popularity_reasons: reasons }) {
+  const held = now < 1 ? "a popularity of 1, which is more than it has now" : "the popularity now"; // what the factor divides by
+  return factor === null ? null : h("span", { class: "sub" }, `× ${popularity(factor)} ${held}${reasons ? `. Why: ${reasons.replaceAll(" %", "\u00a0%")}` : ""}`);
 }
 
 export function showComing(page) {
