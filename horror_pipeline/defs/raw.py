@@ -5,10 +5,9 @@ import hashlib
 import json
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict
 
 import dagster as dg
 from sqlalchemy import Engine
@@ -241,7 +240,7 @@ def movie_details(
         _log_reasons(context, reasons)
         counts, failures = _read(context, warehouse, tmdb, clock, due)
     for year in years_of(context):
-        context.add_asset_metadata(asdict(counts.get(year, raw.DetailsCounts())), partition_key=str(year))
+        context.add_asset_metadata({name: counts[year][name] for name in raw.OUTCOMES}, partition_key=str(year))
     figures = {**row_count(warehouse, tables.movie_details), **request_figures(tmdb.stats - before)}
     check = dg.AssetCheckResult(
         check_name=EVERY_FILM_WAS_READ.name,
@@ -256,13 +255,13 @@ def movie_details(
 
 def _read(
     context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClient, clock: Clock, due: Sequence[Due]
-) -> tuple[dict[int, raw.DetailsCounts], dict[int, str]]:
+) -> tuple[dict[int, Counter[str]], dict[int, str]]:
     """Read and store the films that are due.
 
     Returns:
-        What was done by release year, and the reason by film for each that could not be read.
+        How many films had each outcome, by release year, and the reason by film for each that could not be read.
     """
-    counts: dict[int, raw.DetailsCounts] = {}
+    counts: dict[int, Counter[str]] = defaultdict(Counter)
     failures: dict[int, str] = {}
     # Another order each time: films that keep failing must not hold up for ever those that would come after them.
     due = random.Random(clock().timestamp()).sample(due, len(due))  # noqa: S311  # no secret
@@ -272,7 +271,7 @@ def _read(
         for batch in _batches(arriving):
             failures |= {details.tmdb_id: details.failure for details in batch if details.failure}
             for year, done in _store_details(warehouse, batch, year_of).items():
-                counts[year] = counts.get(year, raw.DetailsCounts()) + done
+                counts[year] += done
             progress.advance(len(batch))
     progress.finish()
     for tmdb_id, reason in sorted(failures.items())[:LONGEST_LIST]:
@@ -303,7 +302,7 @@ def _batches(arriving: Iterable[Details]) -> Iterator[list[Details]]:
         yield batch
 
 
-def _store_details(warehouse: Engine, batch: list[Details], year_of: dict[int, int]) -> dict[int, raw.DetailsCounts]:
+def _store_details(warehouse: Engine, batch: list[Details], year_of: dict[int, int]) -> dict[int, Counter[str]]:
     """Write a batch in one transaction; a sub-object that TMDB left out keeps what was stored of it."""
     arrived = [one for one in batch if one.failure is None]
     with warehouse.begin() as connection:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, func, select, text
@@ -79,20 +79,8 @@ def first_read_date(connection: Connection) -> dt.date | None:
     return oldest.astimezone(dt.UTC).date() if oldest is not None else None
 
 
-@dataclass(frozen=True)
-class DetailsCounts:
-    """How many films a batch of details found new, changed, unchanged and gone."""
-
-    new: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    gone: int = 0
-
-    def __add__(self, other: DetailsCounts) -> DetailsCounts:
-        """Add the counts of two batches."""
-        return DetailsCounts(
-            self.new + other.new, self.changed + other.changed, self.unchanged + other.unchanged, self.gone + other.gone
-        )
+OUTCOMES = ("new", "changed", "unchanged", "gone")
+"""What `write_details` may find a film to be."""
 
 
 def stored_parts(connection: Connection, tmdb_ids: Sequence[int], parts: Sequence[str]) -> dict[int, dict[str, Any]]:
@@ -106,7 +94,7 @@ def stored_parts(connection: Connection, tmdb_ids: Sequence[int], parts: Sequenc
     return stored
 
 
-def write_details(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[int, DetailsCounts]:
+def write_details(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[int, Counter[str]]:
     """Store what TMDB answered about some films. A gone film keeps its last document and gets `gone_at`.
 
     Args:
@@ -115,19 +103,19 @@ def write_details(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> 
             film is gone), `payload_hash`, `missing_parts`.
 
     Returns:
-        What was done, by release year.
+        How many films had each of the `OUTCOMES`, by release year.
     """
     query = text("SELECT tmdb_id, payload_hash, changed_at, gone_at FROM raw.movie_details WHERE tmdb_id = ANY(:ids)")
     stored = {row.tmdb_id: row for row in connection.execute(query, {"ids": [row["tmdb_id"] for row in rows]})}
-    counts: dict[int, DetailsCounts] = {}
+    counts: dict[int, Counter[str]] = defaultdict(Counter)
     unknown: list[dict[str, Any]] = []
     known: list[dict[str, Any]] = []
     for row in rows:
         before = stored.get(row["tmdb_id"])
         is_gone = row["payload"] is None
         is_same = before is not None and before.payload_hash == row["payload_hash"] and before.gone_at is None
-        what = "gone" if is_gone else "new" if before is None else "unchanged" if is_same else "changed"
-        counts[row["release_year"]] = counts.get(row["release_year"], DetailsCounts()) + DetailsCounts(**{what: 1})
+        outcome = "gone" if is_gone else "new" if before is None else "unchanged" if is_same else "changed"
+        counts[row["release_year"]][outcome] += 1
         if not is_gone:
             changed_at = before.changed_at if before is not None and is_same else row["fetched_at"]
             document = {**row, "payload": JsonText(row["payload"]), "changed_at": changed_at, "gone_at": None}

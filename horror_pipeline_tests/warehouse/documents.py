@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Engine, text
 
 from horror_pipeline.warehouse import raw
-from horror_pipeline.warehouse.raw import DetailsCounts
 from horror_pipeline.warehouse.stale_details import due_details
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
@@ -20,7 +20,7 @@ DAY = dt.timedelta(days=1)
 TODAY = NOW.date()
 
 
-def read(engine: Engine, tmdb_id: int, at: dt.datetime, **extra: Any) -> DetailsCounts:
+def read(engine: Engine, tmdb_id: int, at: dt.datetime, **extra: Any) -> Counter[str]:
     """Store a details document of the year 2020."""
     body = {"id": tmdb_id, "release_date": extra.pop("release_date", "2020-05-05"), **extra.pop("body", {})}
     with engine.begin() as connection:
@@ -39,7 +39,7 @@ def document(release_year: int, tmdb_id: int, at: dt.datetime, **values: Any) ->
     }
 
 
-def gone(engine: Engine, tmdb_id: int, at: dt.datetime) -> DetailsCounts:
+def gone(engine: Engine, tmdb_id: int, at: dt.datetime) -> Counter[str]:
     """Store that TMDB has no such film any more."""
     with engine.begin() as connection:
         return raw.write_details(connection, [document(2020, tmdb_id, at, payload=None, payload_hash=None)])[2020]

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 
 from sqlalchemy import Engine, text
 
 from horror_pipeline.warehouse import raw
-from horror_pipeline.warehouse.raw import DetailsCounts
 from horror_pipeline_tests.warehouse.documents import (
     DAY,
     NOW,
@@ -20,18 +20,18 @@ from horror_pipeline_tests.warehouse.documents import (
 
 
 def test_what_a_batch_did_is_counted(engine: Engine) -> None:
-    assert read(engine, 1, NOW - DAY) == DetailsCounts(new=1)
-    assert read(engine, 1, NOW) == DetailsCounts(unchanged=1)
+    assert read(engine, 1, NOW - DAY) == Counter(new=1)
+    assert read(engine, 1, NOW) == Counter(unchanged=1)
     assert stored(engine, "SELECT changed_at FROM raw.movie_details") == NOW - DAY
     assert stored(engine, "SELECT fetched_at FROM raw.movie_details") == NOW
-    assert read(engine, 1, NOW, payload_hash="another") == DetailsCounts(changed=1)
+    assert read(engine, 1, NOW, payload_hash="another") == Counter(changed=1)
     assert stored(engine, "SELECT changed_at FROM raw.movie_details") == NOW
 
 
 def test_a_gone_film_keeps_its_document_and_the_moment_it_went(engine: Engine) -> None:
     read(engine, 1, NOW - 2 * DAY)
-    assert gone(engine, 1, NOW - DAY) == DetailsCounts(gone=1)
-    assert gone(engine, 1, NOW) == DetailsCounts(gone=1)
+    assert gone(engine, 1, NOW - DAY) == Counter(gone=1)
+    assert gone(engine, 1, NOW) == Counter(gone=1)
     assert stored(engine, "SELECT payload ->> 'id' FROM raw.movie_details") == "1"
     assert stored(engine, "SELECT gone_at FROM raw.movie_details") == NOW - DAY
     assert stored(engine, "SELECT changed_at FROM raw.movie_details") == NOW - DAY
@@ -39,7 +39,7 @@ def test_a_gone_film_keeps_its_document_and_the_moment_it_went(engine: Engine) -
 
 def test_a_film_that_comes_back_is_gone_no_more(engine: Engine) -> None:
     gone(engine, 1, NOW - DAY)
-    assert read(engine, 1, NOW) == DetailsCounts(changed=1)
+    assert read(engine, 1, NOW) == Counter(changed=1)
     assert stored(engine, "SELECT gone_at FROM raw.movie_details") is None
 
 
@@ -47,8 +47,8 @@ def test_a_batch_may_hold_several_years(engine: Engine) -> None:
     rows = [document(year, year, NOW) for year in (2019, 2020)]
     with engine.begin() as connection:
         assert raw.write_details(connection, [*rows, document(2020, 5, NOW, payload=None)]) == {
-            2019: DetailsCounts(new=1),
-            2020: DetailsCounts(new=1, gone=1),
+            2019: Counter(new=1),
+            2020: Counter(new=1, gone=1),
         }
 
 
