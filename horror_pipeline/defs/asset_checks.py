@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Engine, Table, func, select
 from horror_pipeline.domain import MODEL_NAMES
 from horror_pipeline.orchestration.missing import PARTITION, RANGE_END, RANGE_START
 from horror_pipeline.warehouse import tables
-from horror_pipeline.warehouse.constraint_checks import Violations, find_violations
+from horror_pipeline.warehouse.constraint_checks import find_violations
 
 Tags = Mapping[str, str]
 RowFilter = Callable[[Tags], ColumnElement[bool] | None]
@@ -95,18 +95,15 @@ def _spec(checked: Checked) -> dg.AssetCheckSpec:
     )
 
 
-def _result(checked: Checked, violations: Violations) -> dg.AssetCheckResult:
-    counts = {"repeated keys": violations.duplicate_keys} if violations.duplicate_keys else {}
-    counts |= {f"{column} missing": count for column, count in violations.missing.items()}
-    counts |= {f"{column} out of range": count for column, count in violations.out_of_range.items()}
-    problems = ", ".join(f"{problem} in {count:,} of {violations.rows:,} rows" for problem, count in counts.items())
+def _result(checked: Checked, rows: int, violations: dict[str, int]) -> dg.AssetCheckResult:
+    problems = ", ".join(f"{problem} in {count:,} of {rows:,} rows" for problem, count in violations.items())
     return dg.AssetCheckResult(
-        passed=not counts,
+        passed=not violations,
         asset_key=dg.AssetKey.from_user_string(checked.key),
         check_name=AS_DECLARED,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=problems or f"{violations.rows:,} rows checked",
-        metadata={"rows": violations.rows} | counts,
+        description=problems or f"{rows:,} rows checked",
+        metadata={"rows": rows} | violations,
     )
 
 
@@ -118,7 +115,7 @@ def table_check(checked: Checked) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Engine]
     ) -> Iterator[dg.AssetCheckResult]:
         with warehouse.connect() as connection:
-            yield _result(checked, find_violations(connection, checked.table, checked.rows(context.run.tags)))
+            yield _result(checked, *find_violations(connection, checked.table, checked.rows(context.run.tags)))
 
     return check
 
