@@ -94,7 +94,8 @@ def hourly_training(
     if skip := _skip_if_active(context, train_and_predict.name):
         return skip
     with warehouse.connect() as connection:
-        films_are_known = features.training_fingerprint(connection) == features.last_trained_fingerprint(connection)
+        last_trained = features.state(connection, features.PREDICTIONS_STEP)
+        films_are_known = features.training_fingerprint(connection) == last_trained
         if films_are_known and forecasting.is_up_to_date(connection, _tick(context).date()):
             return dg.SkipReason("nothing the models learn from has changed since the last training")
     return dg.RunRequest(run_key=_run_key(context))

@@ -128,8 +128,9 @@ def versions_of(champions: Mapping[str, Mapping[str, Any] | None]) -> str:
 
 def is_predicted(connection: Connection, champions: Mapping[str, Mapping[str, Any] | None]) -> bool:
     """Whether the newest predictions are of the present features and champions."""
-    same_features = features.state(connection, features.FEATURES_STEP) == features.last_trained_fingerprint(connection)
-    return same_features and versions_of(champions) == features.state(connection, CHAMPIONS_STEP)
+    if features.state(connection, features.PREDICTIONS_STEP) != features.state(connection, features.FEATURES_STEP):
+        return False
+    return versions_of(champions) == features.state(connection, CHAMPIONS_STEP)
 
 
 def is_training_up_to_date(connection: Connection) -> bool:

@@ -43,11 +43,6 @@ def training_fingerprint(connection: Connection) -> str:
     return "|".join("" if value is None else str(value) for value in (*row, len(days)))
 
 
-def last_trained_fingerprint(connection: Connection) -> str | None:
-    """Return the fingerprint that the newest predictions were made at; None before the first."""
-    return state(connection, PREDICTIONS_STEP)
-
-
 def state(connection: Connection, step: str) -> str | None:
     """Return the fingerprint of the data that a step last processed; None if it never ran."""
     return connection.execute(select(training_state.c.fingerprint).where(training_state.c.step == step)).scalar()

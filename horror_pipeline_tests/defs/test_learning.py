@@ -117,7 +117,9 @@ def test_a_training_predicts_every_film_and_a_second_on_the_same_data_writes_not
     assert runs.stored() == before
     assert "predicted high" in told["rating_class"]["confusion"]
     with runs.engine.connect() as connection:
-        assert features_table.training_fingerprint(connection) == features_table.last_trained_fingerprint(connection)
+        assert features_table.training_fingerprint(connection) == features_table.state(
+            connection, features_table.PREDICTIONS_STEP
+        )
 
 
 def test_a_training_that_failed_half_way_is_continued_and_what_was_done_is_not_done_again(runs: Learning) -> None:

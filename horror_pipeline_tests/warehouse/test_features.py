@@ -57,10 +57,10 @@ def test_features_are_read_as_columns_where_unknown_is_empty_and_a_flag_a_number
 
 def test_an_empty_catalogue_has_a_fingerprint_and_was_never_trained_on(engine: Engine) -> None:
     with engine.begin() as connection:
-        assert features.training_fingerprint(connection) != features.last_trained_fingerprint(connection)
+        assert features.training_fingerprint(connection) != features.state(connection, features.PREDICTIONS_STEP)
         features.set_state(connection, features.PREDICTIONS_STEP, "a", NOW)
         features.set_state(connection, features.PREDICTIONS_STEP, "b", NOW)
-        assert features.last_trained_fingerprint(connection) == "b"
+        assert features.state(connection, features.PREDICTIONS_STEP) == "b"
 
 
 def test_popularity_before_release_is_that_of_the_last_day_before_it(engine: Engine) -> None:
