@@ -192,14 +192,14 @@ def _store(warehouse: Engine, day: dt.date, export: Export, films: int) -> Figur
         rows = snapshot_of_day(day, export.popularity, listed, stored)
         counts = snapshots.replace_day(connection, day, {name: rows[name].tolist() for name in COLUMNS})
     return {
-        "dagster/partition_row_count": counts.rows,
+        "dagster/partition_row_count": counts.total,
         "new": counts.new,
         "changed": counts.changed,
         "removed": counts.removed,
         "from_listing": int((rows["source"] == LISTING).sum()),
         "with_votes": int(rows["vote_count"].notna().sum()),
         "without_popularity": export.without_popularity,
-        "films_without_row": films - counts.rows,
+        "films_without_row": films - counts.total,
         "export_lines": export.lines,
         "export_bytes": export.received_bytes,
         "export_malformed": export.malformed,

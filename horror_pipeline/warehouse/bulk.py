@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 from sqlalchemy import ARRAY, Boolean, Column, ColumnElement, Connection, Integer, Select, Table, cast, func, text
@@ -14,18 +15,22 @@ from horror_pipeline.warehouse.copy_format import copy_lines
 ROWS_A_BATCH = 200
 """Rows encoded at once: encoding by column is faster than by row, and more rows would take more memory."""
 
+COPY_BYTES = 1 << 16
+"""Bytes of the file that the driver sends at once."""
+
 
 @dataclass(frozen=True)
 class WriteCounts:
-    """How many rows a write found new, changed and unchanged."""
+    """How many rows a write found new, changed and unchanged, and how many it removed."""
 
     new: int
-    changed: int
-    unchanged: int
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
 
     @property
     def total(self) -> int:
-        """The number of rows given, each key once."""
+        """The number of rows given, each key once, which are stored now."""
         return self.new + self.changed + self.unchanged
 
 
@@ -59,7 +64,7 @@ def copy_upsert(
     """
     columns, batches = _batches_of_rows(table, rows)
     if not columns:
-        return WriteCounts(0, 0, 0)
+        return WriteCounts(0)
     names = [column.name for column in columns]
     key = [column.name for column in table.primary_key.columns]
     updated = list(update) if update is not None else [name for name in names if name not in key]
@@ -176,38 +181,16 @@ def _declared(table: Table, names: Collection[str]) -> list[Column[Any]]:
     return [column for column in table.columns if column.name in names]
 
 
-class _CopyFile:
-    """A file for the driver to read. Each read encodes one batch, so that only one batch is in memory."""
-
-    def __init__(self, columns: Sequence[Column[Any]], batches: Iterator[Sequence[Sequence[Any]]]) -> None:
-        self._columns, self._batches = columns, batches
-        self.rows = 0
-        self.failure: Exception | None = None
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the lines of the next batch, whatever the size asked for; nothing at the end."""
-        try:
-            batch = next(self._batches, None)
-            if batch is None:
-                return b""
-            self.rows += len(batch[0])
-            return copy_lines(self._columns, batch)
-        except Exception as failure:
-            self.failure = failure
-            raise
-
-
 def _copy(
     connection: Connection, target: str, columns: Sequence[Column[Any]], batches: Iterator[Sequence[Sequence[Any]]]
 ) -> int:
-    names = ", ".join(column.name for column in columns)
-    file = _CopyFile(columns, batches)
+    """Encode the values into a temporary file, so that they are never all in memory, and COPY the file."""
+    names, rows = ", ".join(column.name for column in columns), 0
     cursor: Any = connection.connection.cursor()
-    try:
-        with cursor:
-            cursor.copy_expert(f"COPY {target} ({names}) FROM STDIN WITH (FORMAT text, ENCODING 'UTF8')", file)
-    except Exception:
-        if file.failure is not None:  # which the driver reports as a canceled query
-            raise file.failure from None
-        raise
-    return file.rows
+    with TemporaryFile() as file, cursor:
+        for batch in batches:
+            rows += len(batch[0])
+            file.write(copy_lines(columns, batch))
+        file.seek(0)
+        cursor.copy_expert(f"COPY {target} ({names}) FROM STDIN WITH (FORMAT text, ENCODING 'UTF8')", file, COPY_BYTES)
+    return rows

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, exists, func, select, text
 
 from horror_pipeline.warehouse import forecasts, partitions
-from horror_pipeline.warehouse.bulk import copy_columns, copy_upsert
+from horror_pipeline.warehouse.bulk import WriteCounts, copy_columns, copy_upsert
 from horror_pipeline.warehouse.days import distinct_values, start_of
 from horror_pipeline.warehouse.locks import SNAPSHOT_DAY_LOCK, hold
 from horror_pipeline.warehouse.tables import movie_snapshots, movies
@@ -19,16 +19,6 @@ from horror_pipeline.warehouse.tables import movie_snapshots, movies
 def ensure_months(connection: Connection, days: Iterable[dt.date]) -> list[str]:
     """Create the partitions that these days need and that do not exist yet; others wait until the caller commits."""
     return partitions.ensure_months(connection, movie_snapshots, days)
-
-
-@dataclass(frozen=True)
-class DayCounts:
-    """How many rows a day has after it was replaced, and how many were added, changed and removed."""
-
-    rows: int
-    new: int
-    changed: int
-    removed: int
 
 
 def known_ids(connection: Connection) -> set[int]:
@@ -84,7 +74,7 @@ def lock_day(connection: Connection, day: dt.date) -> None:
     hold(connection, SNAPSHOT_DAY_LOCK, day.toordinal())
 
 
-def replace_day(connection: Connection, day: dt.date, values: Mapping[str, Sequence[Any]]) -> DayCounts:
+def replace_day(connection: Connection, day: dt.date, values: Mapping[str, Sequence[Any]]) -> WriteCounts:
     """Replace the day's rows, and score the forecasts for that day; equal rows are not written again.
 
     Args:
@@ -94,13 +84,11 @@ def replace_day(connection: Connection, day: dt.date, values: Mapping[str, Seque
     """
     is_empty = not connection.execute(select(exists().where(movie_snapshots.c.snapshot_date == day))).scalar()
     if is_empty:
-        written = copy_columns(connection, movie_snapshots, values)
-        counts = DayCounts(rows=written, new=written, changed=0, removed=0)
+        counts = WriteCounts(copy_columns(connection, movie_snapshots, values))
     else:
         removal = text("DELETE FROM movie_snapshots WHERE snapshot_date = :day AND tmdb_id <> ALL(:kept)")
         removed = connection.execute(removal, {"day": day, "kept": list(values["tmdb_id"])}).rowcount
         rows = (dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True))
-        upserted = copy_upsert(connection, movie_snapshots, rows)
-        counts = DayCounts(rows=upserted.total, new=upserted.new, changed=upserted.changed, removed=removed)
+        counts = replace(copy_upsert(connection, movie_snapshots, rows), removed=removed)
     forecasts.score_target(connection, day)
     return counts

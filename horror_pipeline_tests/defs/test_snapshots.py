@@ -172,7 +172,7 @@ def test_of_days_that_all_fail_nothing_is_said_to_be_stored(runs: Runs) -> None:
 
 
 def test_days_stored_before_an_error_of_ours_are_marked(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    def replace_day(connection: Connection, day: dt.date, values: Mapping[str, Any]) -> snapshots.DayCounts:
+    def replace_day(connection: Connection, day: dt.date, values: Mapping[str, Any]) -> bulk.WriteCounts:
         if day == day_before(2):
             raise RuntimeError("the disk is full")
         return replaced(connection, day, values)

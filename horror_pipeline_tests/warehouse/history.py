@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from horror_pipeline.warehouse import bulk, snapshots
-from horror_pipeline.warehouse.snapshots import DayCounts
+from horror_pipeline.warehouse.bulk import WriteCounts
 from horror_pipeline.warehouse.tables import movie_snapshots, movies
 
 DAY = dt.date(2026, 11, 20)
@@ -33,7 +33,7 @@ def day_rows(day: dt.date, popularity: dict[int, float]) -> list[dict[str, Any]]
     ]
 
 
-def put(connection: Connection, day: dt.date, popularity: dict[int, float]) -> DayCounts:
+def put(connection: Connection, day: dt.date, popularity: dict[int, float]) -> WriteCounts:
     snapshots.ensure_months(connection, [day])
     snapshots.lock_day(connection, day)
     rows = day_rows(day, popularity)

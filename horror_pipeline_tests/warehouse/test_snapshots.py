@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, Engine, insert, select, text
 
 from horror_pipeline.warehouse import bulk, snapshots
-from horror_pipeline.warehouse.snapshots import DayCounts
+from horror_pipeline.warehouse.bulk import WriteCounts
 from horror_pipeline.warehouse.tables import discover_pages, movie_snapshots
 from horror_pipeline_tests.warehouse.history import DAY, NOON, ONE_DAY, add_films, day_rows, put
 
@@ -26,9 +26,9 @@ def test_the_database_itself_refuses_a_film_twice_a_day(engine: Engine) -> None:
 
 def test_a_day_is_replaced_as_a_whole(engine: Engine) -> None:
     with engine.begin() as connection:
-        assert put(connection, DAY, {1: 1.0, 2: 2.0, 3: 3.0}) == DayCounts(rows=3, new=3, changed=0, removed=0)
+        assert put(connection, DAY, {1: 1.0, 2: 2.0, 3: 3.0}) == WriteCounts(new=3)
         put(connection, DAY + ONE_DAY, {1: 9.0})
-        assert put(connection, DAY, {2: 2.0, 3: 3.5, 4: 4.0}) == DayCounts(rows=3, new=1, changed=1, removed=1)
+        assert put(connection, DAY, {2: 2.0, 3: 3.5, 4: 4.0}) == WriteCounts(new=1, changed=1, unchanged=1, removed=1)
         query = select(movie_snapshots.c.tmdb_id, movie_snapshots.c.popularity).where(
             movie_snapshots.c.snapshot_date == DAY
         )
@@ -43,7 +43,7 @@ def test_a_day_taken_again_rewrites_nothing(engine: Engine) -> None:
     with engine.connect() as connection:
         before = connection.execute(where).all()
     with engine.begin() as connection:
-        assert put(connection, DAY, {1: 1.0, 2: 2.0}) == DayCounts(rows=2, new=0, changed=0, removed=0)
+        assert put(connection, DAY, {1: 1.0, 2: 2.0}) == WriteCounts(new=0, unchanged=2)
     with engine.connect() as connection:
         assert connection.execute(where).all() == before
 
