@@ -34,22 +34,18 @@ GENRE_TRAITS = {
     12: (0.03, 0.25, 0.0), 10749: (0.02, 0.0, 0.1), 10770: (0.02, -0.5, -0.4), 16: (0.015, 0.1, 0.5),
     99: (0.01, -0.8, 0.9), 36: (0.01, 0.1, 0.2), 37: (0.01, -0.1, 0.0),
 }  # fmt: skip
+# language: (share of the films, its name, code and name of its country)
 LANGUAGES = {
-    "en": 0.76,
-    "es": 0.05,
-    "ja": 0.045,
-    "fr": 0.035,
-    "ko": 0.03,
-    "de": 0.025,
-    "it": 0.02,
-    "hi": 0.02,
-    "pt": 0.015,
+    "en": (0.76, "English", "US", "United States of America"),
+    "es": (0.05, "Spanish", "ES", "Spain"),
+    "ja": (0.045, "Japanese", "JP", "Japan"),
+    "fr": (0.035, "French", "FR", "France"),
+    "ko": (0.03, "Korean", "KR", "South Korea"),
+    "de": (0.025, "German", "DE", "Germany"),
+    "it": (0.02, "Italian", "IT", "Italy"),
+    "hi": (0.02, "Hindi", "IN", "India"),
+    "pt": (0.015, "Portuguese", "BR", "Brazil"),
 }
-COUNTRIES = {
-    "en": ("US", "United States of America"), "es": ("ES", "Spain"), "ja": ("JP", "Japan"), "fr": ("FR", "France"),
-    "ko": ("KR", "South Korea"), "de": ("DE", "Germany"), "it": ("IT", "Italy"), "hi": ("IN", "India"),
-    "pt": ("BR", "Brazil"),
-}  # fmt: skip
 MONTH_WEIGHTS = (11, 6, 7, 8, 7, 7, 6, 7, 10, 19, 6, 5)
 
 OTHERS_A_YEAR = 25
@@ -193,7 +189,7 @@ class Catalogue:
         # Every fifth film belongs to a series, as long as the year has any: a small catalogue has some too.
         turn, is_turn = divmod(place, 5)
         series, part = parts[turn] if is_horror and is_turn == 2 and turn < len(parts) else (None, 1)
-        language = "en" if series else rng.choices(list(LANGUAGES), list(LANGUAGES.values()))[0]
+        language = "en" if series else rng.choices(list(LANGUAGES), [share for share, *_ in LANGUAGES.values()])[0]
         title = vocabulary.sequel_title(rng, series.title, part) if series else vocabulary.title(rng)
         if not is_horror:
             title = f"{title} (Not Scary)"

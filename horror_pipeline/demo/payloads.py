@@ -12,12 +12,7 @@ from json import JSONEncoder
 from typing import Any
 
 from horror_pipeline.demo import daily_state
-from horror_pipeline.demo.catalogue import COUNTRIES, GENRES, Film, Person
-
-LANGUAGE_NAMES = {
-    "en": "English", "es": "Spanish", "ja": "Japanese", "fr": "French", "ko": "Korean", "de": "German", "it": "Italian",
-    "hi": "Hindi", "pt": "Portuguese",
-}  # fmt: skip
+from horror_pipeline.demo.catalogue import GENRES, LANGUAGES, Film, Person
 
 
 def overview(film: Film, day: dt.date) -> str:
@@ -52,17 +47,16 @@ def details(film: Film, day: dt.date, seed: int, append: list[str]) -> dict[str,
     body = row(film, day, seed)
     del body["genre_ids"]
     is_released = daily_state.status(film, day) == "Released"
-    country = COUNTRIES[film.language]
-    language = LANGUAGE_NAMES[film.language]
+    _, language, country, country_name = LANGUAGES[film.language]
     body |= {
         "belongs_to_collection": _series(film),
         "budget": film.budget_usd,
         "genres": [{"id": genre, "name": GENRES[genre]} for genre in film.genre_ids],
         "homepage": "",
         "imdb_id": _imdb_id(film),
-        "origin_country": [country[0]],
+        "origin_country": [country],
         "production_companies": [],
-        "production_countries": [{"iso_3166_1": country[0], "name": country[1]}],
+        "production_countries": [{"iso_3166_1": country, "name": country_name}],
         "revenue": int(film.budget_usd * (1 + film.reach)) if is_released and film.reach > 0 else 0,
         "runtime": film.runtime_minutes if is_released or film.is_runtime_known_early else 0,
         "spoken_languages": [{"english_name": language, "iso_639_1": film.language, "name": language}],
@@ -73,7 +67,7 @@ def details(film: Film, day: dt.date, seed: int, append: list[str]) -> dict[str,
         if part in _PARTS:
             body[part] = _PARTS[part](film)
     if "watch/providers" in append:
-        body["watch/providers"] = {"results": {country[0]: _offers(film)} if is_released else {}}
+        body["watch/providers"] = {"results": {country: _offers(film)} if is_released else {}}
     return body
 
 
@@ -140,7 +134,7 @@ def _release_dates(film: Film) -> dict[str, Any]:
         | {"release_date": f"{day}T00:00:00.000Z"}
         for kind, day in days.items()
     ]
-    return {"results": [{"iso_3166_1": COUNTRIES[film.language][0], "release_dates": dates}] if dates else []}
+    return {"results": [{"iso_3166_1": LANGUAGES[film.language][2], "release_dates": dates}] if dates else []}
 
 
 def _offers(film: Film) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import gzip
 import json
 import math
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from horror_pipeline.demo import daily_state, payloads
@@ -31,6 +31,10 @@ _ACCESS_DENIED = (
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
+Row = dict[str, Any]
+"""A film as listed on a day."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A response: status, body and content type."""
@@ -38,17 +42,6 @@ class Answer:
     status: int
     body: bytes
     content_type: str = "application/json;charset=utf-8"
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """A film as listed on a day; `text` is its row as JSON."""
-
-    film: Film
-    released: str
-    votes: int
-    row: dict[str, Any]
-    text: bytes
 
 
 class DemoTmdb:
@@ -63,10 +56,10 @@ class DemoTmdb:
     def __init__(self, today: Callable[[], dt.date], seed: int = DEMO_SEED, scale: float = 1.0) -> None:
         self.today = today
         self.catalogue = Catalogue(seed, scale)
-        self._films: tuple[dt.date, dict[int, Film]] | None = None
-        self._listings: tuple[dt.date, list[_Listed]] | None = None
-        self._selections: OrderedDict[tuple[object, ...], list[bytes]] = OrderedDict()
-        self._exports: OrderedDict[dt.date, bytes] = OrderedDict()
+        self._known = lru_cache(maxsize=1)(self._films_on)
+        self._listed = lru_cache(maxsize=1)(self._listing_on)
+        self._selected = lru_cache(MOST_CACHED)(self._selection)
+        self._export = lru_cache(MOST_CACHED)(self._export_of)
 
     def answer(self, path: str, query: Mapping[str, str], authorization: str = "") -> Answer:
         """Return the response to a GET request.
@@ -78,7 +71,7 @@ class DemoTmdb:
         """
         today = self.today()
         if path.startswith("/p/exports/"):
-            return self._export(path, today)
+            return self._export_answer(path, today)
         if path == "/":
             return Answer(200, f"{notice()}\n".encode(), "text/plain; charset=utf-8")
         if not path.startswith("/3/"):
@@ -110,10 +103,8 @@ class DemoTmdb:
             return _not_found()
         return _json(payloads.details(film, today, self.catalogue.seed, append))
 
-    def _known(self, today: dt.date) -> dict[int, Film]:
-        if self._films is None or self._films[0] != today:
-            self._films = today, {film.id: film for film in self.catalogue.known_on(today)}
-        return self._films[1]
+    def _films_on(self, today: dt.date) -> dict[int, Film]:
+        return {film.id: film for film in self.catalogue.known_on(today)}
 
     # -- listings ------------------------------------------------------------------------------------------------------
 
@@ -121,35 +112,22 @@ class DemoTmdb:
         page = _page(query)
         if page is None:
             return _bad_page()
-        rows = self._selected(query, today)
-        return _paged(rows, page, PAGE_SIZE)
+        asked = tuple((name, query[name]) for name in (*_FILTERS, "sort_by") if name in query)
+        return _paged(self._selected(today, asked), page, PAGE_SIZE)
 
-    def _selected(self, query: Mapping[str, str], today: dt.date) -> list[bytes]:
-        """Return the matching rows in order; unknown parameters are ignored, as TMDB does."""
-        key = (today, *((name, query[name]) for name in sorted(_FILTERS.keys() | {"sort_by"}) if name in query))
-        rows = self._selections.get(key)
-        if rows is None:
-            kept = self._listed(today)
-            for name, keep in _FILTERS.items():
-                if name in query:
-                    value = query[name]
-                    kept = [item for item in kept if keep(item, value)]
-            field, _, direction = query.get("sort_by", "").partition(".")
-            order = _ORDERS.get(field, _ORDERS["popularity"])
-            kept = sorted(kept, key=lambda item: (order(item), item.film.id), reverse=direction != "asc")
-            rows = self._selections[key] = [item.text for item in kept]
-            _drop_oldest(self._selections)
-        return rows
+    def _selection(self, today: dt.date, asked: tuple[tuple[str, str], ...]) -> list[bytes]:
+        """Return the rows that a query asks for, in order; unknown parameters are ignored, as TMDB does."""
+        query, rows = dict(asked), self._listed(today)
+        order = _ORDERS.get(query.get("sort_by", "").partition(".")[0], "popularity")
+        is_ascending = query.pop("sort_by", "").endswith(".asc")
+        for name, value in query.items():
+            rows = [row for row in rows if _FILTERS[name](row, value)]
+        rows = sorted(rows, key=lambda row: (row[order], row["id"]), reverse=not is_ascending)
+        return [_dump(row) for row in rows]
 
-    def _listed(self, today: dt.date) -> list[_Listed]:
-        if self._listings is None or self._listings[0] != today:
-            listed = []
-            for film in self._known(today).values():
-                if daily_state.is_listed(film, today):
-                    row = payloads.row(film, today, self.catalogue.seed)
-                    listed.append(_Listed(film, row["release_date"], row["vote_count"], row, _dump(row)))
-            self._listings = today, listed
-        return self._listings[1]
+    def _listing_on(self, today: dt.date) -> list[Row]:
+        films = (film for film in self._known(today).values() if daily_state.is_listed(film, today))
+        return [payloads.row(film, today, self.catalogue.seed) for film in films]
 
     def _changes(self, query: Mapping[str, str], today: dt.date) -> Answer:
         page = _page(query)
@@ -170,17 +148,17 @@ class DemoTmdb:
 
     # -- exports -------------------------------------------------------------------------------------------------------
 
-    def _export(self, path: str, today: dt.date) -> Answer:
+    def _export_answer(self, path: str, today: dt.date) -> Answer:
         day = _export_day(path)
         if day is None or not 0 <= (today - day).days <= EXPORT_DAYS:
             return Answer(403, _ACCESS_DENIED, "application/xml")
-        if day not in self._exports:
-            seed = self.catalogue.seed
-            known = (film for film in self.catalogue.known_on(day) if not daily_state.is_gone(film, day))
-            lines = b"\n".join(payloads.export_line(film, day, seed) for film in known)
-            self._exports[day] = gzip.compress(lines, compresslevel=1, mtime=0)
-            _drop_oldest(self._exports)
-        return Answer(200, self._exports[day], "application/gzip")
+        return Answer(200, self._export(day), "application/gzip")
+
+    def _export_of(self, day: dt.date) -> bytes:
+        seed = self.catalogue.seed
+        known = (film for film in self.catalogue.known_on(day) if not daily_state.is_gone(film, day))
+        lines = b"\n".join(payloads.export_line(film, day, seed) for film in known)
+        return gzip.compress(lines, compresslevel=1, mtime=0)
 
 
 def notice() -> str:
@@ -188,21 +166,18 @@ def notice() -> str:
     return "horror_pipeline's demo of the TMDB API: every film, person and figure is invented."
 
 
-_FILTERS: dict[str, Callable[[_Listed, str], bool]] = {
-    "with_genres": lambda item, value: _has_genres(item.film.genre_ids, value),
-    "without_genres": lambda item, value: not _has_genres(item.film.genre_ids, value.replace(",", "|")),
-    "primary_release_date.gte": lambda item, value: bool(item.released) and item.released >= value,
-    "primary_release_date.lte": lambda item, value: bool(item.released) and item.released <= value,
-    "vote_count.gte": lambda item, value: value.isdecimal() and item.votes >= int(value),
+_FILTERS: dict[str, Callable[[Row, str], bool]] = {
+    "with_genres": lambda row, value: _has_genres(row["genre_ids"], value),
+    "without_genres": lambda row, value: not _has_genres(row["genre_ids"], value.replace(",", "|")),
+    "primary_release_date.gte": lambda row, value: bool(row["release_date"]) and row["release_date"] >= value,
+    "primary_release_date.lte": lambda row, value: bool(row["release_date"]) and row["release_date"] <= value,
+    "vote_count.gte": lambda row, value: value.isdecimal() and row["vote_count"] >= int(value),
 }
 
-_ORDERS: dict[str, Callable[[_Listed], Any]] = {
-    "popularity": lambda item: item.row["popularity"],
-    "primary_release_date": lambda item: item.released,
-}
+_ORDERS = {"popularity": "popularity", "primary_release_date": "release_date"}
 
 
-def _has_genres(genre_ids: tuple[int, ...], value: str) -> bool:
+def _has_genres(genre_ids: list[int], value: str) -> bool:
     """Return whether a film has all the ids where commas separate them, or one of them where bars do."""
     parts = [part.isdigit() and int(part) in genre_ids for part in value.replace("|", ",").split(",") if part]
     return any(parts) if "|" in value else all(parts)
@@ -229,11 +204,6 @@ def _paged(rows: list[bytes], page: int, size: int) -> Answer:
     pages = max(1, math.ceil(len(rows) / size))
     body = b'{"page":%d,"results":[%b],"total_pages":%d,"total_results":%d}' % (page, results, pages, len(rows))
     return Answer(200, body)
-
-
-def _drop_oldest(cached: OrderedDict[Any, Any]) -> None:
-    if len(cached) > MOST_CACHED:
-        cached.popitem(last=False)
 
 
 def _dump(value: object) -> bytes:

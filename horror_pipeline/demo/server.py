@@ -26,8 +26,8 @@ def utc_today() -> dt.date:
     return dt.datetime.now(dt.UTC).date()
 
 
-class DemoServer:
-    """A running demo TMDB; a context manager that stops the server on exit.
+class DemoServer(ThreadingHTTPServer):
+    """A running demo TMDB with a thread for each connection; a context manager that stops it on exit.
 
     Attributes:
         port: the port it listens on.
@@ -35,32 +35,32 @@ class DemoServer:
         exports_url: the value for `TMDB_EXPORTS_URL`.
     """
 
-    def __init__(self, tmdb: DemoTmdb, server: _Server) -> None:
-        self._server = server
-        host, self.port = server.server_address[:2]
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, address: tuple[str, int], tmdb: DemoTmdb) -> None:
+        self.tmdb, self.lock = tmdb, threading.Lock()
+        self.connections: set[socket.socket] = set()
+        self._thread = threading.Thread(target=self._run, name="demo-tmdb", daemon=True)
+        super().__init__(address, _Handler)
+        host, self.port = self.server_address[:2]
         self.api_url = f"http://{host!s}:{self.port}/3"
         self.exports_url = f"http://{host!s}:{self.port}/p/exports"
-        self._thread = threading.Thread(target=self._run, args=(tmdb,), name="demo-tmdb", daemon=True)
         self._thread.start()
 
-    def _run(self, tmdb: DemoTmdb) -> None:
-        tmdb.warm()  # until then requests wait in the listener's queue
-        self._server.serve_forever(SECONDS_TO_NOTICE_STOP)
+    def _run(self) -> None:
+        self.tmdb.warm()  # until then requests wait in the listener's queue
+        self.serve_forever(SECONDS_TO_NOTICE_STOP)
 
-    def stop(self) -> None:
-        """Close all connections and wait for the thread to end; a second call does nothing."""
+    def server_close(self) -> None:
+        """Wait for the thread to end, and close all connections; a second call does nothing."""
         if self._thread.is_alive():
-            self._server.shutdown()
+            self.shutdown()
             self._thread.join()
-        self._server.server_close()
-
-    def __enter__(self) -> DemoServer:
-        """Return the server, which already runs."""
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Stop the server."""
-        self.stop()
+        super().server_close()
+        for connection in tuple(self.connections):
+            with contextlib.suppress(OSError):  # its client has closed it
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 def serve(
@@ -77,9 +77,8 @@ def serve(
     Raises:
         HorrorError: the address cannot be listened on.
     """
-    tmdb = DemoTmdb(today, scale=scale)
     try:
-        return DemoServer(tmdb, _Server((host, port), tmdb))
+        return DemoServer((host, port), DemoTmdb(today, scale=scale))
     except (OSError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"a port is at most {LAST_PORT}"
         raise HorrorError(
@@ -101,28 +100,10 @@ def banner(api_url: str, exports_url: str) -> str:
     )
 
 
-class _Server(ThreadingHTTPServer):
-    """A thread for each connection; all connections end with the server."""
-
-    daemon_threads = True
-    request_queue_size = 256
-
-    def __init__(self, address: tuple[str, int], tmdb: DemoTmdb) -> None:
-        self.tmdb, self.lock = tmdb, threading.Lock()
-        self.connections: set[socket.socket] = set()
-        super().__init__(address, _Handler)
-
-    def server_close(self) -> None:
-        super().server_close()
-        for connection in tuple(self.connections):
-            with contextlib.suppress(OSError):  # its client has closed it
-                connection.shutdown(socket.SHUT_RDWR)
-
-
 class _Handler(BaseHTTPRequestHandler):
     """A client's connection, kept open; requests are answered one after another."""
 
-    server: _Server
+    server: DemoServer
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 

@@ -123,8 +123,8 @@ def test_stopping_frees_the_port_and_ends_open_connections() -> None:
     with idle:
         idle.sendall(b"GET /3/authentication?api_key=x HTTP/1.1\r\n\r\n")
         assert idle.recv(65536)
-        running.stop()
-        running.stop()
+        running.server_close()
+        running.server_close()
         with contextlib.suppress(ConnectionResetError):
             assert idle.recv(1) == b""
     with serve(running.port, today=lambda: TODAY, scale=0.01) as again:
