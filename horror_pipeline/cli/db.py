@@ -64,7 +64,7 @@ def stop() -> None:
     """Stop the embedded Postgres that `horror env` left running."""
     from horror_pipeline.runtime import postgres
 
-    if postgres.release(get_settings().horror_home):
+    if postgres.stop_if_unused(get_settings().horror_home, unpin=True):
         out.print("the embedded Postgres is stopped")
     else:
         out.print("the embedded Postgres is still in use, by `horror up` or a run, and stops with the last of them")

@@ -63,7 +63,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def _nothing_left_running(home: Path) -> Iterator[None]:
     yield
-    postgres.stop(home)
+    Cluster(home).pinned.unlink(missing_ok=True)
+    Cluster(home).stop()
 
 
 def test_a_session_starts_it_and_stops_it(home: Path) -> None:
@@ -113,10 +114,10 @@ def test_the_last_user_to_leave_stops_it(home: Path) -> None:
 def test_released_it_stays_for_whoever_still_uses_it(home: Path) -> None:
     postgres.pin(home)
     with postgres.session(home) as url:
-        assert not postgres.release(home)
+        assert not postgres.stop_if_unused(home, unpin=True)
         assert ask(url, "SELECT 1") == 1
     assert not postgres.is_running(home)
-    assert postgres.release(home)
+    assert postgres.stop_if_unused(home, unpin=True)
 
 
 def test_an_interrupted_command_stops_it(home: Path) -> None:
@@ -154,14 +155,14 @@ def test_a_server_whose_socket_was_swept_away_is_started_again(home: Path, monke
         assert ask(postgres.ensure_running(home), "SELECT 1") == 1
 
 
-def test_pinned_it_stays_until_it_is_stopped(home: Path) -> None:
+def test_pinned_it_stays_until_it_is_unpinned(home: Path) -> None:
     postgres.pin(home)
     with postgres.session(home):
         pass
     assert postgres.is_running(home)
-    assert postgres.stop(home)
+    assert not postgres.stop_if_unused(home)
+    assert postgres.stop_if_unused(home, unpin=True)
     assert not postgres.is_running(home)
-    assert not postgres.stop(home)
     with postgres.session(home):
         pass
     assert not postgres.is_running(home)
@@ -200,5 +201,5 @@ def test_data_that_does_not_start_is_one_line_that_names_the_log(tmp_path: Path)
 
 def test_nothing_runs_where_nothing_was_made(tmp_path: Path) -> None:
     assert not postgres.is_running(tmp_path)
-    assert not postgres.stop(tmp_path)
+    assert postgres.stop_if_unused(tmp_path)
     assert list(tmp_path.iterdir()) == []

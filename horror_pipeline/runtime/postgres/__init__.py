@@ -22,17 +22,7 @@ from horror_pipeline.errors import WarehouseError
 from horror_pipeline.runtime.postgres.cluster import Cluster, binary
 from horror_pipeline.runtime.signals import postponed_signals
 
-__all__ = [
-    "binary",
-    "ensure_running",
-    "is_running",
-    "is_url_of",
-    "pin",
-    "release",
-    "session",
-    "stop",
-    "stop_if_unused",
-]
+__all__ = ["binary", "ensure_running", "is_running", "is_url_of", "pin", "session", "stop_if_unused"]
 
 
 @contextmanager
@@ -61,7 +51,7 @@ def session(home: Path) -> Iterator[URL]:
 def ensure_running(home: Path) -> URL:
     """Start the server unless it runs already; create it on first use, with the databases `horror` and `dagster`.
 
-    It keeps running until the last `session` ends, or until `stop` where it is pinned.
+    It keeps running until the last `session` ends, or until it is unpinned.
 
     Args:
         home: `HORROR_HOME`.
@@ -78,28 +68,21 @@ def ensure_running(home: Path) -> URL:
         return cluster.url()
 
 
-def stop(home: Path) -> bool:
-    """Unpin the server and stop it, whoever uses it.
+def stop_if_unused(home: Path, *, unpin: bool = False) -> bool:
+    """Stop the server unless a `session` uses it, or it is pinned: the end of the last session stops it then.
 
-    Returns:
-        Whether it was running.
-    """
-    if not Cluster(home.absolute()).run.exists():
-        return False
-    with _locked(home) as cluster:
-        cluster.pinned.unlink(missing_ok=True)
-        return cluster.stop()
-
-
-def stop_if_unused(home: Path) -> bool:
-    """Stop the server unless it is pinned or a `session` uses it.
+    Args:
+        home: `HORROR_HOME`.
+        unpin: whether to take back what `pin` did.
 
     Returns:
         Whether it is stopped.
     """
-    if not Cluster(home.absolute()).run.exists():
+    if not Cluster(home).run.exists():
         return True
     with _locked(home) as cluster:
+        if unpin:
+            cluster.pinned.unlink(missing_ok=True)
         if cluster.pinned.exists() or _has_users(cluster):
             return False
         cluster.stop()
@@ -107,37 +90,25 @@ def stop_if_unused(home: Path) -> bool:
 
 
 def pin(home: Path) -> None:
-    """Keep the server running when its last user leaves, until `stop` or `release`."""
+    """Keep the server running when its last user leaves, until `stop_if_unused` is told to unpin it."""
     with _locked(home) as cluster:
         cluster.pinned.touch()
 
 
-def release(home: Path) -> bool:
-    """Unpin the server, and stop it unless a `session` uses it: the end of that session stops it then.
-
-    Returns:
-        Whether it is stopped.
-    """
-    if Cluster(home.absolute()).run.exists():
-        with _locked(home) as cluster:
-            cluster.pinned.unlink(missing_ok=True)
-    return stop_if_unused(home)
-
-
 def is_url_of(home: Path, url: URL) -> bool:
     """Whether a URL is that of this home's server, running or not: one that `horror env` once exported."""
-    return url in Cluster(home.absolute()).urls()
+    return url in Cluster(home).urls()
 
 
 def is_running(home: Path) -> bool:
     """Whether the server of this `HORROR_HOME` takes connections."""
-    return Cluster(home.absolute()).is_ready()
+    return Cluster(home).is_ready()
 
 
 @contextmanager
 def _locked(home: Path) -> Iterator[Cluster]:
     """Hold the lock under which the server is started and stopped; signals wait, so that neither is left half done."""
-    cluster = Cluster(home.absolute())
+    cluster = Cluster(home)
     try:
         cluster.run.mkdir(parents=True, exist_ok=True)
         with postponed_signals(), (cluster.run / "start.lock").open("a") as lock:

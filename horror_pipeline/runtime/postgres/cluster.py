@@ -16,7 +16,6 @@ import stat
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -78,40 +77,25 @@ def binary(name: str) -> Path:
     return program
 
 
-@dataclass(frozen=True)
 class Cluster:
-    """One embedded Postgres server, and the paths of what belongs to it.
+    """One embedded Postgres server.
 
     Args:
-        home: `HORROR_HOME`, absolute.
+        home: `HORROR_HOME`.
+
+    Attributes:
+        data: Postgres's data folder.
+        log: the server's log.
+        run: folder of locks and the socket, which matters only while somebody uses the server.
+        pinned: a file that exists while the server has to keep running without users.
+        users_lock: a file on which every user of the server holds a shared lock.
     """
 
-    home: Path
-
-    @property
-    def data(self) -> Path:
-        """Postgres's data folder."""
-        return self.home / "postgres"
-
-    @property
-    def log(self) -> Path:
-        """The server's log."""
-        return self.home / "logs" / "postgres.log"
-
-    @property
-    def run(self) -> Path:
-        """Folder of locks and the socket: what matters only while somebody uses the server."""
-        return self.home / "run"
-
-    @property
-    def pinned(self) -> Path:
-        """A file that exists while the server has to keep running without users."""
-        return self.run / "pinned"
-
-    @property
-    def users_lock(self) -> Path:
-        """A file on which every user of the server holds a shared lock."""
-        return self.run / "users.lock"
+    def __init__(self, home: Path) -> None:
+        self.home = home.absolute()
+        self.data, self.log = self.home / "postgres", self.home / "logs" / "postgres.log"
+        self.run = self.home / "run"
+        self.pinned, self.users_lock = self.run / "pinned", self.run / "users.lock"
 
     # -- state ---------------------------------------------------------------------------------------------------------
 
@@ -276,22 +260,18 @@ class Cluster:
 
     # -- stopping ------------------------------------------------------------------------------------------------------
 
-    def stop(self) -> bool:
-        """Stop the server: politely, then at once; its data stays consistent either way.
-
-        Returns:
-            Whether it was running.
-        """
+    def stop(self) -> None:
+        """Stop the server if it runs: politely, then at once; its data stays consistent either way."""
         pid = self.postmaster()
         if pid is None:
-            return False
+            return
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
             deadline = time.monotonic() + STOP_SECONDS
             while time.monotonic() < deadline:
                 if self.postmaster() is None:
-                    return True
+                    return
                 time.sleep(0.01)
         raise WarehouseError(f"the embedded Postgres (process {pid}) does not stop", f"see {self.log}")
 
