@@ -74,7 +74,7 @@ class WarehouseResource(dg.ConfigurableResource[Engine]):
         setting = get_settings().database_url  # beside the environment it knows `.env`
         if url := self.database_url or (setting.get_secret_value() if setting else None):
             return postgres_url(url)
-        from horror_pipeline.runtime.shared import process_environment
+        from horror_pipeline.runtime.environment import process_environment
 
         return process_environment().database_url
 

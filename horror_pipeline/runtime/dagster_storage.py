@@ -22,7 +22,7 @@ from dagster_postgres import (
 )
 
 from horror_pipeline.domain import TMDB_POOL
-from horror_pipeline.runtime.environment import MODULE
+from horror_pipeline.runtime.environment import MODULE, process_environment
 
 _lock = RLock()
 
@@ -31,8 +31,6 @@ def storage_url() -> str:
     """Return the address of Dagster's database: `DAGSTER_PG_URL`, or what the settings of this process say."""
     if url := os.environ.get("DAGSTER_PG_URL"):
         return url
-    from horror_pipeline.runtime.shared import process_environment
-
     return process_environment().dagster_url.render_as_string(hide_password=False)
 
 

@@ -39,15 +39,6 @@ def given_url(settings: Settings) -> URL | None:
     return url
 
 
-def uses_embedded(settings: Settings) -> bool:
-    """Whether the warehouse is the embedded Postgres.
-
-    Raises:
-        SettingsError: as `given_url`.
-    """
-    return given_url(settings) is None
-
-
 @contextmanager
 def reachable_warehouse(settings: Settings) -> Iterator[URL]:
     """Yield the warehouse's URL, with the embedded Postgres running where it is the embedded one."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from sqlalchemy import URL, Connection
@@ -42,7 +43,7 @@ class Environment:
     @property
     def is_embedded(self) -> bool:
         """Whether the warehouse is the embedded Postgres."""
-        return databases.uses_embedded(self.settings)
+        return databases.given_url(self.settings) is None
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -131,13 +132,17 @@ def make_home(settings: Settings) -> None:
         ) from None
 
 
-def free_disk_bytes(settings: Settings) -> int:
-    """Return how many bytes are free where HORROR_HOME is or will be."""
-    return shutil.disk_usage(existing_folder(settings.horror_home)).free
+@cache
+def process_environment() -> Environment:
+    """Prepare the environment on the first call, and let go of it when the process ends.
 
+    For code that Dagster runs outside of a `horror` command. Where the warehouse is the embedded Postgres, the process
+    becomes one of its users: the last of them to end stops it, so a `dg dev` leaves no server behind.
 
-def existing_folder(path: Path) -> Path:
-    """Return the path itself or, where it does not exist yet, the nearest folder above it that does."""
-    while not path.exists():
-        path = path.parent
-    return path
+    Raises:
+        HorrorError: something could not be made ready; the message says what to do.
+    """
+    stack = ExitStack()
+    environment = stack.enter_context(prepared(get_settings()))
+    atexit.register(stack.close)
+    return environment

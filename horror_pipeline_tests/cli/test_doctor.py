@@ -4,6 +4,7 @@ import datetime as dt
 import http.server
 import io
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from email.utils import format_datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -148,7 +150,7 @@ def test_a_home_below_a_file_is_fatal(given: Set, tmp_path: Path) -> None:
     [(100_000_000, Severity.FATAL), (1_000_000_000, Severity.WARNING), (9_000_000_000, Severity.GOOD)],
 )
 def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, free: int, severity: Severity) -> None:
-    monkeypatch.setattr("horror_pipeline.cli.doctor.machine.free_disk_bytes", lambda _: free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     assert found("disk")[0].severity is severity
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import URL, Engine, Row, text
 from horror_pipeline.cli.doctor.diagnosis import Diagnosis, Severity, guarded
 from horror_pipeline.domain import READER_ROLE
 from horror_pipeline.errors import SchemaError
-from horror_pipeline.runtime.databases import dagster_url, reachable_warehouse, require_usable, uses_embedded
+from horror_pipeline.runtime.databases import dagster_url, given_url, reachable_warehouse, require_usable
 from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import schema
 from horror_pipeline.warehouse.engine import opened
@@ -32,7 +32,7 @@ def check_databases(settings: Settings, now: dt.datetime) -> Iterator[Diagnosis]
         settings: where they are.
         now: the present moment, UTC.
     """
-    if uses_embedded(settings) and not (settings.horror_home / "postgres").exists():
+    if given_url(settings) is None and not (settings.horror_home / "postgres").exists():
         problem = "the embedded Postgres does not exist yet; `horror run` creates it"
         yield Diagnosis("database", Severity.NOTE, problem)
         return
@@ -53,7 +53,7 @@ def _server(engine: Engine, settings: Settings) -> Iterator[Diagnosis]:
             ),
             {"reader": READER_ROLE},
         ).one()
-    kind = "embedded " if uses_embedded(settings) else ""
+    kind = "embedded " if given_url(settings) is None else ""
     problem = f"{kind}Postgres {number // 10000}.{number % 10000}, {size / MEGABYTE:,.0f} MB in {name!r}"
     if number // 10000 < OLDEST_POSTGRES:
         yield Diagnosis("database", Severity.FATAL, problem, f"use Postgres {OLDEST_POSTGRES} or newer")

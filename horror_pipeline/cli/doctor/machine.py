@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import platform
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -20,7 +21,6 @@ from horror_pipeline.cli.run import tmdb_client
 from horror_pipeline.cli.up import MOST_DAEMON_BYTES, workspace_file
 from horror_pipeline.domain import credential_form
 from horror_pipeline.errors import CredentialError, HorrorError, TmdbError
-from horror_pipeline.runtime.environment import existing_folder, free_disk_bytes
 from horror_pipeline.runtime.ports import answers, local_url, require_free_port
 from horror_pipeline.settings import Settings
 
@@ -64,15 +64,16 @@ def check_settings(settings: Settings) -> Iterator[Diagnosis]:
 
 def check_home(settings: Settings) -> Iterator[Diagnosis]:
     """Check that HORROR_HOME can be written and has space."""
-    home = settings.horror_home
-    folder = existing_folder(home)
+    home = folder = settings.horror_home
+    while not folder.exists():
+        folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         remedy = "make it writable or set HORROR_HOME elsewhere"
         yield Diagnosis("home", Severity.FATAL, f"HORROR_HOME ({home}) cannot be written", remedy)
         return
     created = "" if home.exists() else ", created by the first run"
     yield Diagnosis("home", Severity.GOOD, f"HORROR_HOME is {home}{created}")
-    free = free_disk_bytes(settings)
+    free = shutil.disk_usage(folder).free
     problem = f"{free / MEGABYTE:,.0f} MB free where HORROR_HOME is"
     if free >= LITTLE_FREE_BYTES:
         yield Diagnosis("disk", Severity.GOOD, problem)
