@@ -98,8 +98,10 @@ def run() -> None:
     """Bring everything up to date once: database, films, today's snapshot, models, predictions."""
     import dagster as dg
 
+    from horror_pipeline.cli.predictions import print_predictions
     from horror_pipeline.cli.run import bring_up_to_date, check_credential, print_next_steps
     from horror_pipeline.runtime.environment import prepared
+    from horror_pipeline.warehouse.predictions import top_predictions
 
     settings = get_settings()
     print_source(settings)
@@ -107,7 +109,8 @@ def run() -> None:
     with prepared(settings) as environment:
         with dg.DagsterInstance.get() as instance:
             failures = bring_up_to_date(environment, instance, out)
-        _print_predictions(environment, limit=10)
+        with environment.transaction() as connection:
+            print_predictions(top_predictions(connection, limit=10), "table", out)
         print_next_steps(environment, out)
     for failure in failures:
         print_error(failure)
@@ -198,25 +201,14 @@ def predictions(
     output: Annotated[OutputFormat, typer.Option("--format", help="How to print them.")] = OutputFormat.TABLE,
 ) -> None:
     """Print the newest predictions."""
-    with _reading(output) as environment:
-        _print_predictions(environment, upcoming=upcoming, undervalued=undervalued, limit=limit, output=output)
-
-
-def _print_predictions(
-    environment: Environment,
-    *,
-    upcoming: bool = False,
-    undervalued: bool = False,
-    limit: int,
-    output: OutputFormat = OutputFormat.TABLE,
-) -> None:
     from horror_pipeline.cli.predictions import print_predictions
     from horror_pipeline.warehouse.predictions import top_predictions
 
     stage = "before_release" if upcoming else None
-    with environment.transaction() as connection:
-        rows = top_predictions(connection, stage, "undervalued" if undervalued else "popularity", limit)
-    print_predictions(rows, output.value, out)
+    with _reading(output) as environment:
+        with environment.transaction() as connection:
+            rows = top_predictions(connection, stage, "undervalued" if undervalued else "popularity", limit)
+        print_predictions(rows, output.value, out)
 
 
 @app.command()
@@ -318,20 +310,16 @@ def purge(
             raise HorrorError("nothing was deleted")
         with environment.transaction() as connection:
             if older_than is None:
+                import dagster as dg
+
                 rows = retention.purge_all(connection)
-                _forget_materializations()  # inside the transaction: if it fails, nothing is deleted
+                # Inside the transaction, so that nothing is deleted if it fails. Dagster can forget whole assets only;
+                # parts of them go with their runs, in `delete_old_runs`.
+                with dg.DagsterInstance.get() as instance:
+                    instance.wipe_assets(instance.get_asset_keys())
             else:
                 rows = retention.purge(connection, dt.datetime.now(dt.UTC).date() - dt.timedelta(days=older_than))
     for table, count in rows.items():
         out.print(f"{table:<28}{count:>12,} rows deleted")
     if all_:
         out.print("Dagster shows every asset as not materialized; its runs and their logs stay until they expire")
-
-
-def _forget_materializations() -> None:
-    import dagster as dg
-
-    from horror_pipeline.defs.retention import forget_materializations
-
-    with dg.DagsterInstance.get() as instance:
-        forget_materializations(instance)

@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,21 +22,6 @@ Row = Mapping[str, object]
 
 MAX_TABLE_WIDTH = 10_000
 """Columns that no table needs."""
-
-
-def print_predictions(rows: Sequence[Row], output: str, out: Console) -> None:
-    """Print rows of `latest_predictions`; see `print_rows`."""
-    print_rows(rows, output, out, _predictions_table)
-
-
-def print_forecasts(rows: Sequence[Row], output: str, out: Console) -> None:
-    """Print rows of `latest_forecasts`, of one horizon; see `print_rows`."""
-    print_rows(rows, output, out, _forecasts_table)
-
-
-def print_movers(rows: Sequence[Row], output: str, out: Console) -> None:
-    """Print rows of `latest_movers`, of one span; see `print_rows`."""
-    print_rows(rows, output, out, _movers_table)
 
 
 def print_rows(rows: Sequence[Row], output: str, out: Console, table: Callable[[Sequence[Row]], Table]) -> None:
@@ -160,3 +146,13 @@ def _number(value: object) -> str:
 
 def _interval(lower: object, upper: object) -> str:
     return f"{_number(lower)}–{_number(upper)}" if lower is not None and upper is not None else ""
+
+
+print_predictions = partial(print_rows, table=_predictions_table)
+"""Print rows of `latest_predictions`."""
+
+print_forecasts = partial(print_rows, table=_forecasts_table)
+"""Print rows of `latest_forecasts`, of one horizon."""
+
+print_movers = partial(print_rows, table=_movers_table)
+"""Print rows of `latest_movers`, of one span."""

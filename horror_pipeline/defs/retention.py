@@ -90,14 +90,6 @@ def _runs_behind_data(instance: dg.DagsterInstance, since: dt.datetime) -> Itera
                     yield record.run_id
 
 
-def forget_materializations(instance: dg.DagsterInstance) -> None:
-    """Make Dagster show every asset and partition as never materialized, after all of their data was deleted.
-
-    Of parts of an asset Dagster can forget nothing on Postgres; they go with their runs, in `delete_old_runs`.
-    """
-    instance.wipe_assets(instance.get_asset_keys())
-
-
 @dg.job(tags={"dagster/max_retries": "1"})
 def enforce_retention() -> None:
     """Delete what is older than may be kept: TMDB's data, then Dagster's own records."""

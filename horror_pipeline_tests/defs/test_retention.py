@@ -13,7 +13,6 @@ from horror_pipeline.defs.retention import (
     daily_retention,
     delete_old_data,
     enforce_retention,
-    forget_materializations,
 )
 from horror_pipeline.orchestration.check_results import delete_check_results
 from horror_pipeline.settings import Settings
@@ -105,7 +104,7 @@ def test_check_results_go_but_those_of_runs_that_stay_and_the_newest_of_each_che
 def test_where_all_data_went_no_asset_counts_as_made(instance: dg.DagsterInstance) -> None:
     make(instance, checked, "2026-01-01")
     run_id = make(instance, whole)
-    forget_materializations(instance)
+    instance.wipe_assets(instance.get_asset_keys())  # as `horror purge --all` does
     assert instance.get_materialized_partitions(checked.key) == set()
     assert instance.get_latest_materialization_event(whole.key) is None
     assert instance.get_run_by_id(run_id) is not None
