@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
-from sqlalchemy import ColumnElement, Engine, Table, func, select
+from sqlalchemy import ColumnElement, Table, func, select
 
+from horror_pipeline.defs.resources import Warehouse
 from horror_pipeline.domain import MODEL_NAMES
 from horror_pipeline.orchestration.missing import PARTITION, RANGE_END, RANGE_START
 from horror_pipeline.warehouse import tables
@@ -101,7 +102,6 @@ def _result(checked: Checked, rows: int, violations: dict[str, int]) -> dg.Asset
         passed=not violations,
         asset_key=dg.AssetKey.from_user_string(checked.key),
         check_name=AS_DECLARED,
-        severity=dg.AssetCheckSeverity.ERROR,
         description=problems or f"{rows:,} rows checked",
         metadata={"rows": rows} | violations,
     )
@@ -111,9 +111,7 @@ def table_check(checked: Checked) -> dg.AssetChecksDefinition:
     """Make the check of a table as a step of its own."""
 
     @dg.multi_asset_check(name=f"{checked.table.name}_as_declared", specs=[_spec(checked)])
-    def check(
-        context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Engine]
-    ) -> Iterator[dg.AssetCheckResult]:
+    def check(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
         with warehouse.connect() as connection:
             yield _result(checked, *find_violations(connection, checked.table, checked.rows(context.run.tags)))
 

@@ -9,9 +9,10 @@ import json
 from collections.abc import Callable
 
 import dagster as dg
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
-from horror_pipeline.defs.resources import Clock
+from horror_pipeline.defs.resources import Clock, Warehouse
+from horror_pipeline.defs.sensors import status_if
 from horror_pipeline.defs.snapshots import ROWS_HOLD, SCALE_HOLDS
 from horror_pipeline.orchestration.each_partition import LONGEST_LIST
 from horror_pipeline.settings import get_settings
@@ -68,7 +69,7 @@ def judge_days(instance: dg.DagsterInstance, connection: Connection) -> tuple[bo
     description=f"Every stored day passed `{ROWS_HOLD.name}` and `{SCALE_HOLDS.name}` when it was last taken, however "
     "good the days after it are. A day that did not is taken again, and the day after it.",
 )
-def history_is_good(context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Engine]) -> dg.AssetCheckResult:
+def history_is_good(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
     """Look through the results of the checks of every day."""
     with warehouse.connect() as connection:
         passed, description = judge_days(context.instance, connection)
@@ -84,7 +85,7 @@ def due_day_check(asset: str) -> dg.AssetChecksDefinition:
         description=f"The newest day that TMDB has published for {DUE_HOURS} hours is stored, whatever other days were "
         "stored since. The sensor `due_days` judges it every ten minutes.",
     )
-    def check(warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]) -> dg.AssetCheckResult:
+    def check(warehouse: Warehouse, clock: Clock) -> dg.AssetCheckResult:
         with warehouse.connect() as connection:
             passed, description = judge(connection, asset, clock())
         return dg.AssetCheckResult(passed=passed, description=description)
@@ -98,13 +99,9 @@ changes_are_due = due_day_check("raw/movie_changes")
 
 @dg.sensor(
     minimum_interval_seconds=600,
-    default_status=(
-        dg.DefaultSensorStatus.RUNNING if get_settings().horror_schedules else dg.DefaultSensorStatus.STOPPED
-    ),
+    default_status=status_if(get_settings().horror_schedules),
 )
-def due_days(
-    context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]
-) -> dg.SensorResult:
+def due_days(context: dg.SensorEvaluationContext, warehouse: Warehouse, clock: Clock) -> dg.SensorResult:
     """Record `due_day_is_stored` of each daily asset, and `every_day_is_good` of the history, when a result changes."""
     with warehouse.connect() as connection:
         found = {f"{asset}:{DUE_DAY_IS_STORED}": judge(connection, asset, clock()) for asset in STORED}

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from sqlalchemy import Engine
 
-from horror_pipeline.defs.resources import Clock
+from horror_pipeline.defs.resources import Clock, Warehouse
 from horror_pipeline.orchestration.frames import read_frame
 from horror_pipeline.orchestration.learning import is_training_up_to_date, records
 from horror_pipeline.orchestration.metadata import skip
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     output_required=False,
 )
 def movie_features(
-    context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]
+    context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock
 ) -> Iterator[dg.MaterializeResult]:
     """One row for each film: what a model may know of it, as of the moment its votes were last observed.
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
-from sqlalchemy import Engine
 
 from horror_pipeline.defs.partitions import days, days_of
-from horror_pipeline.defs.resources import Clock
+from horror_pipeline.defs.resources import Clock, Warehouse
 from horror_pipeline.domain import FORECASTER_NAME
 from horror_pipeline.modeling.artifacts import library_versions
 from horror_pipeline.orchestration import forecasting
@@ -28,7 +27,7 @@ from horror_pipeline.warehouse import forecasts, models, predictions
     code_version="1",
 )
 def popularity_forecaster(
-    context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]
+    context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock
 ) -> dg.MaterializeResult:
     """How popularity changes within 1, 3, 7, 14 and 30 days, learned from the daily history of all films.
 
@@ -51,7 +50,7 @@ def popularity_forecaster(
     return dg.MaterializeResult(metadata=metadata, data_version=version)
 
 
-def _fit(warehouse: Engine, days_stored: Sequence[dt.date], now: dt.datetime) -> None:
+def _fit(warehouse: Warehouse, days_stored: Sequence[dt.date], now: dt.datetime) -> None:
     from horror_pipeline.modeling.forecasting.forecaster import fit_forecaster
 
     made_on = days_stored[-1]
@@ -95,7 +94,7 @@ def _metadata(row: dict[str, Any] | None) -> dict[str, Any]:
     output_required=False,
 )
 def popularity_forecasts(
-    context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]
+    context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock
 ) -> Iterator[dg.MaterializeResult]:
     """Popularity of every film 1, 3, 7, 14 and 30 days after a day, with 80 % intervals, from what was known that day.
 

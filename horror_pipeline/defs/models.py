@@ -4,9 +4,8 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from sqlalchemy import Engine
 
-from horror_pipeline.defs.resources import Clock
+from horror_pipeline.defs.resources import Clock, PipelineSettings, Warehouse
 from horror_pipeline.modeling.artifacts import library_versions
 from horror_pipeline.orchestration.learning import (
     SEED,
@@ -16,7 +15,6 @@ from horror_pipeline.orchestration.learning import (
     read_training_films,
 )
 from horror_pipeline.orchestration.metadata import last_metadata, rounded
-from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import features, models
 
 if TYPE_CHECKING:
@@ -82,10 +80,7 @@ def _asset(name: str) -> dg.AssetsDefinition:
         "All versions are in `model_versions`; the asset's data version is that of the champion.",
     )
     def model(
-        context: dg.AssetExecutionContext,
-        warehouse: dg.ResourceParam[Engine],
-        settings: dg.ResourceParam[Settings],
-        clock: dg.ResourceParam[Clock],
+        context: dg.AssetExecutionContext, warehouse: Warehouse, settings: PipelineSettings, clock: Clock
     ) -> dg.MaterializeResult:
         with warehouse.connect() as connection:
             fingerprint, row = pending_fingerprint(connection, name), models.champion(connection, name)

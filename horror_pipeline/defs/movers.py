@@ -3,9 +3,9 @@
 import datetime as dt
 
 import dagster as dg
-from sqlalchemy import Engine
 
 from horror_pipeline.defs.partitions import days, days_of
+from horror_pipeline.defs.resources import Warehouse
 from horror_pipeline.domain import FORECAST_WINDOW_DAYS
 from horror_pipeline.orchestration.each_partition import record_partitions
 from horror_pipeline.orchestration.forecasting import read_history
@@ -27,7 +27,7 @@ CATCH_UP_DAYS = 7
     kinds={"pandas", "postgres"},
     code_version="1",
 )
-def movie_movers(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine]) -> dg.MaterializeResult:
+def movie_movers(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
     """How popularity and rank changed over 1, 7 and 30 days, and which rises are unusual for such a film.
 
     A change is held against the earlier changes of films that stood at the same level and were as far from their

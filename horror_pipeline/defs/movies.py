@@ -5,14 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from sqlalchemy import Engine
 
 from horror_pipeline.defs.partitions import release_years, years_of
-from horror_pipeline.defs.resources import Clock
+from horror_pipeline.defs.resources import Clock, PipelineSettings, Warehouse
 from horror_pipeline.orchestration.metadata import row_count
 from horror_pipeline.orchestration.partition_checks import record_results
 from horror_pipeline.orchestration.progress import Progress
-from horror_pipeline.settings import Settings
 from horror_pipeline.transform.movies import Cleaning
 from horror_pipeline.warehouse import movies as movies_table
 from horror_pipeline.warehouse import raw, tables
@@ -46,10 +44,7 @@ VALUES_ARE_CREDIBLE = dg.AssetCheckSpec(
     check_specs=[FEW_ARE_REJECTED, VALUES_ARE_CREDIBLE],
 )
 def movies(
-    context: dg.AssetExecutionContext,
-    warehouse: dg.ResourceParam[Engine],
-    settings: dg.ResourceParam[Settings],
-    clock: dg.ResourceParam[Clock],
+    context: dg.AssetExecutionContext, warehouse: Warehouse, settings: PipelineSettings, clock: Clock
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Every known film of the genres that are collected, clean and typed, one row each.
 
@@ -88,7 +83,7 @@ def _rejections(accepted: int, rejected: int) -> dg.AssetCheckResult:
     )
 
 
-def _credibility(warehouse: Engine) -> dg.AssetCheckResult:
+def _credibility(warehouse: Warehouse) -> dg.AssetCheckResult:
     with warehouse.connect() as connection:
         found = movies_table.incredible_values(connection)
     return dg.AssetCheckResult(
@@ -104,7 +99,7 @@ def _credibility(warehouse: Engine) -> dg.AssetCheckResult:
     )
 
 
-def _clean_year(warehouse: Engine, year: int, cleaning: Cleaning) -> WriteCounts:
+def _clean_year(warehouse: Warehouse, year: int, cleaning: Cleaning) -> WriteCounts:
     """Clean a release year into `movies` and its rejections, in one transaction."""
     with warehouse.begin() as connection:
         written = movies_table.write_movies(connection, cleaning.rows(movies_table.stream_details(warehouse, year)))

@@ -5,17 +5,14 @@ import json
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
-from sqlalchemy import Engine
 
 from horror_pipeline.defs.partitions import last_release_year, release_years, years_of
-from horror_pipeline.defs.resources import Clock
+from horror_pipeline.defs.resources import Clock, PipelineSettings, Tmdb, Warehouse
 from horror_pipeline.domain import MIN_VOTES_SCORED, TMDB_POOL
 from horror_pipeline.orchestration.each_partition import each_partition
 from horror_pipeline.orchestration.metadata import Figures, request_figures, row_count, skip
 from horror_pipeline.orchestration.monitoring import asking_tmdb
 from horror_pipeline.orchestration.progress import Progress
-from horror_pipeline.settings import Settings
-from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.discover import Page, Sweeper
 from horror_pipeline.tmdb.listings import listing_of_others
 from horror_pipeline.tmdb.payloads import rows_of
@@ -35,11 +32,7 @@ from horror_pipeline.warehouse.other_movies import replace_year
     output_required=False,
 )
 def other_movies(
-    context: dg.AssetExecutionContext,
-    warehouse: dg.ResourceParam[Engine],
-    tmdb: dg.ResourceParam[TmdbClient],
-    settings: dg.ResourceParam[Settings],
-    clock: dg.ResourceParam[Clock],
+    context: dg.AssetExecutionContext, warehouse: Warehouse, tmdb: Tmdb, settings: PipelineSettings, clock: Clock
 ) -> Iterator[dg.MaterializeResult]:
     """The released films of a year that are not horror, as TMDB lists them: models of horror learn from them too.
 
@@ -68,7 +61,7 @@ def other_movies(
 
 
 def _store(
-    warehouse: Engine, year: int, pages: Sequence[Page], collected: tuple[str, ...], now: dt.datetime
+    warehouse: Warehouse, year: int, pages: Sequence[Page], collected: tuple[str, ...], now: dt.datetime
 ) -> Figures:
     """Replace the year's films by those on the pages."""
     cleaned = (clean_other(row, collected) for page in pages for row in rows_of(json.loads(page.text)))

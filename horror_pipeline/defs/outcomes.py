@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from sqlalchemy import Engine
 
 from horror_pipeline.defs.partitions import days, days_of
+from horror_pipeline.defs.resources import Warehouse
 from horror_pipeline.modeling import live_error
 from horror_pipeline.orchestration.each_partition import record_partitions
 from horror_pipeline.orchestration.learning import read_champions
@@ -57,7 +57,7 @@ FORECASTS_BEAT_NO_CHANGE = dg.AssetCheckSpec(
     check_specs=[LIVE_ERROR_IS_AS_PROMISED, POPULARITY_SCALE_HOLDS, FORECASTS_BEAT_NO_CHANGE],
 )
 def prediction_outcomes(
-    context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine]
+    context: dg.AssetExecutionContext, warehouse: Warehouse
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """What was predicted 1, 7 and 30 days before a day, and before release, beside what the day's snapshot says.
 
@@ -83,7 +83,7 @@ def prediction_outcomes(
     yield from (*record_results(context, judged), _skill_check(skill))
 
 
-def _catch_up(context: dg.AssetExecutionContext, warehouse: Engine) -> None:
+def _catch_up(context: dg.AssetExecutionContext, warehouse: Warehouse) -> None:
     """Write the outcomes of the days just before whose run stored their history and then failed for other days."""
     first, column = min(days_of(context)), tables.prediction_outcomes.c.outcome_date
     with warehouse.begin() as connection:
@@ -97,7 +97,6 @@ def _error_check(accuracy: Sequence[Mapping[str, Any]], promised: Mapping[str, f
     return dg.AssetCheckResult(
         check_name=LIVE_ERROR_IS_AS_PROMISED.name,
         passed=not broken,
-        severity=dg.AssetCheckSeverity.ERROR,
         metadata=broken or {"judged": len(accuracy)},
     )
 
@@ -107,7 +106,6 @@ def _scale_check(films: int, shift: float | None) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=POPULARITY_SCALE_HOLDS.name,
         passed=not is_judged or 1 / MOST_SCALE_SHIFT <= (shift or 0.0) <= MOST_SCALE_SHIFT,
-        severity=dg.AssetCheckSeverity.ERROR,
         metadata={"films": films, **({} if shift is None else {"median_ratio": round(shift, 4)})},
     )
 
@@ -121,6 +119,5 @@ def _skill_check(skill: Mapping[int, Mapping[str, Any]]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=FORECASTS_BEAT_NO_CHANGE.name,
         passed=not worse,
-        severity=dg.AssetCheckSeverity.ERROR,
         metadata=worse or {"horizons_judged": len(skill)},
     )

@@ -4,10 +4,9 @@ import datetime as dt
 from collections.abc import Iterator
 
 import dagster as dg
-from sqlalchemy import Engine
 
 from horror_pipeline.defs.models import load_champion
-from horror_pipeline.defs.resources import Clock
+from horror_pipeline.defs.resources import Clock, PipelineSettings, Warehouse
 from horror_pipeline.domain import MODEL_NAMES
 from horror_pipeline.modeling.artifacts import CODE_VERSION
 from horror_pipeline.orchestration.learning import (
@@ -22,7 +21,6 @@ from horror_pipeline.orchestration.learning import (
     versions_of,
 )
 from horror_pipeline.orchestration.metadata import rounded, skip
-from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import features, predictions, tables
 from horror_pipeline.warehouse import similar_movies as similar
 from horror_pipeline.warehouse.bulk import copy_rows
@@ -42,10 +40,7 @@ UNCHANGED = "the features have not changed since the last time"
     output_required=False,
 )
 def model_predictions(
-    context: dg.AssetExecutionContext,
-    warehouse: dg.ResourceParam[Engine],
-    settings: dg.ResourceParam[Settings],
-    clock: dg.ResourceParam[Clock],
+    context: dg.AssetExecutionContext, warehouse: Warehouse, settings: PipelineSettings, clock: Clock
 ) -> Iterator[dg.MaterializeResult]:
     """Popularity and mean vote of every film, with 80 % intervals, predicted by the current champions.
 
@@ -92,7 +87,7 @@ def model_predictions(
     output_required=False,
 )
 def rating_class(
-    context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]
+    context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock
 ) -> Iterator[dg.MaterializeResult]:
     """Whether a film is likely to be among the better rated half, predicted from what is known before release.
 
@@ -140,7 +135,7 @@ def _confusion(metrics: dict[str, float]) -> str:
     output_required=False,
 )
 def movie_clusters(
-    context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]
+    context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock
 ) -> Iterator[dg.MaterializeResult]:
     """Groups of similar films by genre, language, season and title, each named after what stands out in it."""
     with warehouse.connect() as connection:
@@ -172,7 +167,7 @@ def movie_clusters(
     output_required=False,
 )
 def similar_movies(
-    context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]
+    context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock
 ) -> Iterator[dg.MaterializeResult]:
     """The twenty films nearest to each film, by overview, keywords, genres, directors, cast and collection.
 

@@ -10,19 +10,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 
 import dagster as dg
-from sqlalchemy import Engine
 
 from horror_pipeline.defs.partitions import closed_days, days_of, last_release_year, release_years, years_of
-from horror_pipeline.defs.resources import Clock
+from horror_pipeline.defs.resources import Clock, PipelineSettings, Tmdb, Warehouse
 from horror_pipeline.domain import TMDB_POOL
 from horror_pipeline.orchestration.each_partition import each_partition
 from horror_pipeline.orchestration.metadata import Figures, request_figures, row_count
 from horror_pipeline.orchestration.monitoring import asking_tmdb
 from horror_pipeline.orchestration.partition_checks import record_results
 from horror_pipeline.orchestration.progress import Progress
-from horror_pipeline.settings import Settings
 from horror_pipeline.tmdb.changes import changes_of
-from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.tmdb.details import Details, details_of
 from horror_pipeline.tmdb.discover import Sweep, Sweeper
 from horror_pipeline.tmdb.listings import listings_of
@@ -48,10 +45,7 @@ LONGEST_LIST = 50
     pool=TMDB_POOL,
 )
 def movie_changes(
-    context: dg.AssetExecutionContext,
-    warehouse: dg.ResourceParam[Engine],
-    tmdb: dg.ResourceParam[TmdbClient],
-    clock: dg.ResourceParam[Clock],
+    context: dg.AssetExecutionContext, warehouse: Warehouse, tmdb: Tmdb, clock: Clock
 ) -> dg.MaterializeResult:
     """The films of all genres that TMDB edited or deleted on a UTC day that is over.
 
@@ -94,11 +88,7 @@ SWEEP_IS_COMPLETE = dg.AssetCheckSpec(
     check_specs=[SWEEP_IS_COMPLETE],
 )
 def discover_pages(
-    context: dg.AssetExecutionContext,
-    warehouse: dg.ResourceParam[Engine],
-    tmdb: dg.ResourceParam[TmdbClient],
-    settings: dg.ResourceParam[Settings],
-    clock: dg.ResourceParam[Clock],
+    context: dg.AssetExecutionContext, warehouse: Warehouse, tmdb: Tmdb, settings: PipelineSettings, clock: Clock
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """TMDB's listing of a release year, of horror by default: released films with enough votes, all upcoming films.
 
@@ -136,30 +126,20 @@ def discover_pages(
     progress.finish()
     figures = {**row_count(warehouse, tables.discover_pages), **request_figures(tmdb.stats - before)}
     yield dg.MaterializeResult(metadata=figures)
-    yield from record_results(context, _completeness(short))
+    yield from record_results(context, {str(year): [_is_complete(year, count)] for year, count in short.items()})
 
 
-def _completeness(short: dict[int, int]) -> dict[str, list[dg.AssetCheckResult]]:
-    """Return the check of each sweep.
-
-    Args:
-        short: how many films each release year fell short of TMDB's total.
-    """
-    return {
-        str(year): [
-            dg.AssetCheckResult(
-                check_name=SWEEP_IS_COMPLETE.name,
-                passed=count == 0,
-                severity=dg.AssetCheckSeverity.WARN,
-                description=f"{year} is short by {count} films" if count else None,
-                metadata={"short": count},
-            )
-        ]
-        for year, count in short.items()
-    }
+def _is_complete(year: int, short: int) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=SWEEP_IS_COMPLETE.name,
+        passed=short == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{year} is short by {short} films" if short else None,
+        metadata={"short": short},
+    )
 
 
-def _store_sweep(warehouse: Engine, year: int, sweeps: list[Sweep], now: dt.datetime) -> Figures:
+def _store_sweep(warehouse: Warehouse, year: int, sweeps: list[Sweep], now: dt.datetime) -> Figures:
     """Replace the year's pages and return figures of them."""
     pages = [page for sweep in sweeps for page in sweep.pages]
     films: set[int] = set().union(*(sweep.films for sweep in sweeps))
@@ -220,11 +200,7 @@ EVERY_FILM_WAS_READ = dg.AssetCheckSpec(
     check_specs=[EVERY_FILM_WAS_READ],
 )
 def movie_details(
-    context: dg.AssetExecutionContext,
-    warehouse: dg.ResourceParam[Engine],
-    tmdb: dg.ResourceParam[TmdbClient],
-    settings: dg.ResourceParam[Settings],
-    clock: dg.ResourceParam[Clock],
+    context: dg.AssetExecutionContext, warehouse: Warehouse, tmdb: Tmdb, settings: PipelineSettings, clock: Clock
 ) -> dg.MaterializeResult:
     """The details document, with credits and keywords, of every known film.
 
@@ -254,7 +230,7 @@ def movie_details(
 
 
 def _read(
-    context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClient, clock: Clock, due: Sequence[Due]
+    context: dg.AssetExecutionContext, warehouse: Warehouse, tmdb: Tmdb, clock: Clock, due: Sequence[Due]
 ) -> tuple[dict[int, Counter[str]], dict[int, str]]:
     """Read and store the films that are due.
 
@@ -302,7 +278,7 @@ def _batches(arriving: Iterable[Details]) -> Iterator[list[Details]]:
         yield batch
 
 
-def _store_details(warehouse: Engine, batch: list[Details], year_of: dict[int, int]) -> dict[int, Counter[str]]:
+def _store_details(warehouse: Warehouse, batch: list[Details], year_of: dict[int, int]) -> dict[int, Counter[str]]:
     """Write a batch in one transaction; a sub-object that TMDB left out keeps what was stored of it."""
     arrived = [one for one in batch if one.failure is None]
     with warehouse.begin() as connection:

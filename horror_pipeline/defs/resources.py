@@ -1,8 +1,7 @@
 """What assets work with: the warehouse, TMDB, the settings and the clock, handed out as plain objects.
 
-An asset asks for `warehouse: dg.ResourceParam[Engine]`, `tmdb: dg.ResourceParam[TmdbClient]`,
-`settings: dg.ResourceParam[Settings]` or `clock: dg.ResourceParam[Clock]`; a test passes its own. Credentials are
-given as `dg.EnvVar`: Dagster stores and shows the name of the variable, never its value.
+An asset asks for `warehouse: Warehouse`, `tmdb: Tmdb`, `settings: PipelineSettings` or `clock: Clock`; a test passes
+its own. Credentials are given as `dg.EnvVar`: Dagster stores and shows the name of the variable, never its value.
 
 This module has a `@dg.definitions` function and therefore no asset, which `load_from_defs_folder` would drop.
 """
@@ -32,7 +31,10 @@ DEMO_KEY = "demo"
 UNLIMITED = 100_000.0
 """Requests per second to the demo TMDB, unless a setting asks for fewer."""
 
-Clock = Callable[[], dt.datetime]
+Warehouse = dg.ResourceParam[Engine]
+Tmdb = dg.ResourceParam[TmdbClient]
+PipelineSettings = dg.ResourceParam[Settings]
+Clock = dg.ResourceParam[Callable[[], dt.datetime]]
 """Returns the present moment, UTC; the only way in which an asset learns the time."""
 
 
@@ -108,22 +110,6 @@ class TmdbResource(dg.ConfigurableResource[TmdbClient]):
             yield stack.enter_context(client)
 
 
-class SettingsResource(dg.ConfigurableResource[Settings]):
-    """The settings of the process."""
-
-    def create_resource(self, context: dg.InitResourceContext) -> Settings:
-        """Hand out the settings."""
-        return get_settings()
-
-
-class ClockResource(dg.ConfigurableResource[Clock]):
-    """The wall clock."""
-
-    def create_resource(self, context: dg.InitResourceContext) -> Clock:
-        """Hand out the function that returns the time."""
-        return utc_now
-
-
 def _from_environment(variable: str) -> dg.EnvVar | None:
     """Refer to a variable by its name, if it is set: Dagster refuses to start a run that refers to one that is not."""
     return dg.EnvVar(variable) if os.environ.get(variable) else None
@@ -147,8 +133,8 @@ def resources() -> dg.Definitions:
                 requests_per_second=settings.tmdb_requests_per_second if is_paced else UNLIMITED,
                 connections=settings.tmdb_connections,
             ),
-            "settings": SettingsResource(),
-            "clock": ClockResource(),
+            "settings": dg.ResourceDefinition(lambda _: get_settings(), description="The settings of the process."),
+            "clock": dg.ResourceDefinition.hardcoded_resource(utc_now, "The wall clock."),
         },
         executor=dg.in_process_executor,
     )

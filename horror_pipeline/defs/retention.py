@@ -8,13 +8,11 @@ import shutil
 from collections.abc import Iterator
 
 import dagster as dg
-from sqlalchemy import Engine
 
-from horror_pipeline.defs.resources import Clock
+from horror_pipeline.defs.resources import Clock, PipelineSettings, Warehouse
 from horror_pipeline.defs.schedules import INITIAL
 from horror_pipeline.orchestration.check_results import delete_check_results
 from horror_pipeline.orchestration.monitoring import FINISHED
-from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import retention
 
 MOST_RUNS = 2_000
@@ -25,10 +23,7 @@ RECORDS_A_QUERY = 500
 
 @dg.op(out=dg.Out(dg.Nothing))
 def delete_old_data(
-    context: dg.OpExecutionContext,
-    warehouse: dg.ResourceParam[Engine],
-    settings: dg.ResourceParam[Settings],
-    clock: dg.ResourceParam[Clock],
+    context: dg.OpExecutionContext, warehouse: Warehouse, settings: PipelineSettings, clock: Clock
 ) -> None:
     """Delete documents, films, history and predictions older than HORROR_RETENTION_DAYS; metrics of models stay."""
     limit = clock().date() - dt.timedelta(days=settings.horror_retention_days)
@@ -39,9 +34,7 @@ def delete_old_data(
 
 
 @dg.op(out=dg.Out(dg.Nothing), ins={"after": dg.In(dg.Nothing)})
-def delete_old_runs(
-    context: dg.OpExecutionContext, settings: dg.ResourceParam[Settings], clock: dg.ResourceParam[Clock]
-) -> None:
+def delete_old_runs(context: dg.OpExecutionContext, settings: PipelineSettings, clock: Clock) -> None:
     """Delete Dagster's finished runs, with their events, logs and check results, older than HORROR_RUN_HISTORY_DAYS.
 
     The newest run of each partition stays as long as the data it made; without it, Dagster would show the partition as

@@ -9,10 +9,10 @@ from __future__ import annotations
 import datetime as dt
 
 import dagster as dg
-from sqlalchemy import Engine
 
 from horror_pipeline.defs.jobs import collect_changes, ingest_catalogue, snapshot_popularity, train_and_predict
 from horror_pipeline.defs.partitions import last_release_year
+from horror_pipeline.defs.resources import Warehouse
 from horror_pipeline.orchestration import forecasting
 from horror_pipeline.orchestration.missing import days_to_take, missing_change_days, range_tags
 from horror_pipeline.settings import get_settings
@@ -53,9 +53,7 @@ def daily_catalogue(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg
 
 
 @dg.schedule(job=collect_changes, cron_schedule="5 8 * * *", default_status=INITIAL)
-def daily_changes(
-    context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Engine]
-) -> dg.RunRequest | dg.SkipReason:
+def daily_changes(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -> dg.RunRequest | dg.SkipReason:
     """Collect the closed days whose changes are missing, at most 14 days back."""
     if skip := _skip_if_active(context, collect_changes.name):
         return skip
@@ -66,9 +64,7 @@ def daily_changes(
 
 
 @dg.schedule(job=snapshot_popularity, cron_schedule="0 9 * * *", default_status=INITIAL)
-def daily_snapshot(
-    context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Engine]
-) -> list[dg.RunRequest] | dg.SkipReason:
+def daily_snapshot(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -> list[dg.RunRequest] | dg.SkipReason:
     """Take the days missing from history, today included, at most 90 days back.
 
     On Mondays all of them are taken again if films were found within the week, so that these gain their past.
@@ -87,9 +83,7 @@ def daily_snapshot(
 
 
 @dg.schedule(job=train_and_predict, cron_schedule="5 * * * *", default_status=INITIAL)
-def hourly_training(
-    context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Engine]
-) -> dg.RunRequest | dg.SkipReason:
+def hourly_training(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -> dg.RunRequest | dg.SkipReason:
     """Train and predict when anything the models learn from has changed since the last training."""
     if skip := _skip_if_active(context, train_and_predict.name):
         return skip

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 
 import dagster as dg
-from sqlalchemy import Engine
 
-from horror_pipeline.defs.resources import Clock
+from horror_pipeline.defs.resources import Clock, Warehouse
 from horror_pipeline.orchestration.alerts import Alerts, Cursor
 from horror_pipeline.orchestration.breakouts import message_of
 from horror_pipeline.orchestration.code_version import note_code_version
@@ -21,11 +20,14 @@ from horror_pipeline.warehouse.movers import newest_breakouts
 from horror_pipeline.warehouse.weeks import read_week
 
 
+def status_if(setting: object) -> dg.DefaultSensorStatus:
+    """Return the status that a sensor starts with: it runs if a setting asks for it."""
+    return dg.DefaultSensorStatus.RUNNING if setting else dg.DefaultSensorStatus.STOPPED
+
+
 @dg.sensor(
     minimum_interval_seconds=30,
-    default_status=(
-        dg.DefaultSensorStatus.RUNNING if get_settings().horror_alert_webhook else dg.DefaultSensorStatus.STOPPED
-    ),
+    default_status=status_if(get_settings().horror_alert_webhook),
 )
 def failure_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Post one JSON message for each failed run, failed check and stale asset to `HORROR_ALERT_WEBHOOK`."""
@@ -43,11 +45,9 @@ def failure_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
 @dg.sensor(
     minimum_interval_seconds=300,
-    default_status=(
-        dg.DefaultSensorStatus.RUNNING if get_settings().horror_alert_breakouts else dg.DefaultSensorStatus.STOPPED
-    ),
+    default_status=status_if(get_settings().horror_alert_breakouts),
 )
-def breakout_alerts(context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Engine]) -> dg.SensorResult:
+def breakout_alerts(context: dg.SensorEvaluationContext, warehouse: Warehouse) -> dg.SensorResult:
     """Post the films that broke out on a new day to `HORROR_ALERT_WEBHOOK`, as one JSON message."""
     settings = get_settings()
     if settings.horror_alert_webhook is None:
@@ -68,13 +68,9 @@ def breakout_alerts(context: dg.SensorEvaluationContext, warehouse: dg.ResourceP
 
 @dg.sensor(
     minimum_interval_seconds=600,
-    default_status=(
-        dg.DefaultSensorStatus.RUNNING if get_settings().horror_alert_webhook else dg.DefaultSensorStatus.STOPPED
-    ),
+    default_status=status_if(get_settings().horror_alert_webhook),
 )
-def weekly_digest(
-    context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Engine], clock: dg.ResourceParam[Clock]
-) -> dg.SensorResult:
+def weekly_digest(context: dg.SensorEvaluationContext, warehouse: Warehouse, clock: Clock) -> dg.SensorResult:
     """Post on Mondays what the week before brought to `HORROR_ALERT_WEBHOOK`, as one JSON message.
 
     It names the runs and how many failed, how forecasts held beside no change, and what broke out. The cursor is the
@@ -98,7 +94,7 @@ def weekly_digest(
 
 
 @dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
-def dead_runs(context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Engine]) -> dg.SkipReason:
+def dead_runs(context: dg.SensorEvaluationContext, warehouse: Warehouse) -> dg.SkipReason:
     """Mark runs as failed whose process has died, on whatever host; otherwise they would hold up the queue for ever.
 
     Note the runs that ended, for monitoring.

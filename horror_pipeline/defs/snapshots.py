@@ -10,7 +10,7 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from horror_pipeline.defs.partitions import days, days_of
-from horror_pipeline.defs.resources import Clock
+from horror_pipeline.defs.resources import Clock, Tmdb, Warehouse
 from horror_pipeline.domain import TMDB_POOL
 from horror_pipeline.errors import ExportUnavailableError, TmdbError, WarehouseError
 from horror_pipeline.orchestration.each_partition import record_partitions
@@ -75,10 +75,7 @@ NO_FUTURE_DATES = dg.AssetCheckSpec(
     check_specs=[ROWS_HOLD, CATALOGUE_IS_COVERED, SCALE_HOLDS, NO_FUTURE_DATES],
 )
 def movie_snapshots(
-    context: dg.AssetExecutionContext,
-    warehouse: dg.ResourceParam[Engine],
-    tmdb: dg.ResourceParam[TmdbClient],
-    clock: dg.ResourceParam[Clock],
+    context: dg.AssetExecutionContext, warehouse: Warehouse, tmdb: Tmdb, clock: Clock
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """The popularity of every known film on a day, and its percentile within the day.
 
@@ -252,7 +249,6 @@ def _scale_holds(day: DayFigures) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=SCALE_HOLDS.name,
         passed=not day.is_scale_broken,
-        severity=dg.AssetCheckSeverity.ERROR,
         description=f"popularity of {day.day} is on another scale than that of {day.previous_day}: the median of the "
         f"films' ratios is {day.scale_ratio:.3g}"
         if day.is_scale_broken
