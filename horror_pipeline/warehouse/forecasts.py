@@ -1,7 +1,6 @@
-"""SQL of `popularity_forecasts` and `forecast_scores`, and of the history that forecasts are computed from.
+"""SQL of `popularity_forecasts`, and of the history that forecasts are computed from.
 
-A forecast is scored as soon as both it and the snapshot of its target day are stored, whichever comes last. The scores
-of a day are sums over its films, so the accuracy of millions of forecasts is computed from few rows.
+A forecast is scored as soon as both it and the snapshot of its target day are stored, whichever comes last.
 """
 
 from __future__ import annotations
@@ -16,25 +15,15 @@ from sqlalchemy import Connection, delete, select, text
 from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
 from horror_pipeline.warehouse import track_record
 from horror_pipeline.warehouse.bulk import copy_columns
-from horror_pipeline.warehouse.days import credible_popularity, distinct_values
+from horror_pipeline.warehouse.days import distinct_values
 from horror_pipeline.warehouse.locks import FORECAST_DAY_LOCK, hold
 from horror_pipeline.warehouse.partitions import ensure_months
-from horror_pipeline.warehouse.tables import (
-    forecast_calls,
-    forecast_group_scores,
-    forecast_scores,
-    movie_snapshots,
-    movies,
-    popularity_forecasts,
-)
+from horror_pipeline.warehouse.tables import movie_snapshots, movies, popularity_forecasts
 from horror_pipeline.warehouse.views import ACCURACY_COLUMNS
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-LOWEST_SCORED_POPULARITY = 1
-"""Lowest popularity, on the day of the forecast, of the films that are scored: below it TMDB's values are noisy."""
 
 ForecastOrder = Literal["popularity", "movers"]
 
@@ -46,12 +35,7 @@ _COPY_ROW = [("fields", ">i2"), ("size_1", ">i4"), ("tmdb_id", ">i8"), ("size_2"
 
 
 def read_history(connection: Connection, first: dt.date, last: dt.date) -> dict[str, NDArray[Any]]:
-    """Read the daily popularity of every film, column by column, without making Python objects of the values.
-
-    Args:
-        connection: to read with.
-        first: the first day.
-        last: the last day.
+    """Read the daily popularity of every film from a first to a last day, without making Python objects of the values.
 
     Returns:
         `tmdb_id` (int64), `snapshot_date` (datetime64[D]) and `popularity` (float64), in order of day and film.
@@ -112,7 +96,7 @@ def replace_forecasts(
     A day with live forecasts keeps them: backtest forecasts are not written over them.
 
     Args:
-        connection: in a transaction; the caller commits.
+        connection: in a transaction.
         made_on: the day whose snapshot is the newest one that the forecasts use.
         columns: by column of `popularity_forecasts`, the values of all films and horizons, without `made_on`,
             `target_date` and `is_backtest`.
@@ -124,7 +108,7 @@ def replace_forecasts(
     hold(connection, FORECAST_DAY_LOCK, made_on.toordinal())
     if is_backtest and forecast_days(connection).get(made_on) is False:
         return 0
-    for table in (popularity_forecasts, forecast_scores, forecast_calls, forecast_group_scores):
+    for table in (popularity_forecasts, *track_record.SCORE_TABLES):
         connection.execute(delete(table).where(table.c.made_on == made_on))
     horizons = [int(days) for days in columns["horizon_days"]]
     if not horizons:
@@ -137,17 +121,8 @@ def replace_forecasts(
         "is_backtest": [is_backtest] * len(horizons),
     }
     written = copy_columns(connection, popularity_forecasts, {**columns, **added})
-    _score(connection, [made_on], sorted(target_of.values()))
+    track_record.score(connection, [made_on], sorted(target_of.values()))
     return written
-
-
-_SCORE = text(f"""
-    INSERT INTO forecast_scores (made_on, horizon_days, target_date, is_backtest, films, total_error,
-                                 total_error_no_change, films_in_interval)
-    SELECT made_on, horizon_days, target_date, is_backtest, {track_record.SUMS}
-    FROM (SELECT forecast.*, snapshot.popularity AS outcome {track_record.COMPARED}) AS compared
-    GROUP BY made_on, horizon_days, target_date, is_backtest
-""")  # noqa: S608  # constants
 
 
 def score_target(connection: Connection, target: dt.date) -> int:
@@ -157,17 +132,7 @@ def score_target(connection: Connection, target: dt.date) -> int:
     """
     origins = {target - dt.timedelta(days=days) for days in FORECAST_HORIZONS_DAYS}
     stored = distinct_values(connection, popularity_forecasts.c.made_on)
-    return _score(connection, sorted(origins.intersection(stored)), [target])
-
-
-def _score(connection: Connection, origins: Sequence[dt.date], targets: Sequence[dt.date]) -> int:
-    values: dict[str, Any] = {"origins": list(origins), "targets": list(targets)}
-    for statement in track_record.DELETE:
-        connection.execute(statement, values)
-    highest = [credible_popularity(connection, day) for day in targets]
-    values |= {"lowest": LOWEST_SCORED_POPULARITY, "highest": highest}
-    track_record.note_outcomes(connection, values)
-    return int(connection.execute(_SCORE, values).rowcount)
+    return track_record.score(connection, sorted(origins.intersection(stored)), [target])
 
 
 # -- reading forecasts and their scores --------------------------------------------------------------------------------
@@ -187,11 +152,6 @@ def forecast_days(connection: Connection) -> dict[dt.date, bool]:
 
 def live_skill(connection: Connection, since: dt.date, until: dt.date = dt.date.max) -> dict[int, dict[str, Any]]:
     """Return how live forecasts for the days from one to another compare with no change, by horizon in days.
-
-    Args:
-        connection: to read with.
-        since: the first day.
-        until: the last day.
 
     Returns:
         `films`, `mae`, `mae_no_change`, `skill` (1 − their ratio, None where nothing changed) and `coverage`; horizons
@@ -216,16 +176,12 @@ _ORDERS: dict[str, str] = {
 def top_forecasts(
     connection: Connection, horizon_days: int, order: ForecastOrder = "popularity", limit: int = 20
 ) -> list[dict[str, Any]]:
-    """Return the first rows of `latest_forecasts` of one horizon in an order.
+    """Return the first rows of `latest_forecasts` of one horizon, in an order.
 
-    Args:
-        connection: to read with.
-        horizon_days: the horizon.
-        order: `popularity` by the forecast, `movers` by the size of the relative change, without films below
-            popularity 1, whose changes are mostly noise.
-        limit: the most rows to return.
+    `popularity` orders by the forecast; `movers` by the size of the relative change, without films below popularity 1,
+    whose changes are mostly noise.
     """
-    lowest = LOWEST_SCORED_POPULARITY if order == "movers" else 0
+    lowest = track_record.LOWEST_SCORED_POPULARITY if order == "movers" else 0
     statement = text(f"""
         SELECT * FROM (
             SELECT * FROM latest_forecasts WHERE horizon_days = :horizon AND origin_popularity >= :lowest OFFSET 0

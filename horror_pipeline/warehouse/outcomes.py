@@ -34,31 +34,26 @@ _SINCE_RELEASE = """
     ORDER BY tmdb_id, prediction.predicted_at DESC
 """
 
-_OUTCOMES = """
-    INSERT INTO prediction_outcomes (
-        predicted_at, tmdb_id, outcome_date, horizon, stage,
-        predicted_popularity, popularity_lower, popularity_upper,
-        no_change_popularity, outcome_popularity, popularity_error, is_popularity_in_interval,
-        predicted_vote_average, vote_average_lower, vote_average_upper,
-        no_change_vote_average, outcome_vote_average, outcome_vote_count,
-        vote_average_error, is_vote_average_in_interval,
-        popularity_model_version, vote_average_model_version
-    )
-    SELECT prediction.predicted_at, prediction.tmdb_id, :day, prediction.horizon, prediction.stage,
-           prediction.predicted_popularity, prediction.popularity_lower, prediction.popularity_upper,
-           prediction.actual_popularity, snapshot.popularity, credible.popularity - prediction.predicted_popularity,
-           credible.popularity BETWEEN prediction.popularity_lower AND prediction.popularity_upper,
-           prediction.predicted_vote_average, prediction.vote_average_lower, prediction.vote_average_upper,
-           prediction.actual_vote_average, snapshot.vote_average, snapshot.vote_count,
-           snapshot.vote_average - prediction.predicted_vote_average,
-           snapshot.vote_average BETWEEN prediction.vote_average_lower AND prediction.vote_average_upper,
-           prediction.popularity_model_version, prediction.vote_average_model_version
-    FROM ({chosen}) AS prediction
-    JOIN movie_snapshots AS snapshot ON snapshot.tmdb_id = prediction.tmdb_id AND snapshot.snapshot_date = :day
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN snapshot.popularity <= :highest THEN snapshot.popularity END AS popularity
-    ) AS credible
-"""
+_COLUMNS = ", ".join(prediction_outcomes.columns.keys())
+
+_OUTCOMES = f"""
+    INSERT INTO prediction_outcomes ({_COLUMNS})
+    SELECT {_COLUMNS} FROM (
+        SELECT prediction.*, CAST(:day AS date) AS outcome_date,
+               actual_popularity AS no_change_popularity, snapshot.popularity AS outcome_popularity,
+               credible.popularity - predicted_popularity AS popularity_error,
+               credible.popularity BETWEEN popularity_lower AND popularity_upper AS is_popularity_in_interval,
+               actual_vote_average AS no_change_vote_average, snapshot.vote_average AS outcome_vote_average,
+               snapshot.vote_count AS outcome_vote_count,
+               snapshot.vote_average - predicted_vote_average AS vote_average_error,
+               snapshot.vote_average BETWEEN vote_average_lower AND vote_average_upper AS is_vote_average_in_interval
+        FROM ({{chosen}}) AS prediction
+        JOIN movie_snapshots AS snapshot ON snapshot.tmdb_id = prediction.tmdb_id AND snapshot.snapshot_date = :day
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN snapshot.popularity <= :highest THEN snapshot.popularity END AS popularity
+        ) AS credible
+    ) AS compared
+"""  # noqa: S608  # names of a declaration
 
 
 def replace_outcomes(connection: Connection, day: dt.date) -> int:
@@ -108,12 +103,8 @@ _ACCURACY = text("""
 def accuracy(connection: Connection, day: dt.date, min_votes: int) -> list[dict[str, Any]]:
     """Compute films, MAE, MAE of no change, drift and coverage of a day's outcomes by horizon, stage and target.
 
-    Drift is the mean error, which is positive where films did better than predicted.
-
-    Args:
-        connection: where to read.
-        day: the day of the outcomes.
-        min_votes: votes a film needs to be included, in that day's listing or, without one, as last observed.
+    Drift is the mean error, which is positive where films did better than predicted. A film is included if it has
+    `min_votes` in that day's listing or, where it is not listed, as last observed.
     """
     return [dict(row) for row in connection.execute(_ACCURACY, {"day": day, "votes": min_votes}).mappings()]
 
