@@ -45,7 +45,7 @@ def copy_upsert(
     """Upsert rows by primary key: COPY into a temporary table, then one INSERT … ON CONFLICT.
 
     Args:
-        connection: in a transaction; the caller commits.
+        connection: in a transaction.
         table: the table to write to.
         rows: mappings of column names to values, consumed as a stream; all have the columns of the first. Dicts become
             jsonb, lists arrays, NaN NULL; characters that Postgres cannot store become U+FFFD. Of several rows with
@@ -127,7 +127,7 @@ def copy_columns(connection: Connection, table: Table, values: Mapping[str, Sequ
     """Append rows that are given column by column, which is faster than `copy_rows` because no row has to be built.
 
     Args:
-        connection: in a transaction; the caller commits.
+        connection: in a transaction.
         table: the table to write to.
         values: by column, sequences or numpy arrays of equal length.
 

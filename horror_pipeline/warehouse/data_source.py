@@ -17,13 +17,8 @@ def claim_source(
 ) -> None:
     """Record where this database's data comes from, and refuse the other kind of source: demo and TMDB never mix.
 
-    Args:
-        connection: in a transaction; the caller commits.
-        is_demo: whether the rows about to be written come from the made-up TMDB.
-        api_url: base URL they come from.
-        now: the present moment, UTC.
-        gap_min_votes: votes a film needs before `latest_predictions` calls it under- or over-valued; None leaves the
-            stored number.
+    `gap_min_votes` is stored for `latest_predictions`, which calls no film with fewer votes under- or over-valued; None
+    leaves the stored number.
 
     Raises:
         WarehouseError: the database holds data of the other kind; the remedy names the command that clears it.

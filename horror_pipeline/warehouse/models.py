@@ -19,11 +19,9 @@ def champion(connection: Connection, model_name: str) -> dict[str, Any] | None:
 
 
 def promote(connection: Connection, row: Mapping[str, Any]) -> None:
-    """Make a version the champion of its model; the former champion keeps its metrics and loses its artifact.
+    """Make a version, given without `is_champion`, the champion of its model.
 
-    Args:
-        connection: in a transaction; the caller commits.
-        row: columns of `model_versions` but `is_champion`.
+    The former champion keeps its metrics and loses its artifact.
     """
     is_former = (model_versions.c.model_name == row["model_name"]) & model_versions.c.is_champion
     connection.execute(update(model_versions).where(is_former).values(is_champion=False, artifact=None))

@@ -31,13 +31,9 @@ def replace_movers(connection: Connection, day: dt.date, columns: Mapping[str, S
 
 
 def top_movers(connection: Connection, span_days: int, order: MoverOrder, limit: int) -> list[dict[str, Any]]:
-    """Return the first rows of `latest_movers` of one span in an order.
+    """Return the first rows of `latest_movers` of one span, in an order.
 
-    Args:
-        connection: to read with.
-        span_days: the span.
-        order: `breakouts` by how unusual a rise is for such a film, `rising` and `falling` by the relative change.
-        limit: the most rows to return.
+    `breakouts` orders by how unusual a rise is for such a film, `rising` and `falling` by the relative change.
     """
     is_included, sorting = ORDERS[order]
     statement = text(

@@ -66,11 +66,9 @@ def _parsed(document: str | None) -> Any:
 
 
 def write_movies(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> WriteCounts:
-    """Store typed films; `first_seen_at` stays as first written, and an unchanged film is not rewritten.
+    """Store typed films, given with every column of `movies` and consumed as a stream.
 
-    Args:
-        connection: in a transaction; the caller commits.
-        rows: every column of `movies`, consumed as a stream.
+    `first_seen_at` stays as first written, and an unchanged film is not rewritten.
     """
     updated = [column.name for column in movies.columns if column.name not in ("tmdb_id", "first_seen_at")]
     return copy_upsert(connection, movies, rows, update=updated)

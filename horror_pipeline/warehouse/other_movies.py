@@ -19,15 +19,9 @@ _READ = (
 
 
 def replace_year(connection: Connection, listed_year: int, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Replace the films listed under a year; a film that was listed under another year moves to this one.
+    """Replace the films listed under a year by rows without `listed_year`, and return how many there are.
 
-    Args:
-        connection: in a transaction; the caller commits.
-        listed_year: the partition.
-        rows: every column of the table but `listed_year`.
-
-    Returns:
-        Films of the year.
+    A film that was listed under another year moves to this one.
     """
     connection.execute(delete(other_movies).where(other_movies.c.listed_year == listed_year))
     return copy_upsert(connection, other_movies, ({**row, "listed_year": listed_year} for row in rows)).total

@@ -57,14 +57,10 @@ _ORDERS: dict[str, str] = {
 def top_predictions(
     connection: Connection, stage: str | None = None, order: Order = "popularity", limit: int = 20
 ) -> list[dict[str, Any]]:
-    """Return the first rows of `latest_predictions` in an order.
+    """Return the first rows of `latest_predictions` of one stage, or of both, in an order.
 
-    Args:
-        connection: where to read.
-        stage: `before_release` or `after_release`; None: both.
-        order: `popularity` by the prediction, `undervalued` by how far the actual rating is below the predicted one,
-            in widths of the interval.
-        limit: the most rows to return.
+    `popularity` orders by the prediction, `undervalued` by how far the actual rating is below the predicted one, in
+    widths of the interval.
     """
     gaps_only = "AND rating_gap IS NOT NULL" if order == "undervalued" else ""
     statement = text(f"""
@@ -80,10 +76,10 @@ def replace_films(
     """Upsert the rows of all films in `rating_class` or `movie_clusters`, and delete the rows of other films.
 
     Args:
-        connection: in a transaction; the caller commits.
+        connection: in a transaction.
         moment: the table's column that says when a row was computed.
         rows: every film's row, without that column.
-        now: when they were computed.
+        now: the value of that column.
     """
     written = copy_upsert(connection, moment.table, ({**row, moment.name: now} for row in rows))
     connection.execute(delete(moment.table).where(moment != now))

@@ -29,7 +29,7 @@ def replace_sweep(
     """Replace a year's sweep; known films listed in it are moved to this year.
 
     Args:
-        connection: in a transaction; the caller commits.
+        connection: in a transaction.
         release_year: the partition.
         pages: every page of every pass: `listing`, `sweep`, `slice_start_date`, `slice_end_date`, `page`, and as
             `payload` the JSON text that was received.
@@ -50,17 +50,7 @@ def replace_sweep(
 
 
 def replace_changes(connection: Connection, day: dt.date, pages: Iterable[tuple[int, str]], now: dt.datetime) -> int:
-    """Replace the changes of a closed day.
-
-    Args:
-        connection: in a transaction; the caller commits.
-        day: the closed UTC day.
-        pages: page number and JSON text of each page.
-        now: when they were read, UTC.
-
-    Returns:
-        Pages stored.
-    """
+    """Replace the changes of a closed UTC day by pages, each given by its number and its JSON text; count them."""
     connection.execute(delete(movie_changes).where(movie_changes.c.change_date == day))
     rows = (
         {"change_date": day, "page": number, "payload": JsonText(page), "fetched_at": now} for number, page in pages
@@ -98,7 +88,7 @@ def write_details(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> 
     """Store what TMDB answered about some films. A gone film keeps its last document and gets `gone_at`.
 
     Args:
-        connection: in a transaction; the caller commits, and is the only one that stores details.
+        connection: in a transaction; no other may store details meanwhile.
         rows: one for each film: `tmdb_id`, `release_year`, `fetched_at`, `payload` (the JSON text received, None: the
             film is gone), `payload_hash`, `missing_parts`.
 
@@ -143,17 +133,14 @@ def _mark_gone(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Non
 
 def replace_rejected(
     connection: Connection, source_table: str, release_year: int, rejected: Sequence[Mapping[str, Any]]
-) -> int:
+) -> None:
     """Replace a partition's rejections: a record that is no longer rejected leaves the table.
 
     Args:
-        connection: in a transaction; the caller commits.
+        connection: in a transaction.
         source_table: where the records were read from.
         release_year: the partition.
         rejected: `record_key`, `reason`, `payload` and `rejected_at` of each.
-
-    Returns:
-        Rejections of the partition.
     """
     rows = [{"source_table": source_table, "release_year": release_year, **record} for record in rejected]
     copy_upsert(connection, rejected_records, rows, compare=["release_year", "reason", "payload"])
@@ -173,4 +160,3 @@ def replace_rejected(
         ),
         {"source": source_table, "year": release_year, "keys": [str(record["record_key"]) for record in rejected]},
     )
-    return len(rows)

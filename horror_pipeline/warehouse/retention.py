@@ -39,13 +39,9 @@ _MOVIE_AGES = (
 
 
 def purge(connection: Connection, older_than: dt.date) -> dict[str, int]:
-    """Delete TMDB data from before a day: raw documents, films last read before it, history, predictions, forecasts.
+    """Delete TMDB data from before a UTC day: documents, films last read before it, history, predictions, forecasts.
 
     Whole months of the partitioned tables are dropped.
-
-    Args:
-        connection: in a transaction; the caller commits.
-        older_than: the first day that is kept, UTC.
 
     Returns:
         Rows deleted by table.
@@ -90,9 +86,6 @@ def _drop_months(connection: Connection, table: Table, older_than: dt.date) -> i
 
 def purge_all(connection: Connection) -> dict[str, int]:
     """Delete everything: TMDB's data, the models fitted on it, and the record of where it came from.
-
-    Args:
-        connection: in a transaction; the caller commits.
 
     Returns:
         Rows deleted by table.

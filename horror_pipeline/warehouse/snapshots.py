@@ -75,12 +75,9 @@ def lock_day(connection: Connection, day: dt.date) -> None:
 
 
 def replace_day(connection: Connection, day: dt.date, values: Mapping[str, Sequence[Any]]) -> WriteCounts:
-    """Replace the day's rows, and score the forecasts for that day; equal rows are not written again.
+    """Replace the day's rows, given by column, and score the forecasts for that day; equal rows are not written again.
 
-    Args:
-        connection: in a transaction that holds `lock_day`; the caller commits. The day's partition must exist.
-        day: the day.
-        values: all rows of the day, by column.
+    The transaction must hold `lock_day`, and the day's partition must exist.
     """
     is_empty = not connection.execute(select(exists().where(movie_snapshots.c.snapshot_date == day))).scalar()
     if is_empty:

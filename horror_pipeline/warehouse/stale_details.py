@@ -75,13 +75,8 @@ def due_details(
 
     A film is due for one of these reasons: it is `new`; it `changed` on or after the day it was last read; it is
     `incomplete` or `near release` and was not read today; it is `old` (see `EARLIEST_SHARE`); it was last read before a
-    `gap` in the collected changes. A gone film is due only when it is `listed again`.
-
-    Args:
-        connection: to read with.
-        release_years: the partitions.
-        now: the present moment, UTC.
-        retention_days: days a document may be kept.
+    `gap` in the collected changes. A gone film is due only when it is `listed again`. A document may be kept for
+    `retention_days`.
     """
     today = now.astimezone(dt.UTC).date()
     near = dt.timedelta(days=NEAR_RELEASE_DAYS)
