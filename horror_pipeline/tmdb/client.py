@@ -46,7 +46,6 @@ class ClientStats:
     requests: int = 0
     retries: int = 0
     rate_limited: int = 0
-    failures: int = 0
     seconds: float = 0.0
 
     def __sub__(self, earlier: ClientStats) -> ClientStats:
@@ -90,7 +89,7 @@ class TmdbClient:
         self._secret = api_key
         self._headers, self._key_query = _credential(api_key)
         self._lock = threading.Lock()
-        self._counts = dict.fromkeys(("requests", "retries", "rate_limited", "failures"), 0)
+        self._counts = dict.fromkeys(("requests", "retries", "rate_limited"), 0)
         self._first = self._latest = float("nan")
         self._date: dt.datetime | None = None
         self._was_reached = False
@@ -214,7 +213,6 @@ class TmdbClient:
             if not isinstance(result, Retry):
                 return result
             if attempt >= (attempts or (ATTEMPTS if self._was_reached else ATTEMPTS_BEFORE_FIRST_ANSWER)):
-                self._count("failures")
                 raise UnavailableError(
                     f"TMDB at {urlsplit(request.url).hostname} keeps failing after {attempt} attempts: "
                     f"{self._redacted(result.reason)}",

@@ -50,11 +50,6 @@ class Details:
         """Those of `absent` because of which the film is asked for again."""
         return [name for name in self.absent if name in APPENDED]
 
-    @property
-    def is_gone(self) -> bool:
-        """Whether TMDB has no such film any more."""
-        return self.text is None and self.failure is None
-
     def with_kept_parts(self, kept: Mapping[str, Any]) -> Details:
         """Fill each appended sub-object that the document lacks from an older document, where that has it.
 

@@ -67,10 +67,8 @@ class RateLimiter:
             CancelledError: `cancel` was set while waiting.
         """
         with self._turn:
-            while (wait := self._wait_or_leave()) > 0:
-                if cancel is not None and cancel.is_set():
-                    raise CancelledError("the request was cancelled")
-                self._sleep(min(wait, LONGEST_SLEEP))
+            while (seconds := self._wait_or_leave()) > 0:
+                self.wait(seconds, cancel)
 
     def _wait_or_leave(self) -> float:
         """Return the seconds until a request may leave; 0 where it leaves now."""

@@ -25,7 +25,7 @@ def test_each_film_is_asked_once_and_told_apart() -> None:
     assert json.loads(found[1].text or "") == document(1)
     assert found[1].missing == []
     assert found[2].missing == ["credits"]
-    assert found[3].is_gone
+    assert (found[3].text, found[3].failure) == (None, None)  # gone
     assert {one.fetched_at for one in found.values()} == {NOW}
     assert tmdb.asked["details"] == 3
 
@@ -54,7 +54,6 @@ def test_a_film_that_keeps_failing_does_not_cost_the_others() -> None:
     tmdb = FakeTmdb([film(number) for number in range(1, 6)], disturb=broken)
     found = {one.tmdb_id: one for one in details_of(make_client(tmdb), range(1, 6), clock)}
     assert found[2].failure is not None
-    assert not found[2].is_gone
     assert [one.tmdb_id for one in found.values() if one.text is None] == [2]
 
 
