@@ -24,7 +24,7 @@ FORECAST_WINDOW_DAYS = 120
 """Days of history that a forecaster learns from. Older days mislead it, because the way popularity moves changes."""
 
 POPULARITY_DECIMALS = 4
-"""TMDB's own. The history is held in single precision, whose further digits are not TMDB's."""
+"""Decimals of popularity at TMDB. The history is kept in single precision, whose further digits mean nothing."""
 
 MOVER_SPANS_DAYS = (1, 7, 30)
 """Over how many days changes of popularity are measured."""
@@ -44,7 +44,7 @@ CREDIBILITY_SAMPLE = 2 * _OUTLIER_RANK - 1
 def highest_credible(values: Iterable[float]) -> float:
     """Return the popularity or number of votes beyond which none is believed: 100 times the tenth highest.
 
-    A value beyond it is news for a person, and no model learns from it.
+    A check reports a value beyond it, and no model learns from it.
 
     Args:
         values: those of all films, none missing; the `CREDIBILITY_SAMPLE` largest suffice.

@@ -40,7 +40,7 @@ TmdbSource = Literal["tmdb", "served_demo", "own_demo"]
 
 
 def _switch(value: object) -> object:
-    """`on`/`off` beside the spellings pydantic knows."""
+    """Accept `on` and `off` in any case, and leave other spellings to pydantic."""
     return {"on": True, "off": False}.get(str(value).lower(), value)
 
 
@@ -55,7 +55,7 @@ def _json_object(value: object) -> object:
 
 
 def _genres(value: object) -> object:
-    """Names of genres, separated by commas, as TMDB writes them; none stands for all."""
+    """Parse names of genres, separated by commas; `all` becomes an empty tuple."""
     names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
     if not isinstance(names, (list, tuple)) or [str(name).lower() for name in names] == ["all"]:
         return ()

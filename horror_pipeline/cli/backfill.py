@@ -12,7 +12,7 @@ from horror_pipeline.cli.terminal import out, print_source
 from horror_pipeline.errors import HorrorError
 from horror_pipeline.settings import get_settings
 
-app = typer.Typer(no_args_is_help=True, help="A range of partitions as one run, with an honest exit code.")
+app = typer.Typer(no_args_is_help=True, help="Run a range of partitions as one run; exit 1 if any of them fails.")
 
 FirstDay = Annotated[dt.datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")]
 LastDay = Annotated[dt.datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")]

@@ -73,7 +73,7 @@ def _url(side: str) -> URL:
     try:
         return postgres_url(side)
     except ValueError as error:
-        raise HorrorError(f"a database URL {error}") from None
+        raise HorrorError(f"one of the two arguments {error}") from None
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""Whether the day that is due is there, and every other one good: checks, and the sensor that judges them.
+"""Checks that the newest day is stored and that no stored day failed a check, and the sensor that evaluates them.
 
-A freshness policy passes whenever any partition is materialized, so a backfill of last year would silence it. Of a
-check with partitions, an asset's overview counts the newest result only, so a good day would hide a bad one.
+A freshness policy passes whenever any partition is materialized, so that a backfill of last year would silence it. Of a
+check with partitions, an asset's overview counts the newest result only, so that a good day would hide a bad one.
 """
 
 import datetime as dt
@@ -106,7 +106,7 @@ def due_days(context: dg.SensorEvaluationContext, warehouse: Warehouse, clock: C
     with warehouse.connect() as connection:
         found = {f"{asset}:{DUE_DAY_IS_STORED}": judge(connection, asset, clock()) for asset in STORED}
         found[f"movie_snapshots:{EVERY_DAY_IS_GOOD}"] = judge_days(context.instance, connection)
-    told = json.loads(context.cursor or "{}")
+    recorded = json.loads(context.cursor or "{}")
     evaluations = [
         dg.AssetCheckEvaluation(
             asset_key=dg.AssetKey.from_user_string(name.partition(":")[0]),
@@ -115,6 +115,6 @@ def due_days(context: dg.SensorEvaluationContext, warehouse: Warehouse, clock: C
             description=description,
         )
         for name, (passed, description) in found.items()
-        if told.get(name) != [passed, description]
+        if recorded.get(name) != [passed, description]
     ]
     return dg.SensorResult(asset_events=evaluations, cursor=json.dumps(found))

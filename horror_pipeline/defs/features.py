@@ -31,8 +31,8 @@ def movie_features(
     """One row for each film: what a model may know of it, as of the moment its votes were last observed.
 
     Features known before release contain nothing of votes or ratings, of popularity only what was observed before the
-    release, and history counts only films that were released strictly earlier. The values the models predict stand
-    beside the features, from the same moment.
+    release, and history counts only films that were released strictly earlier. The values that the
+    models predict are in the same row, as of the same moment.
 
     While neither the films nor the code has changed since the last training, nothing is written, and the training
     ends here. Popularity observed before TMDB last changed its scale is set to unknown, so that models learn from one

@@ -63,7 +63,7 @@ def _fit(warehouse: Warehouse, days_stored: Sequence[dt.date], now: dt.datetime)
 
 
 def _metadata(row: dict[str, Any] | None) -> dict[str, Any]:
-    """Describe the champion horizon by horizon, beside no change."""
+    """Describe the champion by horizon, compared with no change."""
     if row is None:
         return {}
     from horror_pipeline.modeling import charts
@@ -101,7 +101,7 @@ def popularity_forecasts(
     The newest day is forecast by the present forecaster. Past days are forecast as they would have been, by a
     forecaster fitted on the Monday of their week; these forecasts are marked `is_backtest`, and never replace one
     that was made at the time. A run without a partition makes the newest day's forecasts and those that are missing.
-    What moves each forecast of the newest day is in `prediction_explanations`.
+    What contributed to each forecast of the newest day is in `prediction_explanations`.
     """
     today, has_days = clock().date(), context.has_partition_key or context.has_partition_key_range
     with warehouse.connect() as connection:
@@ -130,5 +130,5 @@ def popularity_forecasts(
             context.add_asset_metadata(dict(figures), partition_key=key)
         yield dg.MaterializeResult()
     else:
-        # With a result Dagster would record every partition of the run, or none; these are the ones that were made.
+        # If the asset yielded a result, Dagster would record every partition of the run, not only those that were made.
         record_partitions(context, done)

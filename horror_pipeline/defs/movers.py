@@ -15,7 +15,7 @@ from horror_pipeline.warehouse import snapshots, tables
 from horror_pipeline.warehouse.days import days_left_out
 
 CATCH_UP_DAYS = 7
-"""How many days before the days of a run missing movers are made up for."""
+"""A run also computes the missing movers of so many days before its first day."""
 
 
 @dg.asset(
@@ -30,11 +30,11 @@ CATCH_UP_DAYS = 7
 def movie_movers(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
     """How popularity and rank changed over 1, 7 and 30 days, and which rises are unusual for such a film.
 
-    A change is held against the earlier changes of films that stood at the same level and were as far from their
-    release. `change_percentile` says how many of them were smaller. What all such films did that day is taken out
-    first, so a burst of many small films is no news. A breakout is a rise into the day's top tenth that is larger than
-    99 % of these changes and than any earlier one of the film itself. Where a past day is stored, the days after it are
-    compared again, because they are held against it.
+    A change is compared with earlier changes of films at the same level of popularity and as far from their release.
+    `change_percentile` is the share of them that were smaller. What is common to such films on that day is removed
+    first, so that many small films that rise together are not unusual. A breakout is a rise into the day's top tenth
+    that is larger than 99 % of these changes and than any earlier change of the film itself. When a past day is stored,
+    the days after it are computed again, because they are compared with it.
     """
     from horror_pipeline.modeling.movers import movers
 

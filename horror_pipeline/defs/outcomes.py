@@ -1,4 +1,4 @@
-"""The asset `prediction_outcomes`, and its checks of how well predictions held."""
+"""The asset `prediction_outcomes`, and its checks of the errors of earlier predictions."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,13 +24,13 @@ SKILL_DAYS = 7
 """Days over which forecasts are compared with no change: on a single day chance decides too much."""
 
 CATCH_UP_DAYS = 7
-"""How many days before the days of a run missing outcomes are made up for."""
+"""A run also writes the missing outcomes of so many days before its first day."""
 
 LIVE_ERROR_IS_AS_PROMISED = dg.AssetCheckSpec(
     "live_error_is_as_promised",
     asset="prediction_outcomes",
     partitions_def=days,
-    description=f"No model's error on what happened is above {live_error.MOST_LIVE_ERROR} times the one it promised.",
+    description=f"No model's error on outcomes is above {live_error.MOST_LIVE_ERROR} times its error in the backtest.",
 )
 POPULARITY_SCALE_HOLDS = dg.AssetCheckSpec(
     "popularity_scale_holds",
@@ -59,9 +59,9 @@ FORECASTS_BEAT_NO_CHANGE = dg.AssetCheckSpec(
 def prediction_outcomes(
     context: dg.AssetExecutionContext, warehouse: Warehouse
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    """What was predicted 1, 7 and 30 days before a day, and before release, beside what the day's snapshot says.
+    """Earlier predictions compared with a day's snapshot: those made 1, 7 and 30 days earlier, and before release.
 
-    Predictions made before release are judged once the film is out. Ratings are judged on days whose listing holds
+    A prediction made before release is compared once the film is out. Ratings are compared on days whose listing has
     votes.
     """
     _catch_up(context, warehouse)
@@ -84,7 +84,7 @@ def prediction_outcomes(
 
 
 def _catch_up(context: dg.AssetExecutionContext, warehouse: Warehouse) -> None:
-    """Write the outcomes of the days just before whose run stored their history and then failed for other days."""
+    """Write the outcomes of earlier days whose history was stored by a run that then failed for other days."""
     first, column = min(days_of(context)), tables.prediction_outcomes.c.outcome_date
     with warehouse.begin() as connection:
         left_out = days_left_out(connection, column, first, CATCH_UP_DAYS)

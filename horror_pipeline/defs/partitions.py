@@ -41,7 +41,7 @@ def days_of(context: dg.AssetExecutionContext) -> list[dt.date]:
 
 
 def _keys_of(context: dg.AssetExecutionContext) -> Sequence[str]:
-    """Return the partition keys that the run's tags name, which Dagster itself does not hold against the definition.
+    """Return the partition keys that the run's tags name; Dagster does not check that they exist.
 
     Raises:
         Failure: they name none, some that do not exist, or a range that ends before it begins.

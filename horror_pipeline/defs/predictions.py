@@ -45,9 +45,9 @@ def model_predictions(
     """Popularity and mean vote of every film, with 80 % intervals, predicted by the current champions.
 
     Released films are predicted by the models that may use votes, upcoming films by the models that use only what is
-    known before release. A batch is written only when a champion or the data has changed. Beside each prediction stands
-    the actual value at that moment. Of batches older than a week, the last of each day is kept. What moved each
-    prediction of the newest batch is in `prediction_explanations`.
+    known before release. A batch is written only when a champion or the data has changed. Each row also has the
+    actual values at that moment. Of batches older than a week, the last of each day is kept. What
+    contributed to each prediction of the newest batch is in `prediction_explanations`.
     """
     with warehouse.connect() as connection:
         rows = read_champions(connection)

@@ -44,7 +44,7 @@ def utc_now() -> dt.datetime:
 
 
 class WarehouseResource(dg.ConfigurableResource[Engine]):
-    """The warehouse as a SQLAlchemy engine. It refuses another schema version, and demo data beside TMDB's."""
+    """The warehouse as a SQLAlchemy engine. It refuses another schema version, and to mix demo data with TMDB's."""
 
     database_url: str | None = Field(
         None, description="Address of the warehouse. Without it, the settings or the embedded Postgres are used."
@@ -73,7 +73,7 @@ class WarehouseResource(dg.ConfigurableResource[Engine]):
             yield engine
 
     def _url(self) -> URL:
-        setting = get_settings().database_url  # beside the environment it knows `.env`
+        setting = get_settings().database_url  # from the environment or `.env`
         if url := self.database_url or (setting.get_secret_value() if setting else None):
             return postgres_url(url)
         from horror_pipeline.runtime.environment import process_environment
@@ -93,7 +93,7 @@ class TmdbResource(dg.ConfigurableResource[TmdbClient]):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[TmdbClient]:
         """Hand out a client for one run."""
-        setting = get_settings().tmdb_api_key  # beside the environment it knows `.env`
+        setting = get_settings().tmdb_api_key  # from the environment or `.env`
         api_key = self.api_key or (setting.get_secret_value() if setting else None)
         with ExitStack() as stack:
             api_url, exports_url = self.api_url, self.exports_url

@@ -1,4 +1,4 @@
-"""The job `enforce_retention` and its schedule: TMDB's data goes by TMDB's terms, Dagster's records by the setting.
+"""The job `enforce_retention` and its schedule: delete TMDB's data and Dagster's records that are too old.
 
 Old ticks of schedules and sensors are deleted by Dagster itself, as `dagster.yaml` says.
 """

@@ -71,18 +71,19 @@ def breakout_alerts(context: dg.SensorEvaluationContext, warehouse: Warehouse) -
     default_status=status_if(get_settings().horror_alert_webhook),
 )
 def weekly_digest(context: dg.SensorEvaluationContext, warehouse: Warehouse, clock: Clock) -> dg.SensorResult:
-    """Post on Mondays what the week before brought to `HORROR_ALERT_WEBHOOK`, as one JSON message.
+    """Post a summary of the past week to `HORROR_ALERT_WEBHOOK` every Monday, as one JSON message.
 
-    It names the runs and how many failed, how forecasts held beside no change, and what broke out. The cursor is the
-    Monday of the last week told; a week missed is not made up for once the next is over.
+    It names the runs and how many of them failed, the errors of forecasts compared with those of no change, and the
+    films that broke out. The cursor is the Monday on which the last week posted began. A week that could not be posted
+    is skipped once the next one is over.
     """
     settings, monday = get_settings(), week_due(clock())
     if settings.horror_alert_webhook is None:
         return dg.SensorResult(skip_reason="HORROR_ALERT_WEBHOOK is not set")
     if context.cursor is None:
-        return dg.SensorResult(skip_reason="the first week to be told is the present one", cursor=str(monday))
+        return dg.SensorResult(skip_reason="the first week to be posted is the present one", cursor=str(monday))
     if str(monday) <= context.cursor:
-        return dg.SensorResult(skip_reason=f"the week from {context.cursor} is told")
+        return dg.SensorResult(skip_reason=f"the week from {context.cursor} is posted")
     with warehouse.connect() as connection:
         week = read_week(connection, monday)
     try:
@@ -90,7 +91,7 @@ def weekly_digest(context: dg.SensorEvaluationContext, warehouse: Warehouse, clo
     except OSError as error:
         context.log.warning(f"a message is waiting: {error}")
         return dg.SensorResult(skip_reason=str(error))
-    return dg.SensorResult(skip_reason=f"the week from {monday} was told", cursor=str(monday))
+    return dg.SensorResult(skip_reason=f"the week from {monday} was posted", cursor=str(monday))
 
 
 @dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)

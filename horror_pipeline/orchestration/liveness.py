@@ -44,7 +44,7 @@ def reap_dead_runs(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[str]:
-    """Mark runs whose process has died as failed.
+    """Mark as failed every run whose process has died.
 
     Args:
         instance: where runs are recorded.

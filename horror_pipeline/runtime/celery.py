@@ -24,9 +24,9 @@ CONFIGURATION: dict[str, Any] = {
     "task_acks_late": True,
     "worker_prefetch_multiplier": 1,
     "broker_transport_options": {"visibility_timeout": LONGEST_RUN_SECONDS, **PAUSES},
-    # Runs report to Dagster's storage. Results kept by Celery would be one more thing that can be away.
+    # Runs report to Dagster's storage. Results kept by Celery would be one more service that can fail.
     "task_ignore_result": True,
-    # A broker that is away for a while: workers wait for it, and the daemon tries to hand over a run for a minute.
+    # While the broker cannot be reached, workers wait for it, and the daemon tries for a minute to hand over a run.
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
     "broker_connection_timeout": 60,
@@ -59,7 +59,7 @@ class CeleryLauncher(CeleryRunLauncher):
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """Leave that to the lock each run holds in the warehouse: a broker forgets what it knew when it is killed."""
+        """Return False: the lock that each run holds in the warehouse shows its health, with or without a broker."""
         return False
 
     def get_run_worker_debug_info(self, run: Any, include_container_logs: bool | None = True) -> None:

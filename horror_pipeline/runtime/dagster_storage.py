@@ -73,10 +73,10 @@ class _OpensOnUse:
 
 class _RunStorage(_OpensOnUse, PostgresRunStorage):
     def add_run(self, dagster_run: dg.DagsterRun) -> dg.DagsterRun:
-        """Store a run, with where its job is defined.
+        """Store a run together with the code location that defines its job.
 
-        Of a run that is executed in the process that launched it, as by `horror run`, Dagster does not note that. The
-        UI could then not execute it again.
+        Dagster leaves out the code location of a run that is executed in the process that launched it, as by
+        `horror run`, and its UI could then not execute the run again.
         """
         if dagster_run.remote_job_origin is None and not dagster_run.job_name.startswith("__ephemeral"):
             dagster_run = dagster_run._replace(remote_job_origin=_origin(dagster_run.job_name))

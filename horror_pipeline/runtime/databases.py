@@ -57,7 +57,7 @@ def dagster_url(settings: Settings, warehouse_url: URL) -> URL:
 
 
 def prepare_warehouse(url: URL, *, is_embedded: bool) -> None:
-    """Migrate a new or embedded warehouse; refuse another one that is at another version, or that cannot be used.
+    """Migrate the warehouse if it is new or embedded; otherwise require that it is at this version's schema.
 
     Raises:
         WarehouseError: it cannot be used.
@@ -113,7 +113,7 @@ def prepare_dagster_database(url: URL, warehouse: str) -> None:
 
 
 def _claim(engine: Engine, warehouse: str) -> None:
-    """Note whose database it is: the runs, schedules and materializations of two warehouses must not mix."""
+    """Record which warehouse the database belongs to: the runs and schedules of two warehouses must not mix."""
     with engine.begin() as connection:
         locks.hold(connection, locks.MIGRATION_LOCK)
         connection.execute(text("CREATE TABLE IF NOT EXISTS horror_warehouse (name text NOT NULL)"))

@@ -114,7 +114,7 @@ def _row(alias: str, names: Sequence[str]) -> str:
 
 
 def copy_rows(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Append rows by COPY; they are consumed as a stream, and a stored key is an error.
+    """Append rows, which are consumed as a stream, by COPY. A key that the table already has is an error.
 
     Returns:
         Rows written.

@@ -83,7 +83,7 @@ VIEWS: dict[str, str] = {
             AS movie USING (tmdb_id)
         WHERE snapshot_date = (SELECT max(snapshot_date) FROM movie_movers)
     """,
-    # A film that broke out within the week before is still the same news.
+    # Unless the film already broke out within the week before.
     "breakouts": """
         SELECT DISTINCT ON (snapshot_date, tmdb_id) mover.*, title, release_date
         FROM movie_movers AS mover JOIN movies USING (tmdb_id)
@@ -125,7 +125,7 @@ _COMMENTS: dict[str, str] = {
     "COLUMN latest_movers.change_factor": "popularity over popularity_before; NULL: that was 0.",
     "COLUMN latest_movers.rank_change": "Ranks gained; negative where ranks were lost.",
     "VIEW breakouts": "The first day of every breakout, with the span that shows it best.",
-    "VIEW forecast_accuracy": "Errors of forecasts of films at popularity 1 or more, beside those of no change.",
+    "VIEW forecast_accuracy": "Errors of forecasts, and of no change, for films at popularity 1 or more.",
     "VIEW forecast_group_accuracy": "The same by votes, language and stage of the films.",
     "VIEW rejected_counts": "How many records could not be typed, by the table they were read from.",
     "COLUMN forecast_accuracy.month": "First day of the month that the target dates are in.",

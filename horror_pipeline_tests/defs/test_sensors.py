@@ -341,13 +341,13 @@ def test_a_week_is_told_once_when_it_is_over_and_not_lost(
     rows.add_forecast_score(engine, 1, rows.TODAY - dt.timedelta(days=7), mae=0.1)
     rows.add_film(engine, 1, "Saw")
     rows.add_mover(engine, 1)
-    assert look(sunday) == "the first week to be told is the present one"
-    assert look(monday - dt.timedelta(minutes=1)) == "the week from 2026-11-09 is told"
+    assert look(sunday) == "the first week to be posted is the present one"
+    assert look(monday - dt.timedelta(minutes=1)) == "the week from 2026-11-09 is posted"
     webhook.status = 503
     assert look(monday).endswith("answered 503")
     webhook.status = 200
-    assert look(monday) == "the week from 2026-11-16 was told"
-    assert look(monday + dt.timedelta(days=6)) == "the week from 2026-11-16 is told"
+    assert look(monday) == "the week from 2026-11-16 was posted"
+    assert look(monday + dt.timedelta(days=6)) == "the week from 2026-11-16 is posted"
     (told,) = webhook.received
     assert (told["id"], told["kind"]) == ("weekly_digest:2026-11-16", "weekly_digest")
     assert told["reason"] == (
@@ -355,5 +355,5 @@ def test_a_week_is_told_once_when_it_is_over_and_not_lost(
         "skill of forecasts over no change: +30% over 7 days; "
         "broke out: Saw (3.0 to 9.0 in 7 days, larger than 99.72 % of the changes of such films)"
     )
-    assert look(monday + dt.timedelta(days=7)) == "the week from 2026-11-23 was told"
+    assert look(monday + dt.timedelta(days=7)) == "the week from 2026-11-23 was posted"
     assert "no forecast was scored; no film broke out" in str(webhook.received[1]["text"])

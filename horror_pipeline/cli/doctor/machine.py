@@ -127,7 +127,7 @@ def check_tmdb(settings: Settings, now: Callable[[], dt.datetime]) -> Iterator[D
 
 
 def check_families(url: str, connect: Callable[..., socket.socket] = socket.create_connection) -> Iterator[Diagnosis]:
-    """Tell the address families, IPv4 or IPv6, in which a server cannot be reached; nothing behind a proxy.
+    """Report each address family, IPv4 or IPv6, by which a server cannot be reached; nothing where a proxy is used.
 
     Args:
         url: an address at the server.
@@ -140,7 +140,7 @@ def check_families(url: str, connect: Callable[..., socket.socket] = socket.crea
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
-        return  # the request itself has told that the name is unknown
+        return  # the request has already reported that the name is unknown
     for family, name, other in ((socket.AF_INET6, "IPv6", "IPv4"), (socket.AF_INET, "IPv4", "IPv6")):
         address = next((place[0] for kind, *_, place in found if kind == family), None)
         if address is None:
