@@ -32,8 +32,8 @@ CONSTANT, LINEAR = "constant", "linear"
 BASELINES = (CONSTANT, LINEAR)
 """The baselines: the median of the training films, and the linear regression that this project's predecessor used."""
 
-OWN = "own"
-"""Boosting fitted only to films of the collected genres, while other components learn from films of all genres."""
+OWN, OWN_SPLINE = "own", "own_spline"
+"""Boosting and spline fitted only to films of the collected genres, while other components learn from all genres."""
 
 PREDECESSOR_FEATURES = (
     "runtime_minutes",
@@ -56,11 +56,12 @@ PREDECESSOR_RUNTIME = 90.0
 
 @dataclass(frozen=True)
 class BoostingSize:
-    """The size of a boosted ensemble: leaves of a tree, number of trees, and learning rate."""
+    """The size of a boosted ensemble: leaves of a tree, number of trees, learning rate, and films in a leaf."""
 
     leaves: int
     trees: int
     learning_rate: float
+    smallest_leaf: int = 20
 
 
 BOOSTING_SIZES = (
@@ -70,11 +71,15 @@ BOOSTING_SIZES = (
 )
 """Sizes, each with the number of films below which it is used: more films support larger trees."""
 
+ADDITIVE, AFTER_RELEASE = BoostingSize(2, 200, 0.15), BoostingSize(8, 75, 0.15, smallest_leaf=40)
+"""Sizes for popularity after release, which hangs on votes and age so closely that smooth functions of each, from trees
+of a single split, go a long way; trees that combine them average over more films to be as smooth."""
+
 TREND = ("release_year", "release_decade")
 """Columns that only the baseline uses: linear terms of them would extrapolate, and trees learn the same from age."""
 
 BLENDS: dict[str, dict[str, float]] = {
-    "popularity_after_release": {"spline": 1, "boosting": 1},
+    "popularity_after_release": {"spline": 1, "additive": 1, "boosting": 1},
     "popularity_before_release": {"boosting": 1, "robust": 1},
     "rating_after_release": {"spline": 1, "boosting": 2},
     "rating_before_release": {"spline": 1, "boosting": 2},
@@ -91,14 +96,16 @@ def candidates(problem: Problem) -> dict[str, dict[str, float]]:
     recipes = {**{name: {name: 1.0} for name in names}, "blend": blend}
     if problem.others.empty:
         return recipes
-    return {**recipes, OWN: {OWN: 1.0}, "mixture": {**blend, OWN: 1.0}}
+    mixture = {**blend, OWN: 1.0}
+    return {**recipes, OWN: {OWN: 1.0}, "mixture": mixture, "wide_mixture": {**mixture, OWN_SPLINE: 1.0}}
 
 
 def components(problem: Problem) -> dict[str, Any]:
     """Build every component of a model, unfitted; each takes preprocessed films, targets and weights."""
     own = {CONSTANT: DummyRegressor(strategy="median"), LINEAR: _predecessor_linear(problem.inputs)}
     if not problem.others.empty:
-        own[OWN] = _components(problem, len(problem.films))["boosting"]
+        parts = _components(problem, len(problem.films))
+        own |= {OWN: parts["boosting"], OWN_SPLINE: parts["spline"]}
     columns = problem.inputs.positions(problem.inputs.collected)
     wrapped = {name: CollectedRegressor(estimator, columns) for name, estimator in own.items()}
     return wrapped | _components(problem, problem.rows)
@@ -107,7 +114,7 @@ def components(problem: Problem) -> dict[str, Any]:
 def _components(problem: Problem, rows: int) -> dict[str, Any]:
     size = next(size for limit, size in BOOSTING_SIZES if rows < limit)
     if problem.spec.name == "popularity_after_release":
-        return _popularity_after(problem, size)
+        return _popularity_after(problem)
     if problem.spec.name == "popularity_before_release":
         return _popularity_before(problem, size)
     return _rating(problem, size)
@@ -140,13 +147,15 @@ def _predecessor_linear(inputs: Inputs) -> TransformedRegressor:
     return TransformedRegressor(make_pipeline(ColumnSelector(used), filled, StandardScaler()), LinearRegression())
 
 
-def _popularity_after(problem: Problem, size: BoostingSize) -> dict[str, Any]:
+def _popularity_after(problem: Problem) -> dict[str, Any]:
     """Build the components for released films. Boosting is constrained: more votes never lower the prediction."""
-    rising = {"excluded": (RUNTIME,), "increasing": ("log_vote_count", "log_vote_rate")}
-    return {
-        "spline": _log_spline(problem.inputs),
-        "boosting": _boosting(problem, size, loss="gamma", bins=255, **rising),
+    boosted = {
+        name: _boosting(
+            problem, size, loss="gamma", bins=255, excluded=(RUNTIME,), increasing=("log_vote_count", "log_vote_rate")
+        )
+        for name, size in (("additive", ADDITIVE), ("boosting", AFTER_RELEASE))
     }
+    return {"spline": _log_spline(problem.inputs), **boosted}
 
 
 def _popularity_before(problem: Problem, size: BoostingSize) -> dict[str, Any]:
@@ -196,7 +205,7 @@ def _boosting(
         learning_rate=size.learning_rate,
         max_leaf_nodes=size.leaves,
         max_bins=bins,
-        min_samples_leaf=20,
+        min_samples_leaf=size.smallest_leaf,
         l2_regularization=1.0,
         max_features=0.3,
         monotonic_cst=[int(name in increasing) for name in names],

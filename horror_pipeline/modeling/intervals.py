@@ -6,8 +6,8 @@ forward in time (`backtest`), so each film was released after the films its pred
 `WINDOW` residuals are used, because the typical error drifts: a calibration that stays the same for years covers far
 too little. No interval is scored on films that it was calibrated on.
 
-Popularity is least certain around release, so films that are new are calibrated by themselves (Mondrian conformal
-prediction; Vovk et al., 2005) where there are enough of them.
+How certain a film is depends on its age, popularity around release least of all. A film's half width is therefore a
+quantile in which films of about its age count most (localized conformal prediction; Guan, 2023).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from horror_pipeline.modeling.specs import RATING_NOISE_FLOOR, RATING_NOISE_PER_VOTE, Floats, ModelSpec
 
@@ -31,24 +30,24 @@ FLOOR_QUANTILE = 0.02
 OFFSET_SHARE = 0.1
 """Share of the median excess that is added before taking the logarithm, because small values make ratios noisy."""
 
-NEW_DAYS = 180
-"""A film counts as new before its release, and so many days after it."""
+BANDWIDTH, AGE_OFFSET_DAYS = 0.3, 30.0
+"""A film counts by the exponential of minus the difference of log(age + offset), divided by the bandwidth: one of twice
+the age counts for a tenth."""
 
-NEW_FACTOR = 2.3
-"""How many times as large the residuals of new films are, where too few are known to measure it. On data of October
-2025, the log-scale quantile was 2.5 for new films and 1.1 for older ones."""
+AGES = 40
+"""Ages at which the half width is computed; between them it is interpolated."""
 
-FEWEST_NEW = 30
-"""New films needed to measure that factor, and as many older ones."""
+PARTS = 10
+"""Parts of a block, each with an interval of its own when coverage is measured: in use, calibrations are never old."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A calibrated interval: a half width in units of `residual_scale`, for popularity on the log scale of `excess`.
+    """A calibrated interval: half widths in units of `residual_scale`, for popularity on the log scale of `excess`.
 
     Args:
-        half_width: quantile of the scaled absolute residuals.
-        new_factor: how many times as wide the interval of a new film is.
+        ages: days since release at which half widths were computed, ascending.
+        half_widths: the quantile of the scaled absolute residuals at each of these ages.
         floor: popularity that few films are below.
         offset: added to the excess over the floor before taking the logarithm.
         films: number of films it was calibrated on.
@@ -56,8 +55,8 @@ class Interval:
         residuals: their scaled residuals in the same order, from which chances are computed.
     """
 
-    half_width: float
-    new_factor: float
+    ages: tuple[float, ...]
+    half_widths: tuple[float, ...]
     floor: float
     offset: float
     films: int
@@ -68,10 +67,6 @@ class Interval:
         """Return the excess of popularity over the floor, plus the offset, which is always above 0."""
         return np.asarray(np.maximum(popularity - self.floor, 0.0) + self.offset)
 
-    def widening(self, age_days: Floats) -> Floats:
-        """Return the factor by which each film's interval is widened, by its days since release."""
-        return np.where(age_days < NEW_DAYS, self.new_factor, 1.0)
-
     def bounds(self, spec: ModelSpec, predicted: Floats, votes: Floats, age_days: Floats) -> tuple[Floats, Floats]:
         """Compute lower and upper ends, within the target's range.
 
@@ -81,7 +76,7 @@ class Interval:
             votes: votes of each film; NaN or 0 where there are none.
             age_days: days since each film's release; 0 before it, and where its date is unknown.
         """
-        reach = self.half_width * residual_scale(spec, votes) * self.widening(age_days)
+        reach = np.interp(age_days, self.ages, self.half_widths) * residual_scale(spec, votes)
         if not spec.is_popularity:
             return spec.clip(predicted - reach), spec.clip(predicted + reach)
         excess, shift = self.excess(predicted), self.floor - self.offset
@@ -111,31 +106,32 @@ def calibrate(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats,
     actual, predicted, votes, age_days = (column[-WINDOW:] for column in (actual, predicted, votes, age_days))
     floor, median = np.quantile(actual, (FLOOR_QUANTILE, 0.5)) if spec.is_popularity else (0.0, 0.0)
     offset = max(OFFSET_SHARE * float(median - floor), 1e-6)
-    interval = Interval(0.0, 1.0, float(floor), offset, len(actual))
+    interval = Interval((), (), float(floor), offset, len(actual))
     residual = (actual - predicted) / residual_scale(spec, votes)
     if spec.is_popularity:
         residual = np.log(interval.excess(actual)) - np.log(interval.excess(predicted))
-        interval = replace(interval, new_factor=_new_factor(np.abs(residual), age_days < NEW_DAYS))
+    ages = AGE_OFFSET_DAYS * (np.geomspace(1.0, 1.0 + age_days.max() / AGE_OFFSET_DAYS, AGES) - 1.0)
     order = np.argsort(predicted, kind="stable")
     return replace(
         interval,
-        half_width=_conformal_quantile(np.abs(residual) / interval.widening(age_days)),
+        ages=tuple(ages.tolist()),
+        half_widths=tuple(_half_widths(np.abs(residual), age_days, ages).tolist()),
         predictions=tuple(predicted[order].tolist()),
         residuals=tuple(residual[order].tolist()),
     )
 
 
-def _conformal_quantile(scores: Floats) -> float:
-    """Return the ⌈(n + 1) · `LEVEL`⌉-th smallest of n scores."""
-    rank = min(int(np.ceil((len(scores) + 1) * LEVEL)), len(scores))
-    return float(np.sort(scores)[rank - 1])
+def _half_widths(scores: Floats, age_days: Floats, ages: Floats) -> Floats:
+    """Compute the quantile of the scores at each of the ages, weighted by how near a score's film is in age.
 
-
-def _new_factor(residual: Floats, is_new: NDArray[np.bool_]) -> float:
-    """Compute how many times as large the absolute residuals of new films are as those of older ones, at least 1."""
-    if min(is_new.sum(), (~is_new).sum()) < FEWEST_NEW:
-        return NEW_FACTOR if (~is_new).any() else 1.0
-    return max(1.0, _conformal_quantile(residual[is_new]) / max(_conformal_quantile(residual[~is_new]), 1e-9))
+    A film to be predicted counts itself, with a score that may be anything: this makes the quantile of n equal weights
+    the ⌈(n + 1) · `LEVEL`⌉-th smallest score, and widens intervals at ages of which few films are known.
+    """
+    order = np.argsort(scores, kind="stable")
+    distance = np.abs(np.log(age_days[order] + AGE_OFFSET_DAYS) - np.log(ages + AGE_OFFSET_DAYS)[:, None])
+    weights = np.exp(-distance / BANDWIDTH).cumsum(axis=1)
+    rank = (weights < LEVEL * (weights[:, -1:] + 1.0)).sum(axis=1)
+    return np.asarray(scores[order][np.minimum(rank, len(scores) - 1)])
 
 
 def calibrate_newest(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> Interval:
@@ -177,14 +173,16 @@ def coverage(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str
 
 
 def with_bounds(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> pd.DataFrame:
-    """Add `predicted`, `lower` and `upper` to the scored films, from intervals calibrated on earlier blocks alone."""
+    """Add `predicted`, `lower` and `upper` to the scored films, from intervals calibrated on earlier films alone."""
     walked, bounded = forward[forward["is_scored"]].sort_values("position"), []
-    for _, rows in walked[walked["is_scored_block"]].groupby("block"):
-        before = walked[walked["position"] < rows["position"].min()]
-        if before.empty:
-            continue
-        interval = calibrate_newest(spec, before, algorithm)
-        predicted = rows[algorithm].to_numpy()
-        lower, upper = interval.bounds(spec, predicted, rows["votes"].to_numpy(), rows["age_days"].to_numpy())
-        bounded.append(rows.assign(predicted=predicted, lower=lower, upper=upper))
+    for _, block in walked[walked["is_scored_block"]].groupby("block"):
+        for places in np.array_split(np.arange(len(block)), PARTS):
+            rows = block.iloc[places]
+            before = walked[walked["release_date"] < rows["release_date"].min()]
+            if rows.empty or before.empty:
+                continue
+            interval = calibrate_newest(spec, before, algorithm)
+            predicted = rows[algorithm].to_numpy()
+            lower, upper = interval.bounds(spec, predicted, rows["votes"].to_numpy(), rows["age_days"].to_numpy())
+            bounded.append(rows.assign(predicted=predicted, lower=lower, upper=upper))
     return pd.concat(bounded) if bounded else walked.head(0).assign(predicted=0.0, lower=0.0, upper=0.0)

@@ -61,7 +61,7 @@ def test_a_rating_of_few_votes_may_be_anything() -> None:
 
 def test_popularity_is_reached_by_factors() -> None:
     known = {"predictions": (1.0, 2.0, 3.0), "residuals": tuple(np.log([0.5, 1.0, 2.0]))}
-    interval = Interval(half_width=1.0, new_factor=1.0, floor=0.0, offset=0.0, films=3, **known)
+    interval = Interval(ages=(0.0,), half_widths=(1.0,), floor=0.0, offset=0.0, films=3, **known)
     chance = chances.chance_of(POPULARITY, interval, np.array([10.0, 100.0]), np.ones(2), 150.0)
     assert chance.tolist() == [0.125, 0.375]  # none of three, and one of three
 
