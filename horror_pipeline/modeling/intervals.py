@@ -74,9 +74,9 @@ class Interval:
             spec: the model.
             predicted: predictions.
             votes: votes of each film; NaN or 0 where there are none.
-            age_days: days since each film's release; 0 before it, and where its date is unknown.
+            age_days: days since each film's release; 0 or NaN before it, and where its date is unknown.
         """
-        reach = np.interp(age_days, self.ages, self.half_widths) * residual_scale(spec, votes)
+        reach = np.interp(np.nan_to_num(age_days), self.ages, self.half_widths) * residual_scale(spec, votes)
         if not spec.is_popularity:
             return spec.clip(predicted - reach), spec.clip(predicted + reach)
         excess, shift = self.excess(predicted), self.floor - self.offset
