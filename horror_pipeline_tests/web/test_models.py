@@ -19,6 +19,7 @@ def test_training_stores_every_metric_the_dashboard_reads() -> None:
         {
             "position": np.arange(300),
             "block": blocks,
+            "release_date": pd.date_range("2024-01-01", periods=300),
             "is_scored_block": blocks != "o-1",
             "is_scored": True,
             "votes": 50.0,
