@@ -24,6 +24,7 @@ from horror_pipeline.runtime.signals import raise_if_interrupted
 
 if TYPE_CHECKING:
     import dagster as dg
+    from sqlalchemy import Engine
 
     from horror_pipeline.runtime.environment import Environment
     from horror_pipeline.settings import Settings
@@ -98,7 +99,7 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
         reap_dead_runs(instance, engine)
         failures: list[HorrorError] = []
         with kept_data(engine):  # from one step to the next as well
-            for job_name, partitions in _due_steps(environment, dt.datetime.now(dt.UTC).date()):
+            for job_name, partitions in _due_steps(engine, environment.settings, dt.datetime.now(dt.UTC).date()):
                 raise_if_interrupted()
                 try:
                     run_step(job_name, instance, out, partitions)
@@ -110,27 +111,20 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
     return failures
 
 
-def _due_steps(environment: Environment, today: dt.date) -> list[tuple[str, Partitions]]:
+def _due_steps(engine: Engine, settings: Settings, today: dt.date) -> Iterator[tuple[str, Partitions]]:
+    """Yield the steps one by one; which days are due is decided when the films are known."""
     from horror_pipeline.defs.partitions import last_release_year
-    from horror_pipeline.orchestration.missing import missing_change_days, missing_ranges, snapshot_days_wanted
-    from horror_pipeline.warehouse import raw, snapshots
-    from horror_pipeline.warehouse.engine import opened
+    from horror_pipeline.orchestration.missing import days_to_take, missing_change_days
 
-    settings = environment.settings
-    with opened(environment.database_url) as engine, engine.connect() as connection:
-        changes = missing_change_days(engine, today)
-        stored = snapshots.snapshot_days(connection) - {today}  # today's listing may have new votes
-        wanted = snapshot_days_wanted(stored, raw.first_read_date(connection), today, settings.horror_retention_days)
-    # The newest stretch of days first, which ends today: it is what the steps after it need.
-    days = missing_ranges(wanted, stored)
-    years = str(settings.horror_first_year), str(last_release_year(today))
-    steps: list[tuple[str, Partitions]] = [("collect_changes", changes)] if changes else []
-    return [
-        *steps,
-        ("ingest_catalogue", years),
-        *(("snapshot_popularity", (str(first), str(last))) for first, last in days),
-        ("train_and_predict", None),
-    ]
+    if changes := missing_change_days(engine, today):
+        yield "collect_changes", changes
+    yield "ingest_catalogue", (str(settings.horror_first_year), str(last_release_year(today)))
+    with engine.connect() as connection:  # today is collected again, because its listing may have new votes
+        days = days_to_take(connection, today, settings.horror_retention_days, with_today=True)
+    # The newest stretch of days comes first: it ends today, which is what the steps after it need.
+    for first, last in days:
+        yield "snapshot_popularity", (str(first), str(last))
+    yield "train_and_predict", None
 
 
 def _has_films(environment: Environment) -> bool:

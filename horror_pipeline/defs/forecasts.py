@@ -33,13 +33,12 @@ def popularity_forecaster(
 
     One gradient boosting for each horizon. The newest weeks are forecast by models fitted before them. A model serves
     only if its errors are smaller than those of "no change" by more than chance; otherwise no change is forecast. The
-    forecaster is fitted anew once a week, daily while its history is short, and when a missing day was stored. All
-    versions are in `model_versions`.
+    forecaster is fitted anew once a week, daily while its history is short, and when a day that it has learned from
+    was stored or gained films since. All versions are in `model_versions`.
     """
     with warehouse.connect() as connection:
-        row = models.champion(connection, FORECASTER_NAME)
         days_stored = forecasting.days_of_history(connection)
-    reason = "there is no history yet" if not days_stored else forecasting.why_refit(row, days_stored)
+        reason = forecasting.why_refit(connection, days_stored) if days_stored else "there is no history yet"
     if days_stored and reason is not None:
         _fit(warehouse, days_stored, clock())
     context.log.info(reason or "the forecaster is recent")
@@ -54,11 +53,13 @@ def _fit(warehouse: Warehouse, days_stored: Sequence[dt.date], now: dt.datetime)
     from horror_pipeline.modeling.forecasting.forecaster import fit_forecaster
 
     made_on = days_stored[-1]
+    with warehouse.connect() as connection:
+        films_known = forecasting.films_known(connection, made_on)
     history, movies = forecasting.read_history(warehouse, days_stored[0], made_on)
     fitted = fit_forecaster(history, movies, made_on, SEED)
-    row = forecasting.version_row(fitted, history, len(days_stored)) | {"trained_at": now}
+    row = forecasting.version_row(fitted, history, days_stored=len(days_stored), films_known=films_known)
     with warehouse.begin() as connection:
-        models.promote(connection, row | {"library_versions": library_versions()})
+        models.promote(connection, row | {"trained_at": now, "library_versions": library_versions()})
     models.vacuum_versions(warehouse)
 
 

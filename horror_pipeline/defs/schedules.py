@@ -14,7 +14,13 @@ from horror_pipeline.defs.jobs import collect_changes, ingest_catalogue, snapsho
 from horror_pipeline.defs.partitions import last_release_year
 from horror_pipeline.defs.resources import Warehouse
 from horror_pipeline.orchestration import forecasting
-from horror_pipeline.orchestration.missing import days_to_take, missing_change_days, range_tags
+from horror_pipeline.orchestration.missing import (
+    MONDAY,
+    days_of_new_films,
+    days_to_take,
+    missing_change_days,
+    range_tags,
+)
 from horror_pipeline.settings import get_settings
 from horror_pipeline.warehouse import features
 
@@ -71,9 +77,11 @@ def daily_snapshot(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) 
     """
     if skip := _skip_if_active(context, snapshot_popularity.name):
         return skip
+    today = _tick(context).date()
     with warehouse.connect() as connection:
+        again = days_of_new_films(connection, today) if today.weekday() == MONDAY else None
         # Each stretch gets a run of its own, so that a day whose export has expired does not fail the others.
-        ranges = days_to_take(connection, _tick(context).date(), get_settings().horror_retention_days)
+        ranges = [again] if again else days_to_take(connection, today, get_settings().horror_retention_days)
     if not ranges:
         return dg.SkipReason("history has a snapshot of every day it should")
     return [

@@ -188,6 +188,7 @@ def _store(warehouse: Engine, day: dt.date, export: Export, films: int) -> Figur
         snapshots.ensure_months(connection, [day])  # retention may have dropped it since the run began
         rows = snapshot_of_day(day, export.popularity, listed, stored)
         counts = snapshots.replace_day(connection, day, {name: rows[name].tolist() for name in COLUMNS})
+        snapshots.note_known_films(connection, day, films)
     return {
         "dagster/partition_row_count": counts.total,
         "new": counts.new,

@@ -55,27 +55,33 @@ def read_history(warehouse: Engine, first: dt.date, last: dt.date) -> tuple[Hist
 # -- the forecaster ----------------------------------------------------------------------------------------------------
 
 
-def why_refit(champion: Mapping[str, Any] | None, days_stored: Sequence[dt.date]) -> str | None:
+def films_known(connection: Connection, made_on: dt.date) -> int:
+    """Return the sum, over the days that a forecaster of this day learns from, of the films that were known then."""
+    return snapshots.films_known(connection, made_on - dt.timedelta(days=FORECAST_WINDOW_DAYS - 1), made_on)
+
+
+def why_refit(connection: Connection, days_stored: Sequence[dt.date]) -> str | None:
     """Return the reason why the forecaster has to be fitted again, in words; None while it is recent.
 
     Args:
-        champion: its row of `model_versions`; None before the first.
+        connection: to read with.
         days_stored: what `days_of_history` returned.
     """
+    champion = models.champion(connection, FORECASTER_NAME)
     if champion is None:
         return "it is the first forecaster"
     if champion["library_versions"] != artifacts.library_versions():
         return "the present one was fitted with other library versions"
     made_on, days_known = dt.date.fromisoformat(champion["metrics"]["made_on"]), champion["metrics"]["days_stored"]
     later = sum(day > made_on for day in days_stored)
-    if len(days_stored) - later > days_known:
-        return f"days up to {made_on} were stored after the present one was fitted"
+    if films_known(connection, made_on) > champion["metrics"]["films_known"]:
+        return f"days up to {made_on} were collected, or gained films, after the present one was fitted"
     if later >= min(REFIT_DAYS, max(1, REFIT_SHARE * days_known)):
         return f"{later} {'day' if later == 1 else 'days'} of history came after the {days_known} of the present one"
     return None
 
 
-def version_row(fitted: FittedForecaster, history: History, days_stored: int) -> dict[str, Any]:
+def version_row(fitted: FittedForecaster, history: History, *, days_stored: int, films_known: int) -> dict[str, Any]:
     """Build the row of `model_versions` of a fitted forecaster, without `trained_at` and `library_versions`."""
     from horror_pipeline.modeling.forecasting.features import FEATURES
     from horror_pipeline.modeling.forecasting.state import to_state
@@ -84,6 +90,7 @@ def version_row(fitted: FittedForecaster, history: History, days_stored: int) ->
     metrics = {
         "made_on": str(fitted.made_on),
         "days_stored": days_stored,
+        "films_known": films_known,
         "days_used": fitted.days_used,
         "first_day": str(fitted.first_day),
         "horizons": {str(days): _horizon_metrics(horizon) for days, horizon in fitted.horizons.items()},
@@ -196,8 +203,7 @@ def is_up_to_date(connection: Connection, today: dt.date) -> bool:
     stored = days_of_history(connection)
     if not stored:
         return True
-    champion = models.champion(connection, FORECASTER_NAME)
-    return why_refit(champion, stored) is None and not plan(connection, None, today).days
+    return why_refit(connection, stored) is None and not plan(connection, None, today).days
 
 
 def finish(connection: Connection, live_day: dt.date, now: dt.datetime) -> None:

@@ -83,13 +83,32 @@ def missing_ranges(wanted: Sequence[dt.date], stored: set[dt.date]) -> list[tupl
     return ranges[::-1]
 
 
-def days_to_take(connection: Connection, today: dt.date, retention_days: int) -> list[tuple[dt.date, dt.date]]:
-    """Find the ranges of days to collect: missing days, and on Mondays all days if films were discovered in the week.
+def days_to_take(
+    connection: Connection, today: dt.date, retention_days: int, *, with_today: bool = False
+) -> list[tuple[dt.date, dt.date]]:
+    """Find the ranges of days that history lacks.
 
-    An export holds every film of its day, so collecting a day again adds the films that were discovered later.
+    In the week after films were first read, these include the days that were collected before the first ingest was
+    complete: an export holds every film of its day, so collecting the day again adds the films that were found later.
+
+    Args:
+        connection: to read with.
+        today: the present UTC day.
+        retention_days: how long data is kept.
+        with_today: collect today again as well.
+
+    Returns:
+        First and last day of each range, the newest range first.
     """
-    stored, week_ago = snapshots.snapshot_days(connection), today - dt.timedelta(days=7)
-    if today.weekday() == MONDAY and snapshots.has_films_without_past(connection, week_ago):
-        return [(max(min(stored), today - dt.timedelta(days=EXPORTS_REACH_DAYS - 1)), today)]
-    wanted = snapshot_days_wanted(stored, raw.first_read_date(connection), today, retention_days)
-    return missing_ranges(wanted, stored)
+    stored, first_read = snapshots.snapshot_days(connection), raw.first_read_date(connection)
+    if first_read is not None and today - first_read <= dt.timedelta(days=HOLE_DAYS):
+        stored -= snapshots.days_lacking_films(connection, first_read)
+    stored -= {today} if with_today else set()
+    return missing_ranges(snapshot_days_wanted(stored, first_read, today, retention_days), stored)
+
+
+def days_of_new_films(connection: Connection, today: dt.date) -> tuple[dt.date, dt.date] | None:
+    """Return the range of all days that can be collected, if films found in the last week lack them; None otherwise."""
+    if not snapshots.has_films_without_past(connection, today - dt.timedelta(days=7)):
+        return None
+    return max(min(snapshots.snapshot_days(connection)), today - dt.timedelta(days=EXPORTS_REACH_DAYS - 1)), today

@@ -70,6 +70,7 @@ def _old_rows(older_than: dt.date) -> Iterator[tuple[Table, Any]]:
     for tmdb_id in (tables.release_date_changes.c.tmdb_id, similar.tmdb_id, similar.similar_tmdb_id):
         yield tmdb_id.table, ~exists().where(movies.c.tmdb_id == tmdb_id)
     yield tables.model_predictions, tables.model_predictions.c.predicted_at < start
+    yield tables.snapshot_days, tables.snapshot_days.c.snapshot_date < older_than
     yield tables.forecast_calls, tables.forecast_calls.c.made_on < older_than
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, exists, func, select, text
 
-from horror_pipeline.warehouse import forecasts, partitions
+from horror_pipeline.warehouse import forecasts, partitions, tables
 from horror_pipeline.warehouse.bulk import WriteCounts, copy_columns, copy_upsert
 from horror_pipeline.warehouse.days import distinct_values, start_of
 from horror_pipeline.warehouse.locks import SNAPSHOT_DAY_LOCK, hold
@@ -30,6 +30,33 @@ def known_ids(connection: Connection) -> set[int]:
 def snapshot_days(connection: Connection) -> set[dt.date]:
     """Return the days that have rows."""
     return set(distinct_values(connection, movie_snapshots.c.snapshot_date))
+
+
+def days_lacking_films(connection: Connection, first_read: dt.date) -> set[dt.date]:
+    """Return the days that were collected before all films of the first ingest were known.
+
+    Args:
+        connection: to read with.
+        first_read: the UTC day on which films were first read.
+    """
+    query = text("""
+        SELECT snapshot_date FROM snapshot_days
+        WHERE known_films < (SELECT count(*) FROM movies WHERE first_seen_at < :until)
+    """)
+    until = start_of(first_read + dt.timedelta(days=1))
+    return set(connection.execute(query, {"until": until}).scalars())
+
+
+def films_known(connection: Connection, first: dt.date, last: dt.date) -> int:
+    """Return the sum of the films that were known when each day was collected, from a day to another, both included."""
+    day = tables.snapshot_days.c.snapshot_date
+    query = select(func.coalesce(func.sum(tables.snapshot_days.c.known_films), 0)).where(day.between(first, last))
+    return int(connection.execute(query).scalar_one())
+
+
+def note_known_films(connection: Connection, day: dt.date, count: int) -> None:
+    """Record how many films were known when a day was collected."""
+    copy_upsert(connection, tables.snapshot_days, [{"snapshot_date": day, "known_films": count}])
 
 
 def has_films_without_past(connection: Connection, since: dt.date) -> bool:

@@ -261,6 +261,14 @@ movie_snapshots = Table(
     postgresql_partition_by="RANGE (snapshot_date)",
 )
 
+snapshot_days = Table(
+    "snapshot_days",
+    metadata,
+    Column("snapshot_date", Date, primary_key=True, comment="A day of movie_snapshots."),
+    Column("known_films", Integer, nullable=False, comment="Films that were known when the day was last collected."),
+    comment="How many films were known when a day of history was collected: it lacks the films that were found later.",
+)
+
 # -- features: as of a moment, nothing from its future -----------------------------------------------------------------
 
 _GENRES = (

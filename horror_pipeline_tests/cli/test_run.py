@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import os
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from rich.console import Console
-from sqlalchemy import URL, Engine, make_url, text
+from sqlalchemy import URL, Engine, insert, make_url, text
 
 from horror_pipeline.cli.run import bring_up_to_date, print_next_steps, tmdb_client
 from horror_pipeline.errors import HorrorError
@@ -21,6 +22,9 @@ from horror_pipeline.runtime import signals
 from horror_pipeline.runtime.environment import Environment
 from horror_pipeline.runtime.signals import ENDING
 from horror_pipeline.settings import Settings, get_settings
+from horror_pipeline.warehouse import snapshots
+from horror_pipeline.warehouse.tables import movie_details
+from horror_pipeline_tests.warehouse import history
 
 
 @pytest.mark.parametrize(("is_on_path", "command"), [(True, "horror doctor"), (False, ".venv/bin/horror doctor")])
@@ -86,6 +90,37 @@ def test_films_of_earlier_runs_are_worked_on_although_the_ingest_failed(
         )
     jobs, failures = run_with(environment, monkeypatch, "ingest_catalogue", "snapshot_popularity")
     assert (jobs[-1], failures) == ("train_and_predict", 2)
+
+
+def test_days_are_collected_again_when_the_ingest_finds_films_that_they_lack(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, engine: Engine
+) -> None:
+    now = dt.datetime.now(dt.UTC)
+    days = [now.date() - dt.timedelta(days=back) for back in range(90)]
+
+    def add_film(tmdb_id: int) -> None:
+        document = {"tmdb_id": tmdb_id, "release_year": 2026, "payload": {}, "missing_parts": []}
+        with engine.begin() as connection:
+            history.add_films(connection, [tmdb_id], at=now)
+            connection.execute(insert(movie_details), document | {"fetched_at": now, "changed_at": now})
+
+    add_film(1)
+    with engine.begin() as connection:
+        for day in days:
+            history.put(connection, day, {1: 1.0})
+            snapshots.note_known_films(connection, day, 1)
+    collected: list[object] = []
+
+    def run_job(_: object, name: str, __: object, partitions: object) -> JobResult:
+        if name == "ingest_catalogue" and not collected:
+            add_film(2)
+        collected.extend([partitions] if name == "snapshot_popularity" else [])
+        return JobResult(name, "id", True, [], {})
+
+    monkeypatch.setattr("horror_pipeline.orchestration.launch.run_job", run_job)
+    with dg.DagsterInstance.ephemeral() as instance:
+        bring_up_to_date(environment, instance, Console(file=io.StringIO()))
+    assert collected == [(str(days[-1]), str(days[0]))]
 
 
 @pytest.mark.parametrize("number", ENDING)

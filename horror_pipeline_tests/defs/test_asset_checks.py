@@ -172,6 +172,7 @@ def test_every_table_an_asset_writes_is_checked() -> None:
         "request_counts",
         "training_state",
         "release_date_changes",
+        "snapshot_days",
         "prediction_explanations",
     }
     # A run without a partition makes forecasts and has no output: a check of its own would never run.

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from horror_pipeline.defs import forecasts
 from horror_pipeline.modeling.forecasting import change_model
-from horror_pipeline.warehouse import bulk, partitions, tables
+from horror_pipeline.warehouse import bulk, partitions, snapshots, tables
 from horror_pipeline_tests.defs.trainings import Learning
 from horror_pipeline_tests.modeling.series import reverting
 
@@ -65,6 +65,8 @@ def store_history(runs: Learning, popularity: np.ndarray, first: dt.date = FIRST
         bulk.copy_rows(
             connection, tables.movie_snapshots, [row | {"export_date": row["snapshot_date"]} for row in rows]
         )
+        for day in days:
+            snapshots.note_known_films(connection, day, len(popularity))
 
 
 def test_the_newest_day_is_forecast_live_and_past_days_as_a_backtest(runs: Learning) -> None:
@@ -160,8 +162,18 @@ def test_a_forecaster_is_fitted_anew_when_a_missing_day_of_its_history_was_store
     runs.run(*ASSETS)
     store_history(runs, popularity[:, missing : missing + 1], TODAY - dt.timedelta(days=4 - missing))
     shown = runs.run(*ASSETS)
-    reason = f"days up to {TODAY} were stored after the present one was fitted"
+    reason = f"days up to {TODAY} were collected, or gained films, after the present one was fitted"
     assert shown["popularity_forecaster"]["reason"] == reason
+
+
+def test_a_forecaster_is_fitted_anew_when_its_days_gained_films(runs: Learning) -> None:
+    store_history(runs, reverting(FILMS, 5), TODAY - dt.timedelta(days=4))
+    runs.run(*ASSETS)
+    assert runs.run(*ASSETS)["popularity_forecaster"]["reason"] == "the forecaster is recent"
+    with runs.engine.begin() as connection:
+        snapshots.note_known_films(connection, TODAY - dt.timedelta(days=2), FILMS + 1)
+    shown = runs.run(*ASSETS)
+    assert "gained films" in shown["popularity_forecaster"]["reason"]
 
 
 def test_without_history_nothing_is_forecast_and_the_reason_is_given(runs: Learning) -> None:

@@ -16,6 +16,7 @@ from horror_pipeline.defs.schedules import (
 )
 from horror_pipeline.orchestration.missing import PARTITION, RANGE_END, RANGE_START
 from horror_pipeline.warehouse import features, snapshots, tables
+from horror_pipeline_tests.warehouse import history
 
 TICK = dt.datetime(2026, 11, 22, 9, tzinfo=dt.UTC)
 ENDED = {
@@ -142,6 +143,25 @@ def test_missed_days_of_history_are_asked_for_when_the_machine_is_back(
 
 def test_a_day_that_is_there_is_not_taken_again(clockwork: Clockwork) -> None:
     store_days(clockwork.warehouse, 21, 22)
+    assert clockwork.tick(daily_snapshot) == "history has a snapshot of every day it should"
+
+
+def test_days_collected_before_the_first_ingest_was_complete_are_asked_for_again(clockwork: Clockwork) -> None:
+    today = TICK.date()
+    every_day = [today - dt.timedelta(days=back) for back in range(90)]
+    with clockwork.warehouse.begin() as connection:
+        for tmdb_id in (1, 2):
+            history.add_films(connection, [tmdb_id], at=TICK)
+            document: dict[str, Any] = {"tmdb_id": tmdb_id, "release_year": 2026, "payload": {}, "missing_parts": []}
+            connection.execute(insert(tables.movie_details), document | {"fetched_at": TICK, "changed_at": TICK})
+        for day in every_day:
+            history.put(connection, day, {1: 1.0})
+            snapshots.note_known_films(connection, day, 1 if day < today else 2)
+    assert clockwork.ranges(daily_snapshot) == [("2026-08-25", "2026-11-21")]
+    with clockwork.warehouse.begin() as connection:
+        for day in every_day:
+            snapshots.note_known_films(connection, day, 2)
+        history.add_films(connection, [3], at=TICK + dt.timedelta(days=1))  # new at TMDB: no export of the past has it
     assert clockwork.tick(daily_snapshot) == "history has a snapshot of every day it should"
 
 
