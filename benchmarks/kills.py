@@ -98,6 +98,7 @@ class Trial:
     def __init__(self, fleet: Any, url: Any, years: str) -> None:
         self.fleet, self.url, self.years = fleet, url, years
         self.read: dict[str, int] = {}
+        self.deaths: dict[str, list[float]] = defaultdict(list)
         self.most_held = 0
 
     def start_worker(self, host: str) -> None:
@@ -123,6 +124,7 @@ class Trial:
         Returns:
             What was done; seconds from the kill to the end; what is wrong.
         """
+        self._keep_below_restart_limit(victim)
         self._empty(job)
         before = {run["runId"] for run in self.fleet.runs()}
         with self._watched():
@@ -131,6 +133,7 @@ class Trial:
             time.sleep(moment)
             killed = time.time()
             hit = self._kill(victim)
+            self.deaths[victim].append(killed)
             self.fleet.wait(self.fleet.is_over, 600, f"{victim}, {job}")
         runs = [run for run in self.fleet.runs() if run["runId"] not in before]
         ended = runs[0]["endTime"] - killed
@@ -138,6 +141,14 @@ class Trial:
         for host in set(WORKERS) - set(self.fleet.processes):
             self.start_worker(host)
         return f"{job}, {hit} at {moment:.1f} s: {states}", ended, self._problem(runs, ended, seconds, wanted)
+
+    def _keep_below_restart_limit(self, victim: str) -> None:
+        """Wait while one more death would be more than `horror up` restarts within a minute."""
+        from horror_pipeline.runtime.processes import MOST_RESTARTS, RESTART_WINDOW_SECONDS
+
+        deaths = self.deaths[victim]
+        if len(deaths) >= MOST_RESTARTS:
+            time.sleep(max(0.0, deaths[-MOST_RESTARTS] + RESTART_WINDOW_SECONDS - time.time()))
 
     def _problem(self, runs: list[dict[str, Any]], ended: float, seconds: float, wanted: Tables) -> str | None:
         if runs[0]["status"] != "SUCCESS":

@@ -31,10 +31,10 @@ def test_a_run_whose_worker_loses_power_is_retried_by_the_other(tmp_path: Path, 
         fleet.start("control", "up")
         for host in ("first", "second"):
             fleet.start(host, "worker", "--runs", "1", "--wait", "60")
-        fleet.wait(lambda: "logs in" in fleet.log("control"), 60, "the start")
+        fleet.wait(lambda: "logs in" in fleet.log("control"), 180, "the start")
         run_id = fleet.launch("ingest_catalogue", "2024")
         stored = "SELECT count(*) FROM raw.movie_details"
-        fleet.wait(lambda: count(database_url, stored) > 20, 60, "the ingest's start")
+        fleet.wait(lambda: count(database_url, stored) > 20, 180, "the ingest's start")
         (victim,) = (host for host in ("first", "second") if "received" in fleet.log(host))
         read_before, killed_at = count(database_url, stored), time.time()
         fleet.kill(victim)
