@@ -1,6 +1,6 @@
 """Facts that several layers must agree on: stages, targets, model names, horizons, genre ids and TMDB's limits.
 
-A constant that has one user lives beside that user instead.
+A constant that has one user lives in the module of that user instead.
 """
 
 import heapq

@@ -33,7 +33,7 @@ MOST_VOTES = 1_000_000
 """More votes than any film on TMDB has."""
 
 RunLauncher = Literal["default", "celery", "docker", "k8s"]
-"""Where runs run: beside the code server on this machine, on Celery's workers, or in a container or pod each."""
+"""Where runs run: on the code server's machine, on Celery's workers, or in a container or pod each."""
 
 TmdbSource = Literal["tmdb", "served_demo", "own_demo"]
 """Where films come from: TMDB, a demo TMDB that `horror demo` serves, or one that each run starts for itself."""

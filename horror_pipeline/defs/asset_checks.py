@@ -1,8 +1,8 @@
 """Asset checks that follow from the declarations of the tables: unique keys, required values, values in range.
 
-A check that only one asset can make stands beside that asset. A table is checked in one scan and by one check, because
-recording several results would cost an hourly run more than making them. If other assets read the table within the same
-run, a violation stops them.
+A check that only one asset can make stands in the module of that asset. A table is checked in one scan and by one
+check, because recording several results would cost an hourly run more than making them. If other assets read the table
+within the same run, a violation stops them.
 """
 
 import datetime as dt

@@ -147,7 +147,7 @@ def _metadata(
 
 
 def _figures(scores: dict[str, dict[str, Any]], algorithm: str) -> dict[str, Any]:
-    """List a candidate's metrics, and every candidate's error beside them."""
+    """List a candidate's metrics, and every candidate's error for comparison."""
     figures: dict[str, Any] = {**rounded(scores[algorithm]["mean"])}
     figures |= {f"mae_{other}": round(metrics["mean"]["mae"], 4) for other, metrics in scores.items()}
     if interval := scores[algorithm].get("interval"):

@@ -49,7 +49,9 @@ ALLOWED_TYPES = frozenset(
         "sklearn.utils._bunch.Bunch",
     }
 )
-"""Types that an artifact may hold beside those that skops trusts. They hold numbers; none runs code when it is read."""
+"""Types that an artifact may hold in addition to those that skops trusts.
+
+They hold numbers; none runs code when it is read."""
 
 
 class ArtifactError(HorrorError):

@@ -20,7 +20,7 @@ CLASSES: dict[RunLauncher, tuple[str, str]] = {
 
 
 class PipelineRunLauncher(dg.DefaultRunLauncher):
-    """Starts each run as a process beside the code server, unless the settings name another launcher."""
+    """Starts each run as a process on the code server's machine, unless the settings name another launcher."""
 
     @classmethod
     def config_type(cls) -> Any:

@@ -59,7 +59,7 @@ class TmdbClient:
     Args:
         api_url: base URL of the v3 API.
         exports_url: base URL of the daily id exports.
-        api_key: v3 key or v4 token, told apart by form; None sends none, which the demo accepts.
+        api_key: v3 key or v4 token, distinguished by its form; None sends none, which the demo accepts.
         requests_per_second: ceiling of all requests together.
         connections: requests under way at once.
         transport: sends a request; by default a `RequestsTransport`.
