@@ -76,10 +76,10 @@ def create_app(
         lifespan=lifespan,
     )
     app.include_router(endpoints.router(sources))
-    files, posters = StaticFiles(), pages.Posters(database)
+    files, source = StaticFiles(), pages.Source(database)
     templates = pages.environment(files)
-    app.include_router(pages.router(templates, posters, files, poll_interval_ms=poll_interval_ms))
-    app.include_router(readable.router(sources, templates, posters.allowed))
+    app.include_router(pages.router(templates, source, files, poll_interval_ms=poll_interval_ms))
+    app.include_router(readable.router(sources, templates, source))
     app.include_router(feeds.router(sources))
     app.include_router(metrics.router(sources, is_supervised=is_supervised))
     _answer_errors(app)

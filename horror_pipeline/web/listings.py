@@ -11,21 +11,29 @@ from horror_pipeline.web import forecast_queries, mover_queries, queries
 from horror_pipeline.web.parameters import ForecastParameters, MoverParameters
 
 LISTED = 10
+COMING = 20
 
 _COMING = text("""
-    SELECT * FROM latest_predictions WHERE stage = 'before_release' AND release_date >= :today
-    ORDER BY release_date, predicted_popularity DESC NULLS LAST, tmdb_id LIMIT :limit
+    SELECT *, count(*) OVER () AS total FROM latest_predictions
+    WHERE stage = 'before_release' AND release_date >= :today
+    ORDER BY release_date, predicted_popularity DESC NULLS LAST, tmdb_id LIMIT :limit OFFSET :skip
 """)
 _SURPRISING = text("""
-    SELECT * FROM latest_predictions WHERE surprise_factor IS NOT NULL
+    SELECT * FROM latest_predictions WHERE surprise_factor > 1
         AND date_trunc('month', release_date) = date_trunc('month', CAST(:today AS date)) + interval '1 month'
     ORDER BY surprise_factor DESC, tmdb_id LIMIT :limit
 """)
 
 
-def read(connection: Connection, today: date) -> dict[str, Any]:
-    """Read the most popular films, breakouts, forecast rises, next month's likely surprises, and coming films."""
-    coming = connection.execute(_COMING, {"today": today, "limit": 2 * LISTED}).mappings()
+def read(connection: Connection, today: date, skip: int) -> dict[str, Any]:
+    """Read the most popular films, breakouts, forecast rises, next month's surprises, and a page of coming films.
+
+    Args:
+        connection: to read with.
+        today: the day from which on a film is coming.
+        skip: coming films before the page.
+    """
+    coming = list(connection.execute(_COMING, {"today": today, "limit": COMING, "skip": skip}).mappings())
     surprising = list(connection.execute(_SURPRISING, {"today": today, "limit": LISTED}).mappings())
     return {
         "snapshot_date": queries.newest_snapshot_date(connection),
@@ -34,5 +42,7 @@ def read(connection: Connection, today: date) -> dict[str, Any]:
         "rising": forecast_queries.latest_forecasts(connection, ForecastParameters(limit=LISTED)),
         "surprising": surprising,
         "reasons": queries.popularity_reasons(connection, [row["tmdb_id"] for row in surprising]),
-        "coming": [dict(row) for row in coming],
+        "coming": coming,
+        "earlier": max(0, skip - COMING) if skip else None,
+        "later": skip + COMING if coming and coming[0]["total"] > skip + COMING else None,
     }

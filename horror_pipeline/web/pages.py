@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,7 +16,7 @@ from horror_pipeline.web.static_files import PLOTLY, StaticFiles, plotly_style_i
 
 ATTRIBUTION = "This product uses TMDB and the TMDB APIs but is not endorsed, certified, or otherwise approved by TMDB."
 TMDB_HOST = "https://api.themoviedb.org/"
-CHECK_POSTERS_SECONDS = 10.0
+CHECK_SOURCE_SECONDS = 10.0
 
 
 def environment(files: StaticFiles) -> Environment:
@@ -28,20 +29,21 @@ def environment(files: StaticFiles) -> Environment:
     return templates
 
 
-def router(templates: Environment, posters: Posters, files: StaticFiles, *, poll_interval_ms: int) -> APIRouter:
+def router(templates: Environment, source: Source, files: StaticFiles, *, poll_interval_ms: int) -> APIRouter:
     """Create the routes of `/`, `/docs`, `/static/…` and the icon that browsers ask for."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/")
     async def dashboard() -> Response:
-        show_posters = await posters.allowed()
+        await source.look_up()
         page = templates.get_template("dashboard.html").render(
             plotly_url=files.url(PLOTLY),
             plotly_style_ids=" ".join(plotly_style_ids()),
             poll_interval_ms=poll_interval_ms,
-            posters=show_posters,
+            posters=source.has_posters,
+            is_demo=source.is_demo,
         )
-        policy = content_security_policy(posters=show_posters)
+        policy = content_security_policy(posters=source.has_posters)
         return HTMLResponse(page, headers={"content-security-policy": policy, "cache-control": "no-cache"})
 
     @routes.get("/docs")
@@ -60,21 +62,21 @@ def router(templates: Environment, posters: Posters, files: StaticFiles, *, poll
     return routes
 
 
-class Posters:
-    """Whether posters may be shown: only the data of TMDB itself has posters on TMDB's image server."""
+class Source:
+    """Where the data is from: only TMDB's own has posters on its image server."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._check_again_at = 0.0
-        self._allowed = False
+        self.is_demo = False
+        self.has_posters = False
 
-    async def allowed(self) -> bool:
-        """Return whether they may; looked up now and then."""
-        if time.monotonic() >= self._check_again_at:
-            self._check_again_at = time.monotonic() + CHECK_POSTERS_SECONDS
-            try:
-                source = await self._database.run(queries.data_source)
-            except DatabaseUnavailableError:
-                return self._allowed  # the page must open without the database, and then says what is wrong
-            self._allowed = source is not None and not source["is_demo"] and source["api_url"].startswith(TMDB_HOST)
-        return self._allowed
+    async def look_up(self) -> None:
+        """Look it up now and then; without the database, what was known before stays."""
+        if time.monotonic() < self._check_again_at:
+            return
+        self._check_again_at = time.monotonic() + CHECK_SOURCE_SECONDS
+        with suppress(DatabaseUnavailableError):  # the page must open all the same, and then says what is wrong
+            source = await self._database.run(queries.data_source)
+            self.is_demo = source is not None and source["is_demo"]
+            self.has_posters = source is not None and not self.is_demo and source["api_url"].startswith(TMDB_HOST)

@@ -43,7 +43,10 @@ class PredictionParameters(_PageParameters):
     """Which predictions, in which order, and which page of them."""
 
     stage: Stage | None = Field(None, description="Only films before, or after, their release.")
-    order: Order = Field("predicted_popularity", description="Column to sort by; films without a value are left out.")
+    order: Order = Field(
+        "predicted_popularity",
+        description="Column to sort by; films without a value are left out, as is a `surprise_factor` up to 1.",
+    )
     direction: Direction = Field("desc", description="`desc` starts with the largest, or latest.")
     release_month: str | None = Field(
         None,
@@ -101,6 +104,12 @@ class AccuracyParameters(_Parameters):
     """How far back."""
 
     days: int = Field(30, ge=1, le=90, description="Days of outcomes, counted back from the newest.")
+
+
+class ListsParameters(_Parameters):
+    """Which page of the coming films."""
+
+    skip: int = Field(0, ge=0, le=1_000_000)
 
 
 class TrackParameters(_Parameters):

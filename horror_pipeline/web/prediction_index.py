@@ -74,10 +74,15 @@ class Batch:
         return len(known), known[:: max(1, math.ceil(len(known) / limit))]
 
     def _in_order(self, order: Order, stage: Stage | None) -> list[Key]:
-        """Return the keys that have a value in column `order`, smallest first; each order is sorted once."""
+        """Return the keys that have a value in column `order`, smallest first; each order is sorted once.
+
+        No film surprises that is expected to be less popular than now.
+        """
         if (order, stage) not in self._sorted:
             value = attrgetter(order)
             known = [key for key in self._keys if value(key) is not None and stage in (None, key.stage)]
+            if order == "surprise_factor":
+                known = [key for key in known if value(key) > 1]
             self._sorted[order, stage] = sorted(known, key=value)
         return self._sorted[order, stage]
 

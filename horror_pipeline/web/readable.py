@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, date
 from typing import Annotated, Any
 
@@ -23,18 +23,19 @@ from horror_pipeline.web import (
 from horror_pipeline.web.database import DatabaseUnavailableError
 from horror_pipeline.web.endpoints import Sources, movie_history
 from horror_pipeline.web.middleware import content_security_policy
-from horror_pipeline.web.parameters import MAX_TMDB_ID, ComparedPageParameters, TrackParameters
+from horror_pipeline.web.pages import Source
+from horror_pipeline.web.parameters import MAX_TMDB_ID, ComparedPageParameters, ListsParameters, TrackParameters
 
 HISTORY_DAYS = 90
 OUTCOME_DAYS = 30
 
 
-def router(sources: Sources, templates: Environment, posters: Callable[[], Awaitable[bool]]) -> APIRouter:
+def router(sources: Sources, templates: Environment, source: Source) -> APIRouter:
     """Create the routes of `/compare`, `/lists`, `/movies/{tmdb_id}` and `/track-record`."""
     routes = APIRouter(include_in_schema=False)
 
     async def page(name: str, read: Callable[[Any], dict[str, Any] | None], **values: Any) -> HTMLResponse:
-        show_posters = await posters()
+        await source.look_up()
         status = 200
         try:
             found = await sources.database.run(read)
@@ -42,9 +43,11 @@ def router(sources: Sources, templates: Environment, posters: Callable[[], Await
                 name, status, found = "problem.html", 404, {"problem": "No such film is known here."}
         except DatabaseUnavailableError as error:
             name, status, found = "problem.html", 503, {"problem": f"This page has no data: {error}."}
-        html = templates.get_template(name).render(posters=show_posters, **values, **found)
+        html = templates.get_template(name).render(
+            posters=source.has_posters, is_demo=source.is_demo, **values, **found
+        )
         headers = {
-            "content-security-policy": content_security_policy(posters=show_posters),
+            "content-security-policy": content_security_policy(posters=source.has_posters),
             "cache-control": "no-cache",
         }
         return HTMLResponse(html, status_code=status, headers=headers)
@@ -76,9 +79,9 @@ def router(sources: Sources, templates: Environment, posters: Callable[[], Await
         return await page("track_record.html", read, horizon=horizon, horizons=FORECAST_HORIZONS_DAYS)
 
     @routes.get("/lists")
-    async def lists() -> HTMLResponse:
+    async def lists(parameters: Annotated[ListsParameters, Query()]) -> HTMLResponse:
         today = sources.clock().astimezone(UTC).date()
-        return await page("lists.html", lambda connection: listings.read(connection, today))
+        return await page("lists.html", lambda connection: listings.read(connection, today, parameters.skip))
 
     return routes
 

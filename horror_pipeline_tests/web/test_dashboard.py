@@ -75,7 +75,7 @@ def filled(engine: Engine) -> None:
                 engine, tmdb_id, horizon, made_on=today, forecast_popularity=forecast, popularity_lower=forecast - 0.9
             )
     rows.add_mover(engine, 1, snapshot_date=today)
-    rows.add_mover(engine, 2, snapshot_date=today, breakout_score=0.9, change_percentile=0.91, is_breakout=False)
+    rows.add_mover(engine, 2, snapshot_date=today, breakout_score=0.9, change_percentile=0.9, is_breakout=False)
     rows.add_mover(engine, 3, 30, snapshot_date=today, popularity_rank_before=1_234)
     for day, is_backtest in ((date(2026, 10, 1), True), (date(2026, 11, 1), True), (date(2026, 11, 2), False)):
         rows.add_forecast_score(engine, 7, day, is_backtest=is_backtest)
@@ -132,10 +132,32 @@ def test_a_film_of_next_month_that_may_surprise_is_found_with_its_reason_in_two_
     expect(coming.first).to_contain_text(
         "× 9.00 the popularity now. Why: 2.72 is usual, out in October +18 %, in French −9 %"
     )
-    assert page.url.endswith("?month=next&coming=surprise_factor")
+    assert page.url.endswith("?month=next&coming=surprise_factor#coming")
+    again = open_page(page.url.removeprefix(page.evaluate("location.origin"))).page
+    expect(again.locator("#coming-body tbody tr")).to_have_count(2)
+    expect(again.locator("#coming")).to_be_in_viewport()
+    assert again.evaluate("document.querySelector('#coming').getBoundingClientRect().top") < 50
+
+
+@pytest.mark.usefixtures("filled")
+def test_all_coming_films_can_be_shown(open_page: Open, engine: Engine) -> None:
+    for tmdb_id in range(60, 90):
+        rows.add_film(engine, tmdb_id, release_date=date(2099, 2, 1))
+        rows.add_prediction(engine, tmdb_id, STARTED, stage="before_release")
+    page = open_page().page
+    coming, more = page.locator("#coming-body tbody tr"), page.get_by_role("button", name="Show more")
+    expect(coming).to_have_count(12)
+    expect(page.locator("#coming-body")).to_contain_text("12 of 31 coming films.")
+    more.focus()
+    page.keyboard.press("Enter")
+    expect(coming).to_have_count(24)
+    expect(more).to_be_focused()
+    assert page.url.endswith("?films=24#coming")
     page.reload()
-    expect(coming.first).to_contain_text("Film 51")
-    expect(coming).to_have_count(2)
+    expect(coming).to_have_count(24)
+    more.click()
+    expect(coming).to_have_count(31)
+    expect(more).to_have_count(0)
 
 
 @pytest.mark.usefixtures("filled")
@@ -184,8 +206,10 @@ def test_the_front_page_says_which_rises_are_unusual_and_by_how_much(open_page: 
     expect(body.locator("li").first).to_contain_text("Film 1 2024breakoutunusual 99.5 %")
     expect(body.locator("li").first).to_contain_text(
         "From 3.00 to 9.00 in 7 days; such films went to 3.20. Rank 20 → 4. "
-        "Larger than 99.72 % of the changes of such films."
+        "Larger than 99.72 % of the changes of such films; "
+        "unusual 99.5 %, because more of them than usual rose that day."
     )
+    expect(body.locator("li").last).to_contain_text("Larger than 90 % of the changes of such films.")
     expect(body.locator("li").last).not_to_contain_text("breakout")
     watched.page.click("#breakouts-span button[data-value='30']")
     expect(body.locator("li")).to_have_count(1)
@@ -337,6 +361,7 @@ def test_a_phone_never_scrolls_sideways(open_page: Open, engine: Engine) -> None
     page.keyboard.press("Escape")
     expect(page.locator("#popular-body td.wide").first).to_be_hidden()
     assert page.evaluate("document.querySelector('#coming .section-head').scrollWidth") <= 320
+    expect(page.locator("#sections a").last).to_be_in_viewport(ratio=1)
     page.fill("#query", "x")
     expect(page.locator("#results [role=option]")).to_have_count(1)
     assert page.evaluate("document.querySelector('#results').scrollWidth") <= 320

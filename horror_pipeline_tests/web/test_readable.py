@@ -54,8 +54,10 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
     assert "Why, 7 days ahead: from +172 % for all films to what is forecast of this one out in October +18 %" in said
     assert "everything else" not in said  # it is next to nothing
     assert (
-        "From 3.00 to 9.00 in 7 days; such films went to 3.20. Rank 20 → 4. Larger than 99.72 % of the changes" in said
+        "From 3.00 to 9.00 in 7 days; such films went to 3.20. Rank 20 → 4. Larger than 99.72 % of the changes "
+        "of such films; unusual 99.5 %, because more of them than usual rose that day." in said
     )
+    assert "Made-up data." in said
     assert "7 days ahead 29 Nov 2026 3.00 1.50 – 4.50" in said
     assert "JustWatch's data" in said and "DE – rent: Crypt, Tomb US theatrical 31 Oct 2024 –" in said
     assert 'property="og:title" content="The Thing (2024)"' in answer.text
@@ -146,6 +148,7 @@ def test_texts_of_films_are_text(client: TestClient, engine: Engine) -> None:
     assert "<script" not in answer.text
     assert 'onload="' not in answer.text
     assert answer.text.count("og:image") == 1
+    assert "Made-up data." not in answer.text
 
 
 def test_a_film_that_is_unknown_is_said_in_words(client: TestClient, offline_client: TestClient) -> None:
@@ -201,11 +204,29 @@ def test_the_lists_lead_to_the_films(client: TestClient, engine: Engine) -> None
     for tmdb_id, back in ((4, 0), (5, 31)):  # in December, and in January
         rows.add_film(engine, tmdb_id, release_date=rows.TODAY + timedelta(days=9 + back))
         rows.add_prediction(engine, tmdb_id, stage="before_release", actual_popularity=0.25)
+    rows.add_film(engine, 6, release_date=rows.TODAY + timedelta(days=9))
+    rows.add_prediction(engine, 6, stage="before_release", actual_popularity=2.5)  # it is expected to fall
     rows.add_explanation(engine, 4)
     rows.add_mover(engine, 1)
     rows.add_forecast(engine, 2)
     page = client.get("/lists").text
-    assert [page.count(f'href="/movies/{tmdb_id}"') for tmdb_id in range(1, 6)] == [2, 2, 2, 3, 2]
+    assert [page.count(f'href="/movies/{tmdb_id}"') for tmdb_id in range(1, 7)] == [2, 2, 2, 3, 2, 2]
     surprise = "Film 4 1 Dec 2026 × 2.00 : popularity 0.25 now, 2.00 (1.00 – 5.00) expected. Why: 2.72 is usual, out in"
     assert surprise in words(page)
     assert "Soon 25 Nov 2026 2.00 (1.00 – 5.00) 6.5 (5.5 – 7.5)" in words(page)
+
+
+def test_the_list_of_coming_films_goes_on_over_pages(client: TestClient, engine: Engine) -> None:
+    for tmdb_id in range(1, 46):
+        rows.add_film(engine, tmdb_id, release_date=rows.TODAY + timedelta(days=tmdb_id))
+        rows.add_prediction(engine, tmdb_id, stage="before_release")
+
+    def listed(path: str) -> tuple[list[int], list[str]]:
+        coming = client.get(path).text.split('id="coming"')[1]
+        return [int(found) for found in re.findall(r"/movies/(\d+)", coming)], re.findall(r'"(/lists[?#].*?)"', coming)
+
+    assert listed("/lists") == (list(range(1, 21)), ["/lists?skip=20#coming"])
+    assert listed("/lists?skip=20") == (list(range(21, 41)), ["/lists?skip=0#coming", "/lists?skip=40#coming"])
+    assert listed("/lists?skip=40") == (list(range(41, 46)), ["/lists?skip=20#coming"])
+    assert listed("/lists?skip=60") == ([], ["/lists?skip=40#coming"])
+    assert client.get("/lists?skip=-1").status_code == 422

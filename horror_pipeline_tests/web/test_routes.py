@@ -109,6 +109,8 @@ def test_a_film_surprises_that_is_expected_to_reach_many_times_its_popularity(
         )
     rows.add_film(engine, 5)
     rows.add_prediction(engine, 5, predicted_popularity=90.0)  # it is out
+    rows.add_film(engine, 6, release_date=TODAY + timedelta(days=9))
+    rows.add_prediction(engine, 6, stage="before_release", actual_popularity=8.0)  # it is expected to fall
     rows.add_explanation(engine, 2)
     found = client.get("/api/predictions?order=surprise_factor").json()["predictions"]
     assert [(row["tmdb_id"], row["surprise_factor"]) for row in found] == [(4, 8.0), (2, 6.0), (1, 5.0), (3, 1.75)]

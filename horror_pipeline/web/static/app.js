@@ -13,10 +13,12 @@ import { listenForSearch } from "./search.js";
 const POLL_MS = Number(document.body.dataset.pollMs);
 const RETRY_MS = Math.min(POLL_MS, 5_000);
 const LISTED = 6;
+const MOST_COMING = 200; // as many as the API lists at once
 
-const chosen = { span: "7", coming: "release_date", month: "any", misjudged: "vote_average", votes: "0", comparison: "vote_average" };
+const chosen = { span: "7", coming: "release_date", month: "any", misjudged: "vote_average", votes: "0", comparison: "vote_average", films: 12 };
 
 const asked = new URLSearchParams(location.search);
+if (/^[1-9]\d{0,2}$/.test(asked.get("films"))) chosen.films = Math.min(Number(asked.get("films")), MOST_COMING);
 
 // The months of releases by the name of their button; "any" is not among them.
 function releaseMonth() {
@@ -38,8 +40,8 @@ const SECTIONS = {
     show: ([rise, fall]) => showMovers(rise, fall),
   },
   coming: {
-    read: () => get("/api/predictions", { stage: "before_release", order: chosen.coming, direction: chosen.coming === "release_date" ? "asc" : "desc", ...releaseMonth(), limit: 12 }),
-    show: showComing,
+    read: () => get("/api/predictions", { stage: "before_release", order: chosen.coming, direction: chosen.coming === "release_date" ? "asc" : "desc", ...releaseMonth(), limit: chosen.films }),
+    show: (page) => showComing(page, chosen.films < MOST_COMING && showMore),
   },
   misjudged: {
     read: () => Promise.all([gaps("asc"), gaps("desc")]),
@@ -114,17 +116,21 @@ async function tick() {
   timer = setTimeout(tick, failed ? RETRY_MS : POLL_MS);
 }
 
+const showMore = () => choose("films", Math.min(2 * chosen.films, MOST_COMING), ["coming"]);
+
 // A row of buttons whose choice is a part of the address.
 function offer(id, name, sections) {
   const group = byId(id);
   const buttons = [...group.querySelectorAll("button")];
   if (buttons.some((button) => button.dataset.value === asked.get(name))) chosen[name] = asked.get(name);
   for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.value === chosen[name]));
-  choices(group, (value) => {
-    chosen[name] = value;
-    history.replaceState(history.state, "", address({ [name]: value }));
-    Promise.all(sections.map(refresh)).catch((error) => showTrouble(error.message));
-  });
+  choices(group, (value) => choose(name, value, sections));
+}
+
+function choose(name, value, sections) {
+  chosen[name] = value;
+  history.replaceState(history.state, "", address({ [name]: value }, sections[0]));
+  Promise.all(sections.map(refresh)).catch((error) => showTrouble(error.message));
 }
 
 offer("breakouts-span", "span", ["breakouts"]);
@@ -136,4 +142,5 @@ offer("comparison-target", "comparison", ["comparison"]);
 listenForFilms();
 listenForSearch();
 document.addEventListener("visibilitychange", () => { if (!document.hidden) tick(); });
-tick();
+await tick();
+if (location.hash) byId(location.hash.slice(1))?.scrollIntoView(); // what is above it had no height before

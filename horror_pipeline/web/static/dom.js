@@ -80,11 +80,11 @@ export function filmLink(film, where) {
   return h("a", { href: `/movies/${film.tmdb_id}`, class: "film", "data-film": film.tmdb_id, "data-key": `${where}-${film.tmdb_id}` }, film.title);
 }
 
-// Parts of the address that say what is chosen: `null` removes one.
-export function address(changes) {
+// Parts of the address that say what is chosen, `null` removes one, and the section they belong to.
+export function address(changes, section = location.hash.slice(1)) {
   const query = new URLSearchParams(location.search);
   for (const [name, value] of Object.entries(changes)) value === null ? query.delete(name) : query.set(name, value);
-  return `${location.pathname}${query.size ? `?${query}` : ""}${location.hash}`;
+  return `${location.pathname}${query.size ? `?${query}` : ""}${section && `#${section}`}`;
 }
 
 // A table that keeps its meaning for screen readers when a phone's layout makes a grid of it.

@@ -56,7 +56,8 @@ function whySurprising({ surprise_factor: factor, actual_popularity: now, popula
   return factor === null ? null : h("span", { class: "sub" }, `× ${popularity(factor)} ${held}${reasons ? `. Why: ${reasons.replaceAll(" %", "\u00a0%")}` : ""}`);
 }
 
-export function showComing(page) {
+// `showMore` lists more of them; null where no more can be listed.
+export function showComing(page, showMore) {
   const scale = popularityScale(page.predictions.flatMap((film) => [film.popularity_lower, film.popularity_upper]));
   const rows = page.predictions.map((film) => [
     [filmLink(film, "coming"), h("span", { class: "sub" }, film.genres.filter((genre) => genre !== "Horror").join(", ") || "Horror")],
@@ -66,7 +67,8 @@ export function showComing(page) {
     estimate(film.predicted_vote_average, film.vote_average_lower, film.vote_average_upper, ratingScale, rating),
   ]);
   const headings = [["Film", "title"], ["Release", "date"], ["Popularity now", "right"], ["Expected popularity", ""], ["Expected rating", ""]];
-  const more = page.total > rows.length ? h("p", { class: "chart-note" }, `${rows.length} of ${count(page.total)} coming films.`) : null;
+  const more = page.total > rows.length ? h("p", { class: "chart-note" }, `${rows.length} of ${count(page.total)} coming films. `,
+    showMore ? h("button", { type: "button", class: "more", "data-key": "coming-more", onclick: showMore }, "Show more") : h("a", { href: "/lists#coming" }, "All by date")) : null;
   const body = rows.length ? [table(headings, rows, { caption: "Coming films with the popularity and rating that are usual for such films", stacked: true }), more] : noneYet("No coming film of these has an expectation yet.");
   show(byId("coming-body"), body);
 }

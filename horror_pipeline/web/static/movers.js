@@ -22,11 +22,12 @@ export function showBreakouts(page) {
 }
 
 export function howUnusual(film) {
-  const percentile = film.change_percentile;
+  const { change_percentile: percentile, breakout_score: score } = film;
+  const crowd = score !== null && shareOf(score) !== shareOf(percentile) ? `; unusual ${shareOf(score)}, because more of them than usual rose that day` : "";
   return [
     "From ", h("strong", { class: "number" }, popularity(film.popularity_before)), " to ", h("strong", { class: "number" }, popularity(film.popularity)), ` in ${days(film.span_days)}; `,
     `such films went to ${popularity(film.popularity_usual)}. Rank ${count(film.popularity_rank_before)} → ${count(film.popularity_rank)}. `,
     percentile === null ? "There is too little history to say how usual that is."
-      : percentile >= 0.5 ? `Larger than ${shareOf(percentile)} of the changes of such films.` : `Smaller than ${shareOf(1 - percentile)} of the changes of such films.`,
+      : percentile >= 0.5 ? `Larger than ${shareOf(percentile)} of the changes of such films${crowd}.` : `Smaller than ${shareOf(1 - percentile)} of the changes of such films.`,
   ];
 }
