@@ -27,12 +27,26 @@ SLOW = {
 }
 """Files and folders that run other processes or a browser, and those that run Dagster or fit models."""
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+MEMORY, ROOM_BYTES = Path("/dev/shm"), 2 << 30
+"""Where Linux keeps files in memory, and how much has to be free for the tests' files to be there."""
 
 _numbers = itertools.count()
 
 # Some modules of the graph read settings when they are imported, which may be before the first test.
 for _name in [name for name in os.environ if name.startswith(OURS)]:
     del os.environ[_name]
+
+
+def _fits_in_memory() -> bool:
+    if not os.access(MEMORY, os.W_OK):
+        return False
+    room = os.statvfs(MEMORY)  # tests run programs that they write, so it has to allow that
+    return room.f_bavail * room.f_frsize > ROOM_BYTES and not room.f_flag & os.ST_NOEXEC
+
+
+# Copying and dropping a database for every test takes a fifth of the time where its files are in memory.
+if _fits_in_memory():
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 # A script that starts the tests in the background has SIGINT ignored, and nohup SIGHUP. Every process a test starts
 # would inherit that; Dagster, run in this process, would then ignore SIGTERM as well, which it treats like SIGINT.
