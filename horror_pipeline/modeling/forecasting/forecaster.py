@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
 from horror_pipeline.modeling.chances import reliability
@@ -17,7 +18,6 @@ from horror_pipeline.modeling.forecasting.features import WEEK, release_dates
 from horror_pipeline.modeling.forecasting.history import NOTABLE, History
 from horror_pipeline.modeling.forecasting.residuals import Reach
 from horror_pipeline.modeling.forecasting.rise import Rise, fit_rise
-from horror_pipeline.modeling.threads import in_threads
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,6 @@ class FittedForecaster:
 class Models:
     """A cache of the models of days and horizons, each fitted when it is first asked for.
 
-    Threads may share it as long as each asks for the models of other horizons.
-
     Args:
         history: the observations; the model of a day does not use later ones.
         movies: indexed by `tmdb_id`, with `release_date`.
@@ -140,16 +138,12 @@ def fit_with(models: Models, made_on: dt.date, *, states_chances: bool = False) 
     """
     known = models.history.until(made_on).trusted()
     released = release_dates(known, models.movies)
-
-    def fit(horizon_days: int) -> HorizonForecaster:
-        fitted, walked = _fit_horizon(known, released, horizon_days, models)
-        return _with_chances(fitted, walked, known) if states_chances else fitted
-
     horizons: dict[int, HorizonForecaster] = {}
-    for fitted in in_threads(fit, FORECAST_HORIZONS_DAYS):
-        is_observed = fitted.reach.residuals > 0
-        reach = fitted.reach if is_observed else _guess(fitted.horizon_days, horizons)
-        horizons[fitted.horizon_days] = replace(fitted, reach=reach)
+    with threadpool_limits(limits=1):
+        for days in FORECAST_HORIZONS_DAYS:
+            horizons[days], walked = _fit_horizon(known, released, days, models, horizons)
+            if states_chances:
+                horizons[days] = _with_chances(horizons[days], walked, known)
     return FittedForecaster(
         made_on=made_on,
         seed=models.seed,
@@ -165,8 +159,9 @@ def _fit_horizon(
     released: NDArray[np.datetime64],
     horizon_days: int,
     models: Models,
+    shorter: dict[int, HorizonForecaster],
 ) -> tuple[HorizonForecaster, pd.DataFrame]:
-    """Fit one horizon; return its backtest as well. Without known outcomes, its interval is the default one."""
+    """Fit one horizon; return its backtest as well."""
     walked = backtest.walk(known, released, horizon_days, models.fitted_on)
     share = backtest.shrinkage(walked, horizon_days)
     verdict = backtest.judge(walked, share, horizon_days)
@@ -183,7 +178,7 @@ def _fit_horizon(
         model=model,
         verdict=verdict,
         share=share,
-        reach=_calibrate(walked, share, spread) or residuals.default_reach(horizon_days),
+        reach=_calibrate(walked, share, spread) or _guess(horizon_days, shorter),
         coverage=_coverage(walked, share, spread),
         figures=table,
         drift=drift,
