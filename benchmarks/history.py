@@ -1,4 +1,4 @@
-"""How fast a day of history is taken from an id export of TMDB's size, beside the obvious way with pandas.
+"""How fast a day of history is taken from an id export of TMDB's size, compared with the obvious way with pandas.
 
 Run `python benchmarks/history.py`; `--help` lists the sizes. Everything is generated: a file of invented films, a
 catalogue that knows some of them, and an embedded Postgres in a temporary folder. Each contender runs in a process of

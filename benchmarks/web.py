@@ -1,4 +1,4 @@
-"""Requests per second and latency of `/api/predictions`, beside a plain Flask + SQLAlchemy ORM endpoint.
+"""Requests per second and latency of `/api/predictions`, compared with a plain Flask + SQLAlchemy ORM endpoint.
 
 Run `python benchmarks/web.py`; `--help` lists the sizes. An embedded Postgres in a temporary folder is filled with
 invented films and a month of hourly predictions. Both servers are one process each, over the same database, and take

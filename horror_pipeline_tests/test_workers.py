@@ -1,4 +1,4 @@
-"""Two workers beside the host that serves Dagster; one of them loses power while it ingests."""
+"""Two workers and the host that serves Dagster; one of them loses power while it ingests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Films beside each other by days since the release of each: their rows, and what the page makes of them."""
+"""Films compared by days since the release of each: their rows, and what the page makes of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists as CSV beside their JSON: the same endpoint with the same parameters, at its path with `.csv` added."""
+"""Lists as CSV as well as JSON: the same endpoint with the same parameters, at its path with `.csv` added."""
 
 from __future__ import annotations
 

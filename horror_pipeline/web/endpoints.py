@@ -179,8 +179,8 @@ def _add_movers(routes: APIRouter, sources: Sources) -> None:
     async def movers(parameters: Annotated[MoverParameters, Query()]) -> schemas.MoverPage:
         """How popularity changed over 1, 7 or 30 days, 20 films at a time, the most unusual rises first.
 
-        A change is unusual beside the earlier changes of films that stood at the same level and were as far from their
-        release, once what all of them did that day is taken out.
+        A change is unusual compared with the earlier changes of films that stood at the same level and were as far from
+        their release, once what all of them did that day is taken out.
         """
         rows = await sources.database.run(lambda connection: mover_queries.latest_movers(connection, parameters))
         return schemas.MoverPage(
@@ -210,7 +210,7 @@ def _add_films(routes: APIRouter, sources: Sources) -> None:
 
     @routes.get("/api/compare", tags=["films"], responses=UNKNOWN_MOVIE)
     async def compare(parameters: Annotated[ComparedParameters, Query()]) -> schemas.ComparedFilms:
-        """Up to five films beside each other: popularity by days since the release of each."""
+        """Up to five films compared: popularity by days since the release of each."""
         ids = compared_films.ids_of(parameters.ids)
         found = await sources.database.run(lambda connection: compared_films.read(connection, ids))
         if found is None:
@@ -265,7 +265,7 @@ def _add_models(routes: APIRouter, sources: Sources) -> None:
 def _add_track_record(routes: APIRouter, sources: Sources) -> None:
     @listed(routes, "/api/track-record", ("calls", schemas.Call), tags=["forecasts"])
     async def track_record(parameters: Annotated[TrackParameters, Query()]) -> schemas.TrackRecord:
-        """The best and worst forecasts at a horizon beside what came, and how all held by votes, language and stage."""
+        """The best and worst forecasts at a horizon, and how good all were by votes, language and stage."""
         horizon = parameters.horizon
         calls, groups = await sources.database.run(
             lambda connection: (track_queries.calls(connection, horizon), track_queries.groups(connection, horizon))

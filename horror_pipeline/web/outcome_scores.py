@@ -1,4 +1,4 @@
-"""How past predictions held, beside no change: errors and coverage by horizon and stage, in all and day by day.
+"""How good past predictions were, compared with no change: errors and coverage by horizon and stage, in all and by day.
 
 The sums of a day are read once and kept, because a past day changes only when it is collected again. Reading thirty
 days at once would take longer than the statement timeout allows at 60,000 films.

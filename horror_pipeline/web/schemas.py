@@ -209,7 +209,7 @@ class ForecastPage(Page):
 
 
 class Mover(BaseModel):
-    """How a film's popularity changed over some days, beside the changes of such films."""
+    """How a film's popularity changed over some days, compared with the changes of such films."""
 
     snapshot_date: date = Field(description="The day on which the change ends.")
     span_days: int
@@ -248,7 +248,7 @@ class MoverPage(Page):
 
 
 class Scored(BaseModel):
-    """How forecasts held, beside saying that nothing changes."""
+    """How good forecasts were, compared with saying that nothing changes."""
 
     is_backtest: bool = Field(description="Whether they were made later, from only what was known on each day.")
     films: int = Field(description="Forecasts compared: each film once for each day.")
@@ -266,7 +266,7 @@ class ForecastScore(Scored):
 
 
 class Call(BaseModel):
-    """A forecast beside what came."""
+    """A forecast and what came."""
 
     made_on: date
     horizon_days: int
@@ -283,7 +283,7 @@ class Call(BaseModel):
 
 
 class GroupScore(Scored):
-    """How the forecasts of a group of films held, beside saying that nothing changes."""
+    """How good the forecasts of a group of films were, compared with saying that nothing changes."""
 
     dimension: str = Field(description="`votes`, `language` or `stage`.")
     category: str
@@ -380,7 +380,7 @@ class ComparedFilm(MovieSummary):
 
 
 class ComparedFilms(BaseModel):
-    """Films beside each other, by days since the release of each."""
+    """Films compared by days since the release of each."""
 
     films: list[ComparedFilm] = Field(description="In the order asked for.")
 
@@ -433,14 +433,14 @@ class Comparison(BaseModel):
 
 
 class OutcomeScore(BaseModel):
-    """How predictions of one stage held after one span of time, beside saying that nothing changes."""
+    """How good predictions of one stage were after one span of time, compared with saying that nothing changes."""
 
     horizon: str = Field(
         description="Released films: `1d`, `7d`, `30d` after the prediction. Others: `release`, and 7 and 30 days "
         "after it (`release_7d`, `release_30d`)."
     )
     stage: Stage
-    popularity_count: int = Field(description="Predictions of popularity held against what happened.")
+    popularity_count: int = Field(description="Predictions of popularity that were compared with what happened.")
     popularity_mean_absolute_error: float | None
     popularity_no_change_mean_absolute_error: float | None = Field(
         description="The same, had no change been predicted; over the films that had a value then."
@@ -469,4 +469,4 @@ class Accuracy(BaseModel):
     to_date: date | None
     scores: list[OutcomeScore] = Field(description="Over all days together.")
     by_day: list[DayScore] = Field(description="Oldest first.")
-    forecasts: list[ForecastScore] = Field(description="Forecasts beside no change, by month and horizon.")
+    forecasts: list[ForecastScore] = Field(description="Forecasts compared with no change, by month and horizon.")

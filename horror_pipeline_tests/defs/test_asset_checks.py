@@ -164,7 +164,7 @@ def test_history_is_looked_at_only_where_the_run_wrote(engine: Engine, tags: dic
 
 
 def test_every_table_an_asset_writes_is_checked() -> None:
-    # Rejected records and notes are written beside other tables; no asset is theirs.
+    # Rejected records and notes are written with other tables; no asset is theirs.
     others = {
         "raw.rejected_records",
         "data_source",

@@ -162,7 +162,7 @@ def test_a_film_that_is_unknown_is_said_in_words(client: TestClient, offline_cli
 
 def test_the_track_record_shows_the_best_and_the_worst_calls_with_what_came(client: TestClient, engine: Engine) -> None:
     empty = words(client.get("/track-record").text)
-    assert "No forecast has been held against a later day yet." in empty
+    assert "No forecast has been compared with a later day yet." in empty
     for tmdb_id, gain in ((1, 5.0), (2, -2.0)):
         rows.add_film(engine, tmdb_id)
         add_call(engine, tmdb_id, gain)

@@ -114,7 +114,7 @@ function chance(what, share) {
   return h("p", { class: "small muted" }, `${what}: ${share < 0.01 ? "under 1 %" : share > 0.99 ? "over 99 %" : percent(share)}`);
 }
 
-// The classifier's judgment beside the expectation: it knows only what is known before release.
+// The classifier's judgment, shown with the expectation: it knows only what is known before release.
 function betterHalf({ high_rated_probability: chance, is_high_rated: is }) {
   if (chance === null) return null;
   const truth = is === null ? "." : is ? ". It is." : ". It is not.";

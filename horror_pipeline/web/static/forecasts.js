@@ -55,7 +55,7 @@ export function forecastTable(forecasts) {
     ]), { caption: "Forecasts of popularity from this film's own history", stacked: "compact" });
 }
 
-// The fan as plotly traces: from the last known day outwards, with "no change" beside it.
+// The fan as plotly traces: from the last known day outwards, and a line for "no change".
 export function fan(forecasts, theme) {
   if (!forecasts.length) return [];
   const { made_on: from, origin_popularity: now } = forecasts[0];
@@ -80,7 +80,7 @@ export function showForecastRecord(accuracy) {
   const body = byId("forecast-record-body");
   const rows = accuracy.forecasts;
   if (!rows.length) {
-    show(body, noneYet("No forecast has been held against a later day yet."));
+    show(body, noneYet("No forecast has been compared with a later day yet."));
     return;
   }
   const live = rows.filter((row) => !row.is_backtest);

@@ -1,4 +1,4 @@
-// Small drawings inside rows: a sparkline and an interval. Decorative: the numbers stand beside them as text.
+// Small drawings inside rows: a sparkline and an interval. Decorative: the numbers are there as text too.
 
 import { svg } from "./dom.js";
 

@@ -54,7 +54,7 @@ function bars(mae, others, write) {
   if (!Number.isFinite(mae) || !others.length) return null;
   const all = [["this model", mae, "own"], ...others.map(([name, value]) => [name, value, ""])];
   const most = Math.max(...all.map(([, value]) => value));
-  return h("ul", { class: "bars", "aria-label": "Average error beside simpler models, less is better" }, all.map(([name, value, own]) =>
+  return h("ul", { class: "bars", "aria-label": "Average error compared with simpler models, less is better" }, all.map(([name, value, own]) =>
     h("li", { class: own }, h("span", {}, name),
       svg("svg", { "aria-hidden": "true" }, svg("rect", { width: `${((value / most) * 100).toFixed(1)}%`, height: "100%", rx: 3 })),
       h("span", { class: "number" }, write(value)))));
@@ -113,7 +113,7 @@ export function showOutcomes(accuracy) {
     held(score.vote_average_coverage),
   ]);
   const headings = [["Held against reality", ""], ["Popularity off by", "right"], ["Inside 80 % interval", "right"], ["Rating off by", "right"], ["Inside 80 % interval", "right"]];
-  const chart = h("div", { class: "chart short", role: "img", "aria-label": "Line chart of the share of outcomes inside the interval, day by day, beside the promised 80 %. The table below has the numbers." });
+  const chart = h("div", { class: "chart short", role: "img", "aria-label": "Line chart of the share of outcomes inside the interval, day by day, and the promised 80 %. The table below has the numbers." });
   const days = accuracy.by_day.filter((score) => score.horizon === "1d" && score.stage === "after_release");
   show(body, table(headings, rows, { caption: "How past expectations held", stacked: true }),
     h("p", { class: "chart-note" }, `Outcomes of ${day(accuracy.from_date)} to ${day(accuracy.to_date)}. “Inside” should be near 80 %: far below, the model is too sure of itself; far above, too timid.`),
@@ -129,8 +129,8 @@ function half(score, target, write) {
   if (!of("count")) return NONE;
   const [error, bias, unchanged] = [of("mean_absolute_error"), of("mean_error"), of("no_change_mean_absolute_error")];
   const lean = Math.abs(bias) < 0.05 * error ? "no lean" : bias > 0 ? `${write(bias)} too low` : `${write(-bias)} too high`;
-  const beside = unchanged === null ? "no value to compare with before" : `${write(unchanged)} had nothing changed`;
-  return [h("span", { class: "number" }, write(error)), h("span", { class: "sub" }, `${beside} · ${lean} on average · ${count(of("count"))} expectations`)];
+  const compared = unchanged === null ? "no value to compare with before" : `${write(unchanged)} had nothing changed`;
+  return [h("span", { class: "number" }, write(error)), h("span", { class: "sub" }, `${compared} · ${lean} on average · ${count(of("count"))} expectations`)];
 }
 
 function held(share) {
