@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from horror_pipeline.modeling.intervals import Interval, calibrate_newest, residual_scale
+from horror_pipeline.modeling.intervals import Interval, calibrated_parts, residual_scale
 from horror_pipeline.modeling.specs import Floats, ModelSpec
 
 HIGH_RATING = 7.0
@@ -53,7 +53,7 @@ def chance_of(spec: ModelSpec, interval: Interval, predicted: Floats, votes: Flo
 
 
 def of_walk(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> pd.DataFrame:
-    """Compute the chances of the films of a walk, each block's from the residuals of earlier films alone.
+    """Compute the chances of the films of a walk, each from the residuals of earlier films alone.
 
     The event is a rating of at least `HIGH_RATING`, or a popularity within the walk's `TOP_SHARE`.
 
@@ -65,16 +65,13 @@ def of_walk(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> pd.DataFr
     Returns:
         `chance` and `came` (1 if the event happened, otherwise 0) for every film of a scored block with earlier films.
     """
-    walked = forward[forward["is_scored"]].sort_values("position")
-    value = top_popularity(walked["actual"]) if spec.is_popularity else HIGH_RATING
-    blocks = [pd.DataFrame({"chance": [], "came": []})]
-    for _, rows in walked[walked["is_scored_block"]].groupby("block"):
-        before = walked[walked["position"] < rows["position"].min()]
-        if len(before):
-            interval = calibrate_newest(spec, before, algorithm)
-            chance = chance_of(spec, interval, rows[algorithm].to_numpy(), rows["votes"].to_numpy(), value)
-            blocks.append(pd.DataFrame({"chance": chance, "came": (rows["actual"] >= value).to_numpy(dtype="float64")}))
-    return pd.concat(blocks[1:] or blocks, ignore_index=True)
+    scored = forward.loc[forward["is_scored"], "actual"]
+    value = top_popularity(scored) if spec.is_popularity else HIGH_RATING
+    parts = [pd.DataFrame({"chance": [], "came": []})]
+    for rows, interval in calibrated_parts(spec, forward, algorithm):
+        chance = chance_of(spec, interval, rows[algorithm].to_numpy(), rows["votes"].to_numpy(), value)
+        parts.append(pd.DataFrame({"chance": chance, "came": (rows["actual"] >= value).to_numpy(dtype="float64")}))
+    return pd.concat(parts[1:] or parts, ignore_index=True)
 
 
 def top_popularity(popularity: pd.Series) -> float:

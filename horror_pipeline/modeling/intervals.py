@@ -12,6 +12,7 @@ quantile in which films of about its age count most (localized conformal predict
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,7 +39,8 @@ AGES = 40
 """Ages at which the half width is computed; between them it is interpolated."""
 
 PARTS = 10
-"""Parts of a block, each with an interval of its own when coverage is measured: in use, calibrations are never old."""
+"""Parts of a block, each with a calibration of its own when later films are held against intervals or chances: in use,
+calibrations are never old."""
 
 
 @dataclass(frozen=True)
@@ -174,15 +176,26 @@ def coverage(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str
 
 def with_bounds(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> pd.DataFrame:
     """Add `predicted`, `lower` and `upper` to the scored films, from intervals calibrated on earlier films alone."""
-    walked, bounded = forward[forward["is_scored"]].sort_values("position"), []
+    bounded = []
+    for rows, interval in calibrated_parts(spec, forward, algorithm):
+        predicted = rows[algorithm].to_numpy()
+        lower, upper = interval.bounds(spec, predicted, rows["votes"].to_numpy(), rows["age_days"].to_numpy())
+        bounded.append(rows.assign(predicted=predicted, lower=lower, upper=upper))
+    return pd.concat(bounded) if bounded else forward.head(0).assign(predicted=0.0, lower=0.0, upper=0.0)
+
+
+def calibrated_parts(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> Iterator[tuple[pd.DataFrame, Interval]]:
+    """Cut the scored blocks into parts, and yield each with an interval calibrated on the films released before it.
+
+    Args:
+        spec: the model.
+        forward: the frame of a `backtest.Walk`.
+        algorithm: the candidate.
+    """
+    walked = forward[forward["is_scored"]].sort_values("position")
     for _, block in walked[walked["is_scored_block"]].groupby("block"):
         for places in np.array_split(np.arange(len(block)), PARTS):
             rows = block.iloc[places]
             before = walked[walked["release_date"] < rows["release_date"].min()]
-            if rows.empty or before.empty:
-                continue
-            interval = calibrate_newest(spec, before, algorithm)
-            predicted = rows[algorithm].to_numpy()
-            lower, upper = interval.bounds(spec, predicted, rows["votes"].to_numpy(), rows["age_days"].to_numpy())
-            bounded.append(rows.assign(predicted=predicted, lower=lower, upper=upper))
-    return pd.concat(bounded) if bounded else walked.head(0).assign(predicted=0.0, lower=0.0, upper=0.0)
+            if len(rows) and len(before):
+                yield rows, calibrate_newest(spec, before, algorithm)
