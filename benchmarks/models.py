@@ -140,7 +140,7 @@ def _inputs(spec: Any) -> Any:
 
 def _score(name: str, movies: pd.DataFrame, as_of: dt.date) -> dict[str, Any]:
     """Score the project's candidates and the predecessor's models on the same blocks."""
-    from horror_pipeline.modeling import backtest, intervals, training
+    from horror_pipeline.modeling import backtest, chances, intervals, training
     from horror_pipeline.modeling.specs import MODELS, Problem
 
     spec, known = MODELS[name], _features(movies, as_of).sort_values(["release_date", "tmdb_id"])
@@ -155,6 +155,7 @@ def _score(name: str, movies: pd.DataFrame, as_of: dt.date) -> dict[str, Any]:
     mae = {algorithm: scores["mean"]["mae"] for algorithm, scores in ours.items()}
     by_origin = {block: figures["mae"] for block, figures in ours[best]["origins"].items()}
     blanked = backtest.walk_forward(replace(problem, films=films.assign(runtime_minutes=np.nan)), [best])
+    stated = chances.of_walk(spec, frame, best)
     without = backtest.score(spec, blanked.frame, best)["mean"]["mae"] if blanked else None
     return {
         "champion": best,
@@ -174,6 +175,7 @@ def _score(name: str, movies: pd.DataFrame, as_of: dt.date) -> dict[str, Any]:
         "forest_origins": dict(zip(by_origin, theirs["forest"], strict=True)),
         "metrics": ours[best]["mean"],
         "interval": intervals.coverage(spec, frame, best),
+        "chances": chances.reliability(stated["chance"], stated["came"]).to_dict("records"),
         "predecessor_interval": {key: float(np.mean(theirs[key])) for key in ("coverage", "width")},
     }
 
