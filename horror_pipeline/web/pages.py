@@ -22,7 +22,11 @@ CHECK_SOURCE_SECONDS = 10.0
 def environment(files: StaticFiles) -> Environment:
     """Create the templates, with the addresses of static files and the ways to write a figure."""
     templates = Environment(
-        loader=PackageLoader("horror_pipeline.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("horror_pipeline.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=lambda value: value.replace(" %", "\N{NO-BREAK SPACE}%") if isinstance(value, str) else value,
     )
     templates.globals.update(url=files.url, attribution=ATTRIBUTION)
     templates.filters.update(wording.FILTERS)
@@ -48,7 +52,8 @@ def router(templates: Environment, source: Source, files: StaticFiles, *, poll_i
 
     @routes.get("/docs")
     async def docs() -> Response:
-        page = templates.get_template("docs.html").render()
+        await source.look_up()
+        page = templates.get_template("docs.html").render(is_demo=source.is_demo)
         return HTMLResponse(page, headers={"cache-control": "no-cache"})
 
     @routes.get("/static/{version}/{name}")

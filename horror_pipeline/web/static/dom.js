@@ -38,7 +38,7 @@ const known = (value) => value !== null && value !== undefined && Number.isFinit
 export const count = (value) => (known(value) ? whole.format(value) : NONE);
 export const rating = (value) => (known(value) ? oneDigit.format(value) : NONE);
 export const fine = (value) => (known(value) ? twoDigits.format(value) : NONE);
-export const percent = (value) => (known(value) ? `${Math.round(value * 100)} %` : NONE);
+export const percent = (value) => (known(value) ? `${Math.round(value * 100)}\u00a0%` : NONE);
 export function popularity(value) {
   if (!known(value)) return NONE;
   return value >= 100 ? whole.format(Math.round(value)) : value >= 10 ? oneDigit.format(value) : twoDigits.format(value);

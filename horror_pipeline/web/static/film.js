@@ -88,7 +88,7 @@ function showFilm(data) {
     data.similar.length > 0 && h("p", { class: "small muted" }, "Films like this one: ", data.similar.slice(0, 6).flatMap((other, place) => [place ? ", " : "", filmLink(other, "similar")]), ". ", h("a", { href: `/movies/${movie.tmdb_id}#similar` }, "All, and how they did")),
     h("h3", {}, forecasts.length ? "Popularity: its history, and the forecast of the next 30 days" : "Popularity day by day"),
     forecasts.length > 0 && h("p", { class: "small muted" }, "A forecast comes from this film's own history. Four times in five, the real value should fall inside the band."),
-    forecasts.length > 0 && h("p", { class: "key", "aria-hidden": "true" }, h("span", { class: "key-real" }), " real ", h("span", { class: "key-predicted" }), " forecast, with its 80\u00a0% interval ", h("span", { class: "key-still" }), " no change"),
+    forecasts.length > 0 && h("p", { class: "key", "aria-hidden": "true" }, [["real", "real"], ["predicted", "forecast, with its 80\u00a0% interval"], ["still", "no change"]].map(([mark, words]) => h("span", {}, h("i", { class: `key-${mark}` }), words))),
     data.history.length || forecasts.length ? chart : noneYet("No snapshot of it has been taken yet."),
     forecasts.length > 0 && forecastTable(forecasts),
     forecasts.filter((forecast) => forecast.horizon_days === 7).map((forecast) => chance(`chance that it is higher in 7 days than on ${day(forecast.made_on)}`, forecast.rise_probability)),
@@ -111,7 +111,7 @@ const figure = (name, value, ...rest) => h("div", {}, h("span", { class: "muted 
 // In whole percent, but never as none or certain.
 function chance(what, share) {
   if (share === null) return null;
-  return h("p", { class: "small muted" }, `${what}: ${share < 0.01 ? "under 1 %" : share > 0.99 ? "over 99 %" : percent(share)}`);
+  return h("p", { class: "small muted" }, `${what}: ${share < 0.01 ? "under 1\u00a0%" : share > 0.99 ? "over 99\u00a0%" : percent(share)}`);
 }
 
 // The classifier's judgment, shown with the expectation: it knows only what is known before release.
@@ -131,7 +131,7 @@ function expectation(row, target, write, real) {
 // The things that moved an expectation most; the film's own page has them with their sizes.
 function why({ explanations }, target) {
   const parts = explanations.find((row) => row.target === target && row.horizon_days === 0)?.parts.filter((part) => part.change);
-  return parts?.length ? h("p", { class: "small muted" }, parts.map(({ label, change }) => `${label} ${change}`).join(", ")) : null;
+  return parts?.length ? h("p", { class: "small muted" }, parts.map(({ label, change }) => `${label} ${change.replace(" ", "\u00a0")}`).join(", ")) : null;
 }
 
 function historyTable({ history, predictions }) {

@@ -52,7 +52,7 @@ function release(film) {
 }
 
 function whySurprising({ surprise_factor: factor, actual_popularity: now, popularity_reasons: reasons }) {
-  const held = now < 1 ? "a popularity of 1, which is more than it has now" : "the popularity now"; // what the factor divides by
+  const held = now < 1 ? "the popularity now, which counts as 1" : "the popularity now";
   return factor === null ? null : h("span", { class: "sub" }, `× ${popularity(factor)} ${held}${reasons ? `. Why: ${reasons.replaceAll(" %", "\u00a0%")}` : ""}`);
 }
 

@@ -4,7 +4,7 @@ import { byId, count, day, filmLink, h, noneYet, popularity, show, year } from "
 import { popularityScale, steps } from "./marks.js";
 
 // Never claims all: 0.99996 is 99.99 %.
-const shareOf = (percentile) => `${Math.floor(percentile * 10_000) / 100} %`;
+const shareOf = (percentile) => `${Math.floor(percentile * 10_000) / 100}\u00a0%`;
 const days = (span) => (span === 1 ? "1 day" : `${span} days`);
 
 export function showBreakouts(page) {
