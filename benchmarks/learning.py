@@ -76,6 +76,8 @@ def _learn(size: int, names: str, trees: int | None) -> dict[str, Any]:
     if trees:
         sizes = ((limit, replace(size, trees=trees)) for limit, size in candidates.BOOSTING_SIZES)
         candidates.BOOSTING_SIZES = tuple(sizes)  # type: ignore[assignment]
+        candidates.ADDITIVE = replace(candidates.ADDITIVE, trees=trees)
+        candidates.AFTER_RELEASE = replace(candidates.AFTER_RELEASE, trees=trees)
     trained = MODEL_NAMES if names == "all" else names.split(",")
     assets = [features.movie_features, *(getattr(models, name) for name in trained)]
     assets += [predictions.model_predictions, predictions.rating_class, predictions.movie_clusters]

@@ -294,6 +294,7 @@ def _import_everything(days_of_history: int) -> None:
     # How good models are is not asked here, and nobody waits out a pause of politeness.
     few = candidates.BoostingSize(leaves=4, trees=15, learning_rate=0.3)
     candidates.BOOSTING_SIZES = ((0, few), (0, few), (float("inf"), few))
+    candidates.ADDITIVE = candidates.AFTER_RELEASE = few
     change_model.TREES = 10
     setattr(missing, "EXPORTS_REACH_DAYS", days_of_history)  # noqa: B010
     client.FIRST_BACKOFF_SECONDS, client.LONGEST_BACKOFF_SECONDS = 0.02, 0.2

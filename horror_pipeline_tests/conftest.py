@@ -99,6 +99,17 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     get_settings.cache_clear()
 
 
+@pytest.fixture
+def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every boosting small, for tests of what happens to models rather than of how good they are."""
+    from horror_pipeline.modeling import candidates
+
+    few = candidates.BoostingSize(leaves=4, trees=15, learning_rate=0.3)
+    monkeypatch.setattr(candidates, "BOOSTING_SIZES", ((float("inf"), few),))
+    monkeypatch.setattr(candidates, "ADDITIVE", few)
+    monkeypatch.setattr(candidates, "AFTER_RELEASE", few)
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
     """The embedded server of all workers, with a migrated database to copy; yields its administration URL."""

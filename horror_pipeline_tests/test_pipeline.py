@@ -11,7 +11,6 @@ from sqlalchemy import Engine, func, select, text
 
 from horror_pipeline.definitions import defs
 from horror_pipeline.demo.server import serve
-from horror_pipeline.modeling import candidates
 from horror_pipeline.modeling.forecasting import change_model
 from horror_pipeline.orchestration.failures import root_message
 from horror_pipeline.orchestration.launch import QUIET
@@ -20,7 +19,6 @@ from horror_pipeline.settings import Settings
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.warehouse import data_source
 from horror_pipeline.warehouse.tables import TABLES
-from horror_pipeline_tests.modeling.films import FEW_TREES
 
 NOW = dt.datetime.now(dt.UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 """Noon of the running day: partitions are cut by the wall clock, and today's export is out by noon."""
@@ -73,8 +71,7 @@ class Pipeline:
 
 
 @pytest.fixture
-def pipeline(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
-    monkeypatch.setattr(candidates, "BOOSTING_SIZES", FEW_TREES)  # how good models are is not asked here
+def pipeline(engine: Engine, few_trees: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
     monkeypatch.setattr(change_model, "TREES", 10)
     with (
         serve(scale=0.1, today=lambda: NOW.date()) as demo,

@@ -12,7 +12,6 @@ import pytest
 from sqlalchemy import Engine, text
 
 from horror_pipeline.defs import features, models, outcomes, predictions
-from horror_pipeline.modeling import candidates
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import features as features_table
@@ -22,15 +21,11 @@ from horror_pipeline.warehouse import snapshots, tables
 from horror_pipeline.warehouse.bulk import copy_rows
 from horror_pipeline_tests.defs.runs import checks
 from horror_pipeline_tests.defs.trainings import TRAINING, Learning
-from horror_pipeline_tests.modeling.films import AS_OF, FEW_TREES, movies
+from horror_pipeline_tests.modeling.films import AS_OF, movies
+
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 RELEASED, UPCOMING = 300, 12
-
-
-@pytest.fixture(autouse=True)
-def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How good the models are is not asked here."""
-    monkeypatch.setattr(candidates, "BOOSTING_SIZES", FEW_TREES)
 
 
 @pytest.fixture

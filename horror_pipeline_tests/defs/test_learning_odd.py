@@ -12,10 +12,9 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
-from horror_pipeline.modeling import candidates
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline_tests.defs.trainings import LEARNT, Learning
-from horror_pipeline_tests.modeling.films import AS_OF, FEW_TREES, movies
+from horror_pipeline_tests.modeling.films import AS_OF, movies
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 POPULARITY = ("popularity_before_release", "popularity_after_release")
@@ -23,8 +22,7 @@ RATING = ("rating_before_release", "rating_after_release")
 
 
 @pytest.fixture
-def runs(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Learning]:
-    monkeypatch.setattr(candidates, "BOOSTING_SIZES", FEW_TREES)
+def runs(engine: Engine, few_trees: None) -> Iterator[Learning]:
     with dg.DagsterInstance.ephemeral() as instance:
         yield Learning(engine, instance)
 

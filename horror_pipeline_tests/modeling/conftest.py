@@ -6,10 +6,9 @@ from functools import cache
 import pytest
 from threadpoolctl import threadpool_limits
 
-from horror_pipeline.modeling import candidates
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.modeling.training import Training, train
-from horror_pipeline_tests.modeling.films import FEW_TREES, NOW, films, inputs
+from horror_pipeline_tests.modeling.films import NOW, films, inputs
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -29,9 +28,3 @@ def trained() -> Callable[[str], Training]:
         return train(spec, inputs(spec.stage), films(), None, NOW)
 
     return first
-
-
-@pytest.fixture
-def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep boosting small, for tests of what happens to models rather than of how good they are."""
-    monkeypatch.setattr(candidates, "BOOSTING_SIZES", FEW_TREES)

@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 
 from horror_pipeline.domain import Stage
-from horror_pipeline.modeling.candidates import BoostingSize
 from horror_pipeline.modeling.specs import MODELS, Inputs, Problem
 from horror_pipeline.transform.features import FEATURES, build_features, build_listed_features, feature_names
 
 AS_OF = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 NOW = dt.datetime(2026, 11, 22, 13, tzinfo=dt.UTC)
-FEW_TREES = ((float("inf"), BoostingSize(leaves=4, trees=15, learning_rate=0.3)),)
 GENRES = ("Thriller", "Comedy", "Drama", "Mystery", "Science Fiction")
 
 

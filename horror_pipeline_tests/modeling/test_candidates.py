@@ -9,7 +9,7 @@ from horror_pipeline.domain import MODEL_NAMES, Stage
 from horror_pipeline.modeling import candidates
 from horror_pipeline.modeling.preprocessing import Preprocessor
 from horror_pipeline.modeling.specs import MODELS
-from horror_pipeline_tests.modeling.films import films, problem
+from horror_pipeline_tests.modeling.films import films, others, problem
 
 
 @pytest.mark.usefixtures("few_trees")
@@ -21,6 +21,14 @@ def test_a_blend_is_exactly_the_weighted_mean_of_its_components(name: str) -> No
     predicted = [parts[part].fit(X, learned.target, weights).predict(X) for part in recipe]
     expected = np.average(predicted, axis=0, weights=[*recipe.values()])
     np.testing.assert_array_equal(candidates.fit(learned, "blend").predict(learned.films), expected)
+
+
+@pytest.mark.usefixtures("few_trees")
+@pytest.mark.parametrize("name", MODELS)
+def test_no_boosting_is_large_where_tests_ask_for_few_trees(name: str) -> None:
+    for component in candidates.components(problem(name, films(80), others=others(60))).values():
+        trees = [value for key, value in component.get_params().items() if key.endswith("regressor__max_iter")]
+        assert all(number is None or number <= 15 for number in trees)
 
 
 def test_baselines_are_fitted_to_all_films_alike() -> None:
