@@ -8,7 +8,7 @@ from sklearn.dummy import DummyRegressor
 
 from horror_pipeline.modeling import candidates
 from horror_pipeline.modeling.preprocessing import Preprocessor
-from horror_pipeline.modeling.prerelease import MIN_KNOWN_FILMS, PrereleaseEffect
+from horror_pipeline.modeling.prerelease import MIN_KNOWN_FILMS, SMALLEST, PrereleaseEffect
 from horror_pipeline.modeling.specs import PRERELEASE, Floats
 from horror_pipeline.orchestration.learning import inputs_of
 from horror_pipeline_tests.modeling.films import films, others, problem
@@ -53,11 +53,16 @@ def test_what_held_for_older_films_alone_does_not_serve() -> None:
     assert effect().fit(X, y).slope_ == 0
 
 
-def test_nothing_is_learned_from_popularity_before_release_being_known() -> None:
-    X, y = observed(power=0.0)
-    y[~np.isnan(X[:, 0])] *= 20
-    predicted = effect().fit(X, y).predict(X)
-    assert predicted == pytest.approx(np.full(len(X), np.median(y)))
+@pytest.mark.parametrize("power", [0.0, 0.5])
+def test_nothing_is_learned_from_popularity_before_release_being_known(power: float) -> None:
+    X, y = observed(power=power)
+    known = ~np.isnan(X[:, 0])
+    y[known] *= 20
+    fitted = effect().fit(X, y)
+    assert (fitted.slope_ > 0) == (power > 0)
+    lift = np.log(fitted.predict(X) + SMALLEST) - np.log(np.median(y) + SMALLEST)
+    assert lift[known].mean() == pytest.approx(0)
+    assert lift[~known] == pytest.approx(0)
 
 
 def test_films_of_other_genres_are_given_no_popularity_before_release() -> None:
