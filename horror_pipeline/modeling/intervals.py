@@ -39,8 +39,8 @@ AGES = 40
 """Ages at which the half width is computed; between them it is interpolated."""
 
 PARTS = 10
-"""Parts of a block, each with a calibration of its own when later films are held against intervals or chances: in use,
-calibrations are never old."""
+"""Parts of a block, each with a calibration of its own when intervals or chances are compared with later films: in
+use, calibrations are never old."""
 
 
 @dataclass(frozen=True)
