@@ -1,9 +1,10 @@
 """The chance that a film reaches a value, from a conformal predictive distribution, and how reliable such chances are.
 
 The distribution of a film's value is its prediction plus scaled residuals (Vovk et al., 2017). The residuals are those
-that its interval is calibrated on, of the films with the most similar predictions. The share of the distribution at or
-above a value is the chance. Intervals of new films are widened; chances are not, because the films with predictions
-similar to a new film's are often new themselves.
+that its interval is calibrated on, of the films with the most similar predictions. All of them are moved alike to the
+level of the newest films, because that level drifts. The share of the distribution at or above a value is the chance.
+Intervals of new films are widened; chances are not, because the films with predictions similar to a new film's are
+often new themselves.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from horror_pipeline.modeling.intervals import Interval, calibrated_parts, residual_scale
+from horror_pipeline.modeling.intervals import Interval, calibrated_parts, residual_scale, scored_films
 from horror_pipeline.modeling.specs import Floats, ModelSpec
 
 HIGH_RATING = 7.0
@@ -65,13 +66,14 @@ def of_walk(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> pd.DataFr
     Returns:
         `chance` and `came` (1 if the event happened, otherwise 0) for every film of a scored block with earlier films.
     """
-    scored = forward.loc[forward["is_scored"], "actual"]
-    value = top_popularity(scored) if spec.is_popularity else HIGH_RATING
-    parts = [pd.DataFrame({"chance": [], "came": []})]
-    for rows, interval in calibrated_parts(spec, forward, algorithm):
-        chance = chance_of(spec, interval, rows[algorithm].to_numpy(), rows["votes"].to_numpy(), value)
-        parts.append(pd.DataFrame({"chance": chance, "came": (rows["actual"] >= value).to_numpy(dtype="float64")}))
-    return pd.concat(parts[1:] or parts, ignore_index=True)
+    walked = scored_films(forward)
+    value = top_popularity(walked["actual"]) if spec.is_popularity else HIGH_RATING
+    predicted, votes = walked[algorithm].to_numpy(), walked["votes"].to_numpy()
+    chance = np.full(len(walked), np.nan)
+    for part, interval in calibrated_parts(spec, walked, algorithm):
+        chance[part] = chance_of(spec, interval, predicted[part], votes[part], value)
+    stated = pd.DataFrame({"chance": chance, "came": (walked["actual"] >= value).to_numpy(dtype="float64")})
+    return stated.dropna(ignore_index=True)
 
 
 def top_popularity(popularity: pd.Series) -> float:

@@ -18,12 +18,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from horror_pipeline.modeling.specs import RATING_NOISE_FLOOR, RATING_NOISE_PER_VOTE, Floats, ModelSpec
 
 LEVEL = 0.8
 WINDOW = 300
 """How many of the newest residuals are used: fewer give a noisy quantile, more an outdated one."""
+
+NEWEST = 50
+"""How many of the newest residuals tell how high films are at present: chances are centered on their median."""
 
 FLOOR_QUANTILE = 0.02
 """The floor of popularity is this quantile. Few films are below it, so residuals are measured on the excess over it."""
@@ -54,7 +58,8 @@ class Interval:
         offset: added to the excess over the floor before taking the logarithm.
         films: number of films it was calibrated on.
         predictions: their predictions, ascending.
-        residuals: their scaled residuals in the same order, from which chances are computed.
+        residuals: their scaled residuals in the same order, from which chances are computed, moved so that their
+            median is that of the `NEWEST` films.
     """
 
     ages: tuple[float, ...]
@@ -114,12 +119,13 @@ def calibrate(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats,
         residual = np.log(interval.excess(actual)) - np.log(interval.excess(predicted))
     ages = AGE_OFFSET_DAYS * (np.geomspace(1.0, 1.0 + age_days.max() / AGE_OFFSET_DAYS, AGES) - 1.0)
     order = np.argsort(predicted, kind="stable")
+    drift = np.median(residual[-NEWEST:]) - np.median(residual)
     return replace(
         interval,
         ages=tuple(ages.tolist()),
         half_widths=tuple(_half_widths(np.abs(residual), age_days, ages).tolist()),
         predictions=tuple(predicted[order].tolist()),
-        residuals=tuple(residual[order].tolist()),
+        residuals=tuple((residual + drift)[order].tolist()),
     )
 
 
@@ -144,9 +150,7 @@ def calibrate_newest(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> 
         forward: the frame of a `backtest.Walk`.
         algorithm: the candidate.
     """
-    newest = forward[forward["is_scored"]].sort_values("position")
-    columns = (newest[name].to_numpy() for name in ("actual", algorithm, "votes", "age_days"))
-    return calibrate(spec, *columns)
+    return calibrate(spec, *_columns(scored_films(forward), algorithm))
 
 
 def coverage(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str, Any]:
@@ -176,26 +180,41 @@ def coverage(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str
 
 def with_bounds(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> pd.DataFrame:
     """Add `predicted`, `lower` and `upper` to the scored films, from intervals calibrated on earlier films alone."""
-    bounded = []
-    for rows, interval in calibrated_parts(spec, forward, algorithm):
-        predicted = rows[algorithm].to_numpy()
-        lower, upper = interval.bounds(spec, predicted, rows["votes"].to_numpy(), rows["age_days"].to_numpy())
-        bounded.append(rows.assign(predicted=predicted, lower=lower, upper=upper))
-    return pd.concat(bounded) if bounded else forward.head(0).assign(predicted=0.0, lower=0.0, upper=0.0)
+    walked = scored_films(forward)
+    _, predicted, votes, age_days = _columns(walked, algorithm)
+    lower, upper = np.full((2, len(walked)), np.nan)
+    for part, interval in calibrated_parts(spec, walked, algorithm):
+        lower[part], upper[part] = interval.bounds(spec, predicted[part], votes[part], age_days[part])
+    return walked.assign(predicted=predicted, lower=lower, upper=upper)[~np.isnan(lower)]
 
 
-def calibrated_parts(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> Iterator[tuple[pd.DataFrame, Interval]]:
+def scored_films(forward: pd.DataFrame) -> pd.DataFrame:
+    """Select the films of a walk that have enough votes to be scored, in order of release."""
+    return forward[forward["is_scored"]].sort_values("position")
+
+
+def calibrated_parts(
+    spec: ModelSpec, walked: pd.DataFrame, algorithm: str
+) -> Iterator[tuple[NDArray[np.intp], Interval]]:
     """Cut the scored blocks into parts, and yield each with an interval calibrated on the films released before it.
 
     Args:
         spec: the model.
-        forward: the frame of a `backtest.Walk`.
+        walked: what `scored_films` returned.
         algorithm: the candidate.
+
+    Yields:
+        Positions in `walked`, and the interval. Parts without earlier films are left out.
     """
-    walked = forward[forward["is_scored"]].sort_values("position")
-    for _, block in walked[walked["is_scored_block"]].groupby("block"):
-        for places in np.array_split(np.arange(len(block)), PARTS):
-            rows = block.iloc[places]
-            before = walked[walked["release_date"] < rows["release_date"].min()]
-            if len(rows) and len(before):
-                yield rows, calibrate_newest(spec, before, algorithm)
+    columns, released = _columns(walked, algorithm), walked["release_date"].to_numpy()
+    blocks = walked["block"].where(walked["is_scored_block"])
+    for name in blocks.dropna().unique():
+        for part in np.array_split(np.flatnonzero(blocks == name), PARTS):
+            earlier = np.searchsorted(released, released[part[0]]) if len(part) else 0
+            if earlier:
+                yield part, calibrate(spec, *(column[:earlier] for column in columns))
+
+
+def _columns(walked: pd.DataFrame, algorithm: str) -> list[Floats]:
+    """Return what `calibrate` takes: observed values, predictions, votes and ages."""
+    return [walked[name].to_numpy() for name in ("actual", algorithm, "votes", "age_days")]

@@ -6,7 +6,7 @@ import pytest
 
 from horror_pipeline.modeling import chances, charts
 from horror_pipeline.modeling.intervals import Interval, calibrate
-from horror_pipeline.modeling.specs import MODELS, ModelSpec
+from horror_pipeline.modeling.specs import MODELS, Floats, ModelSpec
 from horror_pipeline_tests.modeling.test_intervals import forward
 
 RATING, POPULARITY = MODELS["rating_after_release"], MODELS["popularity_before_release"]
@@ -14,6 +14,11 @@ BEFORE = MODELS["rating_before_release"]
 FILMS = 20_000
 OLD = np.full(300, 1_000.0)
 """Days since the release of films that are not new."""
+
+
+def spread(low: float, high: float) -> Floats:
+    """Two hundred values at equal steps; the newest fifty, which come last, have the same spread as the rest."""
+    return np.linspace(low, high, 200).reshape(50, 4).T.ravel()
 
 
 def popularities(walk: pd.DataFrame) -> pd.DataFrame:
@@ -48,14 +53,20 @@ def test_no_chance_is_none_or_certain() -> None:
 
 
 def test_half_the_films_reach_the_median() -> None:
-    outcomes = np.linspace(4, 8, 200)
-    interval = calibrate(BEFORE, outcomes, np.full(200, 5.0), np.ones(200), OLD[:200])
+    interval = calibrate(BEFORE, spread(4, 8), np.full(200, 5.0), np.ones(200), OLD[:200])
     chance = chances.chance_of(BEFORE, interval, np.array([5.0]), np.ones(1), 6.0)
     assert chance == pytest.approx(0.5, abs=0.01)
 
 
+def test_chances_follow_the_level_of_the_newest_films() -> None:
+    risen = spread(4, 8) + np.where(np.arange(200) < 150, 0.0, 1.0)
+    interval = calibrate(BEFORE, risen, np.full(200, 5.0), np.ones(200), OLD[:200])
+    chance = chances.chance_of(BEFORE, interval, np.array([5.0]), np.ones(1), 7.0)
+    assert chance == pytest.approx(0.5, abs=0.1)  # of all, a quarter reach it
+
+
 def test_a_rating_of_few_votes_may_be_anything() -> None:
-    interval = calibrate(RATING, np.linspace(4, 6, 200), np.full(200, 5.0), np.full(200, 100.0), OLD[:200])
+    interval = calibrate(RATING, spread(4, 6), np.full(200, 5.0), np.full(200, 100.0), OLD[:200])
     few, many = chances.chance_of(RATING, interval, np.array([6.0, 6.0]), np.array([2.0, 5_000.0]), 7.0)
     assert few > 2 * many
 
