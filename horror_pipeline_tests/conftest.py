@@ -7,12 +7,13 @@ import itertools
 import os
 import signal
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psycopg2
 import pytest
 from hypothesis import HealthCheck, settings
-from sqlalchemy import URL, Engine, create_engine, text
+from sqlalchemy import URL, Engine
 
 from horror_pipeline.runtime import postgres as embedded
 from horror_pipeline.settings import get_settings
@@ -102,12 +103,17 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every boosting small, for tests of what happens to models rather than of how good they are."""
+    keep_trees_few(monkeypatch)
+
+
+def keep_trees_few(patch: pytest.MonkeyPatch) -> None:
+    """Do the same for fixtures that several tests share."""
     from horror_pipeline.modeling import candidates
 
     few = candidates.BoostingSize(leaves=4, trees=15, learning_rate=0.3)
-    monkeypatch.setattr(candidates, "BOOSTING_SIZES", ((float("inf"), few),))
-    monkeypatch.setattr(candidates, "ADDITIVE", few)
-    monkeypatch.setattr(candidates, "AFTER_RELEASE", few)
+    patch.setattr(candidates, "BOOSTING_SIZES", ((float("inf"), few),))
+    patch.setattr(candidates, "ADDITIVE", few)
+    patch.setattr(candidates, "AFTER_RELEASE", few)
 
 
 @pytest.fixture(scope="session")
@@ -138,9 +144,10 @@ def _make_template(admin: URL) -> None:
 
 
 @contextmanager
-def _database(postgres: URL) -> Iterator[URL]:
+def database(postgres: URL, template: str = TEMPLATE) -> Iterator[URL]:
+    """A copy of a database that nobody is connected to, until the block ends."""
     name = f"test_{WORKER}_{next(_numbers)}"
-    _administer(postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+    _administer(postgres, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     yield postgres.set(database=name)
     _administer(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -148,7 +155,7 @@ def _database(postgres: URL) -> Iterator[URL]:
 @pytest.fixture
 def database_url(postgres: URL) -> Iterator[URL]:
     """The URL of an empty, migrated database of the test's own."""
-    with _database(postgres) as url:
+    with database(postgres) as url:
         yield url
 
 
@@ -163,15 +170,15 @@ def engine(database_url: URL) -> Iterator[Engine]:
 @pytest.fixture(scope="module")
 def module_engine(postgres: URL) -> Iterator[Engine]:
     """An engine on a database shared by the tests of a module, for tests that only read data that is slow to load."""
-    with _database(postgres) as url:
+    with database(postgres) as url:
         engine = connect(url)
         yield engine
         engine.dispose()
 
 
 def _administer(url: URL, *statements: str) -> None:
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
+    connection = psycopg2.connect(url.set(drivername="postgresql").render_as_string(hide_password=False))
+    connection.autocommit = True
+    with closing(connection), connection.cursor() as cursor:
         for statement in statements:
-            connection.execute(text(statement))
-    engine.dispose()
+            cursor.execute(statement)

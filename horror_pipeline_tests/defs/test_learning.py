@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import dagster as dg
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import URL, text
 
 from horror_pipeline.defs import features, models, outcomes, predictions
 from horror_pipeline.modeling.specs import MODELS
@@ -19,8 +20,9 @@ from horror_pipeline.warehouse import models as models_table
 from horror_pipeline.warehouse import outcomes as outcomes_table
 from horror_pipeline.warehouse import snapshots, tables
 from horror_pipeline.warehouse.bulk import copy_rows
+from horror_pipeline_tests.conftest import database, keep_trees_few
 from horror_pipeline_tests.defs.runs import checks
-from horror_pipeline_tests.defs.trainings import TRAINING, Learning
+from horror_pipeline_tests.defs.trainings import TRAINING, Learning, learning
 from horror_pipeline_tests.modeling.films import AS_OF, movies
 
 pytestmark = pytest.mark.usefixtures("few_trees")
@@ -28,10 +30,7 @@ pytestmark = pytest.mark.usefixtures("few_trees")
 RELEASED, UPCOMING = 300, 12
 
 
-@pytest.fixture
-def runs(engine: Engine) -> Iterator[Learning]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield Learning(engine, instance)
+Told = dict[str, dict[str, Any]]
 
 
 def known() -> pd.DataFrame:
@@ -39,6 +38,45 @@ def known() -> pd.DataFrame:
     films["runtime_minutes"] = films["runtime_minutes"].astype("Int64")
     films["collection_id"] = films["collection_id"].astype("Int64")
     return films.assign(vote_count=films["vote_count"].astype("Int64"))
+
+
+@pytest.fixture
+def runs(database_url: URL) -> Iterator[Learning]:
+    with learning(database_url) as runs:
+        yield runs
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training told that failed after two of the four models, and what one that continued it told."""
+
+    url: URL
+    half: Told
+    versions: list[tuple[Any, ...]]
+    whole: Told
+    data_versions: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def trained(postgres: URL) -> Iterator[Trained]:
+    """A training of everything, for tests that read what it left or go on from a copy of it."""
+    with database(postgres) as url, pytest.MonkeyPatch.context() as patch:
+        keep_trees_few(patch)
+        with learning(url) as runs:
+            runs.store(known())
+            half = runs.run(*TRAINING[:3])
+            versions, whole = runs.stored()["model_versions"], runs.run()
+            events = [runs.instance.get_latest_materialization_event(dg.AssetKey(name)) for name in MODELS]
+        found = [event.asset_materialization for event in events if event and event.asset_materialization]
+        data_versions = {each.asset_key.to_user_string(): (each.tags or {})["dagster/data_version"] for each in found}
+        yield Trained(url, half, versions, whole, data_versions)
+
+
+@pytest.fixture
+def later(postgres: URL, trained: Trained) -> Iterator[Learning]:
+    """A copy of the warehouse after the training."""
+    with database(postgres, str(trained.url.database)) as url, learning(url) as runs:
+        yield runs
 
 
 @pytest.mark.parametrize(("learn_from", "taught"), [("all", 600), ("horror", 0)])
@@ -78,9 +116,10 @@ def charts_of(told: dict[str, Any]) -> dict[str, str]:
     return {key: value for key, value in told.items() if "data:image/svg+xml" in str(value)}
 
 
-def test_a_training_predicts_every_film_and_a_second_on_the_same_data_writes_nothing(runs: Learning) -> None:
-    runs.store(known())
-    told = runs.run()
+def test_a_training_predicts_every_film_and_a_second_on_the_same_data_writes_nothing(
+    later: Learning, trained: Trained
+) -> None:
+    runs, told = later, trained.whole | {name: trained.half[name] for name in list(MODELS)[:2]}
     assert {name: told[name]["outcome"] for name in MODELS} == dict.fromkeys(MODELS, "promoted")
     assert runs.rows("SELECT stage, count(*) FROM model_predictions GROUP BY 1 ORDER BY 1") == [
         ("after_release", RELEASED),
@@ -117,34 +156,29 @@ def test_a_training_predicts_every_film_and_a_second_on_the_same_data_writes_not
         )
 
 
-def test_a_training_that_failed_half_way_is_continued_and_what_was_done_is_not_done_again(runs: Learning) -> None:
-    runs.store(known())
-    told = runs.run(*TRAINING[:3])  # features and two of the four models
-    done, versions = list(MODELS)[:2], runs.stored()["model_versions"]
-    again = runs.run()
+def test_a_training_that_failed_half_way_is_continued_and_what_was_done_is_not_done_again(
+    later: Learning, trained: Trained
+) -> None:
+    done, told, again = list(MODELS)[:2], trained.half, trained.whole
+    assert set(told) == {"movie_features", *done}
     assert {name: again[name]["outcome"] for name in MODELS} == {
         name: "unchanged" if name in done else "promoted" for name in MODELS
     }
-    assert [row for row in versions if row not in runs.stored()["model_versions"]] == []
-    assert runs.value("SELECT count(*) FROM latest_predictions") == RELEASED + UPCOMING
+    assert len(trained.versions) == 2
+    assert [row for row in trained.versions if row not in later.stored()["model_versions"]] == []
+    assert later.value("SELECT count(*) FROM latest_predictions") == RELEASED + UPCOMING
     for name in done:  # the page of a model is not left bare
         assert charts_of(again[name]) == charts_of(told[name])
         assert {key: again[name][key] for key in ("mae", "mae_linear", "coverage", "model_version")} == {
             key: told[name][key] for key in ("mae", "mae_linear", "coverage", "model_version")
         }
-    events = [runs.instance.get_latest_materialization_event(dg.AssetKey(name)) for name in done]
-    materialized = [event.asset_materialization for event in events if event and event.asset_materialization]
-    assert [(each.tags or {})["dagster/data_version"] for each in materialized] == [
-        again[name]["model_version"] for name in done
-    ]
+    assert trained.data_versions == {name: again[name]["model_version"] for name in MODELS}
 
 
-def test_a_step_run_by_itself_with_nothing_to_do_materializes_nothing(runs: Learning) -> None:
-    runs.store(known().head(70))
-    runs.run()
+def test_a_step_run_by_itself_with_nothing_to_do_materializes_nothing(later: Learning) -> None:
     for asset in TRAINING[5:]:
-        told = runs.run(asset)
-        assert runs.materialized == {}
+        told = later.run(asset)
+        assert later.materialized == {}
         assert "changed since the last" in told[asset.key.to_user_string()]["skipped"]
 
 
@@ -164,10 +198,8 @@ def test_similar_films_are_found_anew_only_when_what_they_are_compared_by_has_ch
     assert runs.value(f"SELECT score FROM similar_movies WHERE tmdb_id = {one} AND similar_tmdb_id = {other}") > 0.15
 
 
-def test_new_data_makes_a_new_batch_by_the_champions_that_stay(runs: Learning) -> None:
-    films = known()
-    runs.store(films)
-    runs.run(*TRAINING[:-3])
+def test_new_data_makes_a_new_batch_by_the_champions_that_stay(later: Learning) -> None:
+    runs, films = later, known()
     champions = runs.rows("SELECT model_version FROM model_versions WHERE is_champion ORDER BY 1")
     films["vote_count"] += films.index == 7
     runs.store(films, AS_OF + dt.timedelta(hours=1))
@@ -184,13 +216,10 @@ def test_new_data_makes_a_new_batch_by_the_champions_that_stay(runs: Learning) -
     assert actual == films["vote_count"][7] - 1  # as it stood when it was predicted
 
 
-def test_a_champion_of_other_library_versions_is_trained_anew(runs: Learning) -> None:
-    runs.store(known())
-    assets = (features.movie_features, models.rating_after_release)
-    runs.run(*assets)
-    with runs.engine.begin() as connection:
+def test_a_champion_of_other_library_versions_is_trained_anew(later: Learning) -> None:
+    with later.engine.begin() as connection:
         connection.execute(text('UPDATE model_versions SET library_versions = \'{"numpy": "1.0"}\''))
-    told = runs.run(*assets)["rating_after_release"]
+    told = later.run(features.movie_features, models.rating_after_release)["rating_after_release"]
     assert told["outcome"] == "promoted"
     assert "other library versions" in told["reason"]
 

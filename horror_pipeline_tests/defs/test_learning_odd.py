@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine
 
 from horror_pipeline.modeling.specs import MODELS
-from horror_pipeline_tests.defs.trainings import LEARNT, Learning
+from horror_pipeline_tests.defs.trainings import LEARNT, TRAINING, Learning
 from horror_pipeline_tests.modeling.films import AS_OF, movies
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
@@ -163,14 +163,14 @@ def test_a_popularity_far_outside_the_catalogue_changes_no_other_film_s_predicti
                vote_average_lower, vote_average_upper FROM latest_predictions WHERE tmdb_id <> {} ORDER BY 1
     """
     runs.store(films[films["tmdb_id"] != spoiled])
-    runs.run()
+    runs.run(*TRAINING[:-3])
     before = runs.rows(predicted.format(spoiled))
     with runs.engine.begin() as connection:
         for table in ("movies", "movie_features", "training_state", "model_versions", "model_predictions"):
             connection.exec_driver_sql(f"DELETE FROM {table}")
     films.loc[films["tmdb_id"] == spoiled, "popularity"] = 1e8
     runs.store(films)
-    runs.run()
+    runs.run(*TRAINING[:-3])
     assert len(before) == 95
     assert before[0][1] is not None
     assert runs.rows(predicted.format(spoiled)) == before

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 import pandas as pd
-from sqlalchemy import Engine, text
+from sqlalchemy import URL, Engine, text
 
 from horror_pipeline.defs import features, models, predictions
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.orchestration.missing import range_tags
 from horror_pipeline.settings import Settings
 from horror_pipeline.warehouse import bulk, tables
+from horror_pipeline.warehouse.engine import connect
 from horror_pipeline_tests.modeling.films import AS_OF
 
 TRAINING = (
@@ -81,3 +84,12 @@ class Learning:
 
     def stored(self) -> dict[str, list[tuple[Any, ...]]]:
         return {table: self.rows(f"SELECT xmin::text, * FROM {table} ORDER BY 2, 3") for table in LEARNT}
+
+
+@contextmanager
+def learning(url: URL) -> Iterator[Learning]:
+    """Runs in a warehouse; nobody is connected to it when the block ends, so it can be copied."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        engine = connect(url)
+        yield Learning(engine, instance)
+        engine.dispose()
