@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import dagster as dg
 import pytest
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import URL, Engine, func, select, text
 
 from horror_pipeline.definitions import defs
 from horror_pipeline.demo.server import serve
@@ -18,10 +19,14 @@ from horror_pipeline.orchestration.missing import range_tags
 from horror_pipeline.settings import Settings
 from horror_pipeline.tmdb.client import TmdbClient
 from horror_pipeline.warehouse import data_source
+from horror_pipeline.warehouse.engine import connect
 from horror_pipeline.warehouse.tables import TABLES
+from horror_pipeline_tests.conftest import database, keep_trees_few
 
 NOW = dt.datetime.now(dt.UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 """Noon of the running day: partitions are cut by the wall clock, and today's export is out by noon."""
+FIRST_RUN = NOW - dt.timedelta(days=1)
+"""Partitions know no tomorrow, so the story starts a day earlier."""
 
 
 class Pipeline:
@@ -31,7 +36,7 @@ class Pipeline:
         self.engine, self.client, self.instance = engine, client, instance
         self.definitions = dg.Definitions.merge(defs())
         self.settings = Settings(_env_file=None)
-        self.now = NOW
+        self.now = FIRST_RUN
 
     def run(self, job: str, first: str | None = None, last: str | None = None) -> dg.ExecuteInProcessResult:
         result = self.definitions.resolve_job_def(job).execute_in_process(
@@ -70,9 +75,8 @@ class Pipeline:
             return [tuple(row) for row in connection.execute(text(query))]
 
 
-@pytest.fixture
-def pipeline(engine: Engine, few_trees: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
-    monkeypatch.setattr(change_model, "TREES", 10)
+@pytest.fixture(scope="module")
+def client() -> Iterator[TmdbClient]:
     with (
         serve(scale=0.1, today=lambda: NOW.date()) as demo,
         TmdbClient(
@@ -82,15 +86,49 @@ def pipeline(engine: Engine, few_trees: None, monkeypatch: pytest.MonkeyPatch) -
             requests_per_second=100_000,
             connections=4,
         ) as client,
+    ):
+        yield client
+
+
+def keep_models_small(patch: pytest.MonkeyPatch) -> None:
+    keep_trees_few(patch)
+    patch.setattr(change_model, "TREES", 10)
+
+
+@contextmanager
+def running(url: URL, client: TmdbClient, instance: dg.DagsterInstance) -> Iterator[Pipeline]:
+    engine = connect(url)
+    yield Pipeline(engine, client, instance)
+    engine.dispose()  # a database is copied only while nobody is connected
+
+
+@pytest.fixture(scope="module")
+def first_run(postgres: URL, client: TmdbClient) -> Iterator[tuple[URL, dg.DagsterInstance]]:
+    """What a first run of everything left, for each test to go on from a copy of it."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        database(postgres) as url,
         dg.DagsterInstance.ephemeral() as instance,
     ):
-        with engine.begin() as connection:
-            data_source.claim_source(connection, True, demo.api_url, NOW)
-        yield Pipeline(engine, client, instance)
+        keep_models_small(patch)
+        with running(url, client, instance) as pipeline:
+            with pipeline.engine.begin() as connection:
+                data_source.claim_source(connection, True, client.api_url, NOW)
+            pipeline.run_all()
+        yield url, instance
+
+
+@pytest.fixture
+def pipeline(
+    postgres: URL, client: TmdbClient, first_run: tuple[URL, dg.DagsterInstance], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Pipeline]:
+    keep_models_small(monkeypatch)
+    first, instance = first_run
+    with database(postgres, str(first.database)) as url, running(url, client, instance) as pipeline:
+        yield pipeline
 
 
 def test_the_graph_fills_every_table_and_a_second_run_changes_nothing_it_should_not(pipeline: Pipeline) -> None:
-    pipeline.run_all()
     first = pipeline.counts()
     films = first["movies"]
     assert films > 150
@@ -109,7 +147,7 @@ def test_the_graph_fills_every_table_and_a_second_run_changes_nothing_it_should_
     predicted = "SELECT count(*) > 100 FROM latest_predictions WHERE predicted_popularity IS NOT NULL"
     assert pipeline.rows(predicted) == [(True,)]
     upcoming = pipeline.rows("SELECT count(*) FROM latest_predictions WHERE stage = 'before_release'")
-    assert upcoming == pipeline.rows(f"SELECT count(*) FROM movies WHERE release_date > '{NOW.date()}'")
+    assert upcoming == pipeline.rows(f"SELECT count(*) FROM movies WHERE release_date > '{FIRST_RUN.date()}'")
 
     kept = pipeline.rows("SELECT * FROM movies ORDER BY tmdb_id")
     requests = pipeline.client.stats.requests
@@ -121,9 +159,6 @@ def test_the_graph_fills_every_table_and_a_second_run_changes_nothing_it_should_
 
 
 def test_the_next_day_adds_a_day_of_history_and_holds_predictions_against_it(pipeline: Pipeline) -> None:
-    # Partitions know no tomorrow, so the story starts a day earlier.
-    pipeline.now -= dt.timedelta(days=1)
-    pipeline.run_all()
     films = pipeline.counts()["movie_snapshots"]
     pipeline.now += dt.timedelta(days=1)
     pipeline.run("snapshot_popularity", str(pipeline.now.date()))
