@@ -25,7 +25,7 @@ BLOCKS, BLOCK_DAYS = 2, 7
 MOST_FILMS = 6_000
 """Films in the backtest; of a larger catalog, a sample is taken."""
 
-PRIOR_SHRINKAGE = {1: 1.0, 3: 0.95, 7: 0.85, 14: 0.75, 30: 0.6}
+PRIOR_SHRINKAGE = {1: 1.0, 3: 0.95, 7: 0.9, 14: 0.75, 30: 0.6}
 """Prior shrinkage factor by horizon: the further away the horizon, the less of a predicted change comes true."""
 
 PRIOR_WEIGHT = 4.0

@@ -1,15 +1,15 @@
 """The model of one horizon: by how much the log of popularity changes.
 
-The prediction is the mean of two boosting models whose errors differ. One minimizes absolute errors, on which single
-bursts have little influence, and weights films by the square root of their popularity. The other minimizes squared
-errors, which take the size of what usually follows a burst into account, and weights films by popularity, as errors of
-popularity itself do. One day ahead, two models of the first kind are better, because nothing follows a burst so soon.
-Rows are sampled in proportion to their weights, which takes a third of the time of fitting with weights.
+The prediction is the mean of boosting models whose errors differ. Half of them minimize absolute errors, on which
+single bursts have little influence, and weight films by the square root of their popularity. The others minimize
+squared errors, which take the size of what usually follows a burst into account, and weight films by popularity, as
+errors of popularity itself do. One day ahead, models of the first kind alone are better, because nothing follows a
+burst so soon. Rows are sampled in proportion to their weights, which takes a third of the time of fitting with weights.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,6 @@ LOWEST_LEVEL = 0.5
 """Lowest popularity of the films that models are fitted to and applied to: below it TMDB's values are coarse and
 noisy."""
 
-MOST_ROWS = 30_000
-"""Rows a model is fitted to. More rows of the same days add little, because films move together: days are scarce."""
-
 FEWEST_ROWS, FEWEST_DAYS = 300, 5
 """Rows and days with a known outcome that a model needs."""
 
@@ -35,14 +32,29 @@ LARGEST_CHANGE = 2.0
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a member of a model is fitted: its loss, and the power of popularity that a row is weighted by."""
+    """How a member of a model is fitted.
+
+    Args:
+        loss: as scikit-learn names it.
+        weight_power: the power of popularity that a row is weighted by.
+        rows: number of rows drawn. More of the same days add little, because films move together: days are scarce.
+        smallest_leaf: fewest rows in a leaf, where there are enough rows.
+    """
 
     loss: str
     weight_power: float
+    rows: int = 15_000
+    smallest_leaf: int = 100
 
 
 STEADY, LARGE = Recipe("absolute_error", 0.5), Recipe("squared_error", 1.0)
-MEMBERS = 2
+PAIR, PRECISE = (STEADY, LARGE), replace(STEADY, rows=30_000)
+COARSE_PAIR = tuple(replace(recipe, rows=8_000, smallest_leaf=150) for recipe in PAIR)
+RECIPES = {1: (PRECISE, PRECISE), 3: PAIR, 7: 3 * COARSE_PAIR, 14: (LARGE, LARGE), 30: (LARGE, LARGE)}
+"""The members of each horizon's model, chosen on recorded days of November and December 2025."""
+
+MOST_MEMBERS = 10
+"""Seeds of members are this far apart from one seed to the next, so that no two are equal."""
 
 TREES, LEARNING_RATE, LEAVES, BINS, FEATURE_SHARE = 50, 0.15, 12, 32, 0.4
 """Few bins and small trees: several times as fast as scikit-learn's defaults, and no worse."""
@@ -95,7 +107,7 @@ def fit_change_model(
     film, day = np.nonzero(~np.isnan(change) & (history.popularity >= LOWEST_LEVEL))
     if len(film) < FEWEST_ROWS or len(np.unique(day)) < FEWEST_DAYS:
         return None
-    recipes = [(recipe, seed * MEMBERS + place) for place, recipe in enumerate(_recipes(horizon_days))]
+    recipes = [(recipe, seed * MOST_MEMBERS + place) for place, recipe in enumerate(RECIPES[horizon_days])]
     copies = [_drawn(history, film, day, *recipe) for recipe in recipes]
     used = np.flatnonzero(np.sum(copies, axis=0))
     film, day = film[used], day[used]
@@ -104,12 +116,8 @@ def fit_change_model(
     members = []
     for (recipe, number), taken in zip(recipes, copies, strict=True):
         row = np.repeat(np.arange(len(used)), taken[used])
-        members.append(_boosting(recipe.loss, len(row), number).fit(known[row], target[row]))
+        members.append(_boosting(recipe, len(row), number).fit(known[row], target[row]))
     return ChangeModel(horizon_days, tuple(members), len(used))
-
-
-def _recipes(horizon_days: int) -> tuple[Recipe, Recipe]:
-    return (STEADY, STEADY) if horizon_days == 1 else (STEADY, LARGE)
 
 
 def _drawn(history: History, film: NDArray[Any], day: NDArray[Any], recipe: Recipe, number: int) -> NDArray[np.int64]:
@@ -118,7 +126,7 @@ def _drawn(history: History, film: NDArray[Any], day: NDArray[Any], recipe: Reci
     The random number of a row is a hash of its film and date, so it does not depend on what else the history holds.
     """
     weight = history.popularity[film, day].astype("float64") ** recipe.weight_power
-    share = weight * (min(MOST_ROWS, len(film)) / weight.sum())
+    share = weight * (min(recipe.rows, len(film)) / weight.sum())
     date = history.days[day].astype("int64").astype("uint64")
     return np.floor(share + _uniform(history.tmdb_ids[film].astype("uint64"), date, number)).astype("int64")
 
@@ -132,13 +140,13 @@ def _uniform(film: NDArray[np.uint64], date: NDArray[np.uint64], seed: int) -> N
     return (mixed >> np.uint64(11)).astype("float64") / 2.0**53
 
 
-def _boosting(loss: str, rows: int, seed: int) -> HistGradientBoostingRegressor:
+def _boosting(recipe: Recipe, rows: int, seed: int) -> HistGradientBoostingRegressor:
     return HistGradientBoostingRegressor(
-        loss=loss,
+        loss=recipe.loss,
         max_iter=TREES,
         learning_rate=LEARNING_RATE,
         max_leaf_nodes=LEAVES,
-        min_samples_leaf=max(20, min(100, rows // 100)),
+        min_samples_leaf=max(20, min(recipe.smallest_leaf, rows // 50)),
         max_bins=BINS,
         max_features=FEATURE_SHARE,
         early_stopping=False,

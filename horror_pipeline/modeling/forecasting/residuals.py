@@ -39,7 +39,8 @@ DEFAULT_REACH, DEFAULT_STEP = 0.4, 0.06
 """Half width one day ahead, and a film's median daily change, where nothing has been observed yet."""
 
 RETURNING_SHARE = 0.4
-"""Share of the median film's distance from its monthly median by which all films may return within a week."""
+"""Share of the median film's distance from its monthly median by which all films may return within a week; less of it
+sooner, and less later, when most has returned."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ class Reach:
         """
         place = bins(films["origin"].to_numpy())
         own = factor * scale(films, self.horizon_days)
-        returning = RETURNING_SHARE * min(self.horizon_days / WEEK, 1.0) * films["displacement"].to_numpy()
+        share = RETURNING_SHARE * min(self.horizon_days / WEEK, WEEK / self.horizon_days)
+        returning = share * films["displacement"].to_numpy()
         down = np.hypot(np.asarray(self.lower)[place] * own, factor * self.common) + np.maximum(returning, 0.0)
         up = np.hypot(np.asarray(self.upper)[place] * own, factor * self.common) + np.maximum(-returning, 0.0)
         center = log_level(forecast)
