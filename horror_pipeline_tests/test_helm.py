@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -129,6 +130,12 @@ def wait(processes: dict[str, subprocess.Popen[str]], is_ready: Callable[[], boo
         time.sleep(0.5)
 
 
+def is_listening(port: int) -> bool:
+    """Whether a probe is worth its seconds of start-up."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 def succeeds(command: list[str], environment: dict[str, str]) -> bool:
     return not subprocess.run(command, env=environment, capture_output=True).returncode  # noqa: S603
 
@@ -174,7 +181,7 @@ def test_the_chart_s_pods_serve_together(pod: dict[str, str], tmp_path: Path) ->
     processes = {"code": start("code", [ENTRYPOINT, *arguments], environment, tmp_path)}
     try:
         probe = ["dagster", "api", "grpc-health-check", "-p", port]
-        wait(processes, lambda: succeeds(probe, environment), tmp_path)
+        wait(processes, lambda: is_listening(int(port)) and succeeds(probe, environment), tmp_path)
         for name, command in commands.items():
             processes[name] = start(name, ["/bin/bash", "-c", command], bare, tmp_path)
         wait(processes, lambda: is_served(ui_port), tmp_path)

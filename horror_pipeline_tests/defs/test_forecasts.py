@@ -5,38 +5,86 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
-import dagster as dg
 import numpy as np
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import URL
 
 from horror_pipeline.defs import forecasts
 from horror_pipeline.modeling.forecasting import change_model
 from horror_pipeline.warehouse import bulk, partitions, snapshots, tables
-from horror_pipeline_tests.defs.trainings import Learning
+from horror_pipeline_tests.conftest import database
+from horror_pipeline_tests.defs.trainings import Learning, learning
 from horror_pipeline_tests.modeling.series import reverting
 
 FILMS, DAYS = 40, 36
 TODAY = dt.date(2026, 6, 15)
-FIRST = TODAY - dt.timedelta(days=DAYS - 1)
+YESTERDAY, FIRST = TODAY - dt.timedelta(days=1), TODAY - dt.timedelta(days=DAYS - 1)
 ASSETS = (forecasts.popularity_forecaster, forecasts.popularity_forecasts)
 FORECASTS = "SELECT * FROM popularity_forecasts ORDER BY made_on, tmdb_id, horizon_days"
 
 
+def keep_trees_few(patch: pytest.MonkeyPatch) -> None:
+    """How good forecasts are is not asked here."""
+    patch.setattr(change_model, "TREES", 10)
+    patch.setattr(change_model, "LEARNING_RATE", 0.3)
+    patch.setattr(change_model, "LEAVES", 5)
+
+
 @pytest.fixture(autouse=True)
 def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How good forecasts are is not asked here."""
-    monkeypatch.setattr(change_model, "TREES", 10)
-    monkeypatch.setattr(change_model, "LEARNING_RATE", 0.3)
-    monkeypatch.setattr(change_model, "LEAVES", 5)
+    keep_trees_few(monkeypatch)
 
 
 @pytest.fixture
-def runs(engine: Engine) -> Iterator[Learning]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        learning = Learning(engine, instance)
-        learning.now = dt.datetime.combine(TODAY, dt.time(10), dt.UTC)
-        yield learning
+def runs(database_url: URL) -> Iterator[Learning]:
+    with learning(database_url) as learned:
+        learned.now = noon_of(TODAY)
+        yield learned
+
+
+@pytest.fixture(scope="module")
+def forecast_today(postgres: URL) -> Iterator[URL]:
+    """A warehouse whose history ends today, with its forecasts, to read or to go on from in a copy."""
+    yield from forecast_on(postgres, TODAY)
+
+
+@pytest.fixture(scope="module")
+def forecast_yesterday(postgres: URL) -> Iterator[URL]:
+    """The same as it was a day before."""
+    yield from forecast_on(postgres, YESTERDAY)
+
+
+@pytest.fixture
+def today(postgres: URL, forecast_today: URL) -> Iterator[Learning]:
+    yield from going_on(postgres, forecast_today)
+
+
+@pytest.fixture
+def new_day(postgres: URL, forecast_yesterday: URL) -> Iterator[Learning]:
+    """Yesterday's forecasts, and then today's snapshot."""
+    for learned in going_on(postgres, forecast_yesterday):
+        store_history(learned, reverting(FILMS, DAYS)[:, -1:], TODAY)
+        yield learned
+
+
+def noon_of(day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(12), dt.UTC)
+
+
+def forecast_on(postgres: URL, day: dt.date) -> Iterator[URL]:
+    with database(postgres) as url, pytest.MonkeyPatch.context() as patch:
+        keep_trees_few(patch)
+        with learning(url) as learned:
+            learned.now = noon_of(day)
+            store_history(learned, reverting(FILMS, DAYS)[:, : (day - FIRST).days + 1])
+            learned.run(*ASSETS)
+        yield url
+
+
+def going_on(postgres: URL, past: URL) -> Iterator[Learning]:
+    with database(postgres, str(past.database)) as url, learning(url) as learned:
+        learned.now = noon_of(TODAY)
+        yield learned
 
 
 OFF_BY = f"""
@@ -69,68 +117,51 @@ def store_history(runs: Learning, popularity: np.ndarray, first: dt.date = FIRST
             snapshots.note_known_films(connection, day, len(popularity))
 
 
-def test_the_newest_day_is_forecast_live_and_past_days_as_a_backtest(runs: Learning) -> None:
-    store_history(runs, reverting(FILMS, DAYS))
-    runs.run(*ASSETS)
-    kinds = runs.rows("SELECT made_on, bool_and(is_backtest), count(*) FROM popularity_forecasts GROUP BY 1 ORDER BY 1")
+def test_the_newest_day_is_forecast_live_and_past_days_as_a_backtest(today: Learning) -> None:
+    kinds = today.rows(
+        "SELECT made_on, bool_and(is_backtest), count(*) FROM popularity_forecasts GROUP BY 1 ORDER BY 1"
+    )
     assert kinds[-1] == (TODAY, False, FILMS * 5)
     assert [row[0] for row in kinds[:-1]] == [FIRST + dt.timedelta(days=number) for number in range(28, DAYS - 1)]
     assert {row[1] for row in kinds[:-1]} == {True}
-    assert runs.value("SELECT min(skill) FROM forecast_accuracy WHERE horizon_days = 1 AND films > 250") > 0
-    assert runs.value("SELECT count(*) FROM prediction_explanations WHERE horizon_days = 1") == FILMS
-    assert runs.value(OFF_BY) < 1e-3  # forecasts are stored with four decimals
+    assert today.value("SELECT min(skill) FROM forecast_accuracy WHERE horizon_days = 1 AND films > 250") > 0
+    assert today.value("SELECT count(*) FROM prediction_explanations WHERE horizon_days = 1") == FILMS
+    assert today.value(OFF_BY) < 1e-3  # forecasts are stored with four decimals
 
 
-def test_a_second_run_on_the_same_history_writes_nothing(runs: Learning) -> None:
-    store_history(runs, reverting(FILMS, DAYS))
-    runs.run(*ASSETS)
+def test_a_second_run_on_the_same_history_writes_nothing(today: Learning) -> None:
+    runs = today
     before = runs.rows("SELECT xmin, * FROM popularity_forecasts ORDER BY made_on, tmdb_id, horizon_days")
     shown = runs.run(*ASSETS)
+    assert before
     assert runs.rows("SELECT xmin, * FROM popularity_forecasts ORDER BY made_on, tmdb_id, horizon_days") == before
     assert shown["popularity_forecaster"]["reason"] == "the forecaster is recent"
     assert "popularity_forecasts" not in runs.materialized
 
 
-def test_forecasts_of_a_past_day_do_not_depend_on_later_days(runs: Learning) -> None:
-    popularity = reverting(FILMS, DAYS)
-    store_history(runs, popularity[:, :-5])
+def test_forecasts_of_a_past_day_do_not_depend_on_later_days(runs: Learning, today: Learning) -> None:
+    store_history(runs, reverting(FILMS, DAYS)[:, :-5])
     runs.now -= dt.timedelta(days=5)
     runs.run(*ASSETS)
     past = "SELECT * FROM popularity_forecasts WHERE is_backtest AND made_on < '2026-06-10' ORDER BY 1, 2, 3"
-    before = runs.rows(past)
-    with runs.engine.begin() as connection:
-        connection.execute(text("DELETE FROM popularity_forecasts"))
-    runs.now += dt.timedelta(days=5)
-    store_history(runs, popularity[:, -5:], TODAY - dt.timedelta(days=4))
-    runs.run(*ASSETS)
-    assert before and runs.rows(past) == before
+    assert runs.rows(past)
+    assert today.rows(past) == runs.rows(past)
 
 
-def test_a_backtest_never_replaces_a_forecast_that_was_made_at_the_time(runs: Learning) -> None:
-    popularity = reverting(FILMS, DAYS)
-    store_history(runs, popularity[:, :-1])
-    runs.now -= dt.timedelta(days=1)
-    runs.run(*ASSETS)
-    yesterday = TODAY - dt.timedelta(days=1)
-    live = runs.rows(f"SELECT * FROM popularity_forecasts WHERE made_on = '{yesterday}' ORDER BY 2, 3")
-    runs.now += dt.timedelta(days=1)
-    store_history(runs, popularity[:, -1:], TODAY)
-    runs.run(forecasts.popularity_forecasts, days=(str(yesterday), str(TODAY)))
-    assert runs.rows(f"SELECT * FROM popularity_forecasts WHERE made_on = '{yesterday}' ORDER BY 2, 3") == live
-    assert runs.value(f"SELECT count(*) FROM popularity_forecasts WHERE made_on = '{TODAY}' AND NOT is_backtest") > 0
+def test_a_backtest_never_replaces_a_forecast_that_was_made_at_the_time(new_day: Learning) -> None:
+    made_yesterday = f"SELECT * FROM popularity_forecasts WHERE made_on = '{YESTERDAY}' ORDER BY 2, 3"
+    live = new_day.rows(made_yesterday)
+    new_day.run(forecasts.popularity_forecasts, days=(str(YESTERDAY), str(TODAY)))
+    assert len(live) == FILMS * 5
+    assert new_day.rows(made_yesterday) == live
+    assert new_day.value(f"SELECT count(*) FROM popularity_forecasts WHERE made_on = '{TODAY}' AND NOT is_backtest") > 0
 
 
-def test_a_new_snapshot_brings_new_forecasts_with_the_forecaster_there_is(runs: Learning) -> None:
-    popularity = reverting(FILMS, DAYS)
-    store_history(runs, popularity[:, :-1])
-    runs.now -= dt.timedelta(days=1)
-    runs.run(*ASSETS)
-    runs.now += dt.timedelta(days=1)
-    store_history(runs, popularity[:, -1:], TODAY)
-    shown = runs.run(*ASSETS)
+def test_a_new_snapshot_brings_new_forecasts_with_the_forecaster_there_is(new_day: Learning) -> None:
+    shown = new_day.run(*ASSETS)
     assert shown["popularity_forecaster"]["reason"] == "the forecaster is recent"
-    assert runs.value("SELECT count(*) FROM model_versions WHERE model_name = 'popularity_forecaster'") == 1
-    assert runs.value(f"SELECT count(*) FROM popularity_forecasts WHERE made_on = '{TODAY}'") == FILMS * 5
+    assert new_day.value("SELECT count(*) FROM model_versions WHERE model_name = 'popularity_forecaster'") == 1
+    assert new_day.value(f"SELECT count(*) FROM popularity_forecasts WHERE made_on = '{TODAY}'") == FILMS * 5
 
 
 def test_a_forecaster_that_missed_a_week_of_history_is_fitted_anew(runs: Learning) -> None:
