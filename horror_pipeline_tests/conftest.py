@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, settings
 from sqlalchemy import URL, Engine
 
@@ -98,6 +100,23 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     get_settings.cache_clear()
     yield
     get_settings.cache_clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrations_read_once() -> Iterator[None]:
+    """Keep what Alembic reads of a folder of migrations: every instance of Dagster in memory reads all of Dagster's."""
+    from_config = ScriptDirectory.from_config
+    read: dict[str | None, ScriptDirectory] = {}
+
+    def read_once(config: Config) -> ScriptDirectory:
+        folder = config.get_main_option("script_location")
+        if folder not in read:
+            read[folder] = from_config(config)
+        return read[folder]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", staticmethod(read_once))
+        yield
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ YEARS = {"EARLY": "2020", "LATE": "2026", "FUTURE": "2099"}
 @pytest.mark.parametrize(("tags", "problem"), WRONG.values(), ids=WRONG)
 @pytest.mark.parametrize("asset", PARTITIONED, ids=lambda asset: asset.key.to_user_string())
 def test_a_run_without_partitions_or_for_some_that_do_not_exist_fails_and_says_why(
-    engine: Engine, asset: dg.AssetsDefinition, tags: dict[str, str], problem: str
+    module_engine: Engine, asset: dg.AssetsDefinition, tags: dict[str, str], problem: str
 ) -> None:
     if not tags and asset.key.to_user_string() == "popularity_forecasts":
         pytest.skip("a run without a partition makes the forecasts that are missing")
@@ -63,7 +63,7 @@ def test_a_run_without_partitions_or_for_some_that_do_not_exist_fails_and_says_w
     for name, key in keys.items():
         problem = problem.replace(name, key)
     with dg.DagsterInstance.ephemeral() as instance:
-        ingest = Ingest(engine, FakeTmdb([]), instance)
+        ingest = Ingest(module_engine, FakeTmdb([]), instance)
         given = {name: keys[key] for name, key in tags.items()}
         result = ingest.run(asset, tags=given, succeeds=False)
     (error,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
