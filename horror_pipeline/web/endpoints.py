@@ -40,6 +40,7 @@ from horror_pipeline.web.parameters import (
 )
 from horror_pipeline.web.prediction_index import NewestBatch
 
+NO_RELEASE_FORECAST = dict.fromkeys(("forecast_date", "forecast_popularity", "forecast_lower", "forecast_upper"))
 RETRY_AFTER = {"Retry-After": "5"}
 
 Responses = dict[int | str, dict[str, Any]]
@@ -115,12 +116,14 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
         total, keys = batch.page(parameters)
         found: dict[int, dict[str, Any]] = {}
         reasons: dict[int, str] = {}
+        forecasts: dict[int, dict[str, Any]] = {}
         if keys and batch.predicted_at:
             ids, moment = [key.tmdb_id for key in keys], batch.predicted_at
-            found, reasons = await sources.database.run(
+            found, reasons, forecasts = await sources.database.run(
                 lambda connection: (
                     queries.predictions(connection, ids, predicted_at=moment),
                     queries.popularity_reasons(connection, ids),
+                    forecast_queries.release_forecasts(connection, ids),
                 )
             )
         # A plain dict is validated only once, which takes half the time of building a model for each row first.
@@ -133,6 +136,7 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
                 found[key.tmdb_id]
                 | {name: getattr(key, name) for name in ("popularity_gap", "rating_gap", "surprise_factor")}
                 | {"popularity_reasons": reasons.get(key.tmdb_id)}
+                | forecasts.get(key.tmdb_id, NO_RELEASE_FORECAST)
                 for key in keys
                 if key.tmdb_id in found
             ],

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import BigInteger
 
 from horror_pipeline.web.parameters import ForecastParameters
 
@@ -49,6 +52,20 @@ def movie_forecasts(connection: Connection, tmdb_id: int) -> list[dict[str, Any]
     """Return one film's newest forecasts, by horizon."""
     statement = f"SELECT {FORECAST_COLUMNS} FROM latest_forecasts WHERE tmdb_id = :tmdb_id ORDER BY horizon_days"  # noqa: S608
     return [dict(row) for row in connection.execute(text(statement), {"tmdb_id": tmdb_id}).mappings()]
+
+
+RELEASE_FORECASTS = text(
+    "SELECT DISTINCT ON (tmdb_id) tmdb_id, target_date AS forecast_date, forecast_popularity, "
+    "popularity_lower AS forecast_lower, popularity_upper AS forecast_upper FROM latest_forecasts "
+    "WHERE tmdb_id = ANY(:ids) AND made_on < release_date AND target_date >= release_date "
+    "ORDER BY tmdb_id, horizon_days"
+).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+
+
+def release_forecasts(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Return by id the newest forecast of each coming film for the first day on which it is out, if one reaches it."""
+    rows = connection.execute(RELEASE_FORECASTS, {"ids": list(ids)}).mappings()
+    return {row["tmdb_id"]: dict(row) for row in rows}
 
 
 def forecast_accuracy(connection: Connection) -> list[dict[str, Any]]:

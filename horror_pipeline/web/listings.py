@@ -35,13 +35,15 @@ def read(connection: Connection, today: date, skip: int) -> dict[str, Any]:
     """
     coming = list(connection.execute(_COMING, {"today": today, "limit": COMING, "skip": skip}).mappings())
     surprising = list(connection.execute(_SURPRISING, {"today": today, "limit": LISTED}).mappings())
+    ids = [row["tmdb_id"] for row in surprising]
     return {
         "snapshot_date": queries.newest_snapshot_date(connection),
         "popular": queries.most_popular(connection, limit=LISTED),
         "breakouts": mover_queries.latest_movers(connection, MoverParameters(limit=LISTED)),
         "rising": forecast_queries.latest_forecasts(connection, ForecastParameters(limit=LISTED)),
         "surprising": surprising,
-        "reasons": queries.popularity_reasons(connection, [row["tmdb_id"] for row in surprising]),
+        "reasons": queries.popularity_reasons(connection, ids),
+        "forecasts": forecast_queries.release_forecasts(connection, ids),
         "coming": coming,
         "earlier": max(0, skip - COMING) if skip else None,
         "later": skip + COMING if coming and coming[0]["total"] > skip + COMING else None,

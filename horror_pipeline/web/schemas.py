@@ -105,6 +105,12 @@ class Prediction(DatedPrediction):
         description="What is usual for films of its stage, and what moved the expected popularity most from there.",
         examples=["2.40 is usual, part 2 of a series +31 %, in French −9 %"],
     )
+    forecast_date: date | None = Field(
+        description="The first forecast day on which the film is out; null: it is out, or no forecast reaches so far."
+    )
+    forecast_popularity: float | None = Field(description="The newest forecast for that day, from its own history.")
+    forecast_lower: float | None = Field(description="Lower end of that forecast's 80 % interval.")
+    forecast_upper: float | None = Field(description="Upper end of that forecast's 80 % interval.")
     popularity_model_version: str | None
     vote_average_model_version: str | None
 

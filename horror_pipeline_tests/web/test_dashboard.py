@@ -134,6 +134,7 @@ def test_a_film_of_next_month_that_may_surprise_is_found_with_its_reason_in_two_
             engine, tmdb_id, STARTED, stage="before_release", predicted_popularity=9.0, actual_popularity=popularity
         )
     rows.add_explanation(engine, 51)
+    rows.add_forecast(engine, 51, 3, made_on=next_month - timedelta(days=1), popularity_upper=70.0)
     page = open_page().page
     coming = page.locator("#coming-body tbody tr")
     expect(coming).to_have_count(3)
@@ -145,11 +146,25 @@ def test_a_film_of_next_month_that_may_surprise_is_found_with_its_reason_in_two_
     expect(coming.first).to_contain_text(
         "× 9.00 the popularity now. Why: 2.72 is usual, out in October +18 %, in French −9 %"
     )
+    expect(coming.first).to_contain_text("3.00 (1.50 – 70.0)")
+    expect(coming.last).not_to_contain_text("Forecast")
     assert page.url.endswith("?month=next&coming=surprise_factor#coming")
     again = open_page(page.url.removeprefix(page.evaluate("location.origin"))).page
     expect(again.locator("#coming-body tbody tr")).to_have_count(2)
     expect(again.locator("#coming")).to_be_in_viewport()
     assert again.evaluate("document.querySelector('#coming').getBoundingClientRect().top") < 50
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_list_of_surprises_says_which_films_it_leaves_out(open_page: Open) -> None:
+    page = open_page().page
+    page.get_by_role("link", name="May surprise").click()
+    expect(page.locator("#coming-body")).to_contain_text(
+        "No coming film of these is expected to be more popular than now."
+    )
+    expect(page.locator("#coming-body")).to_contain_text("“Soonest” has them too, with their forecasts.")
+    page.get_by_role("button", name="Soonest").click()
+    expect(page.locator("#coming-body")).not_to_contain_text("left out")
 
 
 @pytest.mark.usefixtures("filled")

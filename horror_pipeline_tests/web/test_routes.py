@@ -112,6 +112,10 @@ def test_a_film_surprises_that_is_expected_to_reach_many_times_its_popularity(
     rows.add_film(engine, 6, release_date=TODAY + timedelta(days=9))
     rows.add_prediction(engine, 6, stage="before_release", actual_popularity=8.0)  # it is expected to fall
     rows.add_explanation(engine, 2)
+    for horizon in (7, 14, 30):
+        rows.add_forecast(engine, 1, horizon, forecast_popularity=float(horizon))
+    rows.add_forecast(engine, 3, 7)  # it is not out by then
+    rows.add_forecast(engine, 5, 7)  # it is out
     found = client.get("/api/predictions?order=surprise_factor").json()["predictions"]
     assert [(row["tmdb_id"], row["surprise_factor"]) for row in found] == [(4, 8.0), (2, 6.0), (1, 5.0), (3, 1.75)]
     assert [row["popularity_reasons"] for row in found] == [
@@ -119,6 +123,12 @@ def test_a_film_surprises_that_is_expected_to_reach_many_times_its_popularity(
         "2.72 is usual, out in October +18 %, in French −9 %",
         None,
         None,
+    ]
+    assert [(row["forecast_date"], row["forecast_popularity"]) for row in found] == [
+        (None, None),
+        (None, None),
+        ((TODAY + timedelta(days=14)).isoformat(), 14.0),
+        (None, None),
     ]
 
 

@@ -56,21 +56,28 @@ function whySurprising({ surprise_factor: factor, actual_popularity: now, popula
   return factor === null ? null : h("span", { class: "sub" }, `× ${popularity(factor)} ${held}${reasons ? `. Why: ${reasons.replaceAll(" %", "\u00a0%")}` : ""}`);
 }
 
-// `showMore` lists more of them; null where no more can be listed.
-export function showComing(page, showMore) {
+// From its own history, for the first day forecast on which it is out.
+function atRelease({ forecast_date: date, forecast_popularity: forecast, forecast_lower: lower, forecast_upper: upper }) {
+  return date === null ? null : h("span", { class: "sub" }, `Forecast for ${day(date)}: ${popularity(forecast)} (${popularity(lower)} – ${popularity(upper)})`);
+}
+
+// `showMore` lists more of them; null where no more can be listed. Only films expected to rise are
+// in a list of surprises.
+export function showComing(page, showMore, { surprises }) {
   const scale = popularityScale(page.predictions.flatMap((film) => [film.popularity_lower, film.popularity_upper]));
   const rows = page.predictions.map((film) => [
     [filmLink(film, "coming"), h("span", { class: "sub" }, film.genres.filter((genre) => genre !== "Horror").join(", ") || "Horror")],
     release(film),
     film.actual_popularity === null ? NONE : h("span", { class: "number" }, popularity(film.actual_popularity)),
-    [estimate(film.predicted_popularity, film.popularity_lower, film.popularity_upper, scale, popularity), whySurprising(film)],
+    [estimate(film.predicted_popularity, film.popularity_lower, film.popularity_upper, scale, popularity), whySurprising(film), atRelease(film)],
     estimate(film.predicted_vote_average, film.vote_average_lower, film.vote_average_upper, ratingScale, rating),
   ]);
   const headings = [["Film", "title"], ["Release", "date"], ["Popularity now", "right"], ["Expected popularity", ""], ["Expected rating", ""]];
   const more = page.total > rows.length ? h("p", { class: "chart-note" }, `${rows.length} of ${count(page.total)} coming films. `,
     showMore ? h("button", { type: "button", class: "more", "data-key": "coming-more", onclick: showMore }, "Show more") : h("a", { href: "/lists#coming" }, "All by date")) : null;
-  const body = rows.length ? [table(headings, rows, { caption: "Coming films with the popularity and rating that are usual for such films", stacked: true }), more] : noneYet("No coming film of these has an expectation yet.");
-  show(byId("coming-body"), body);
+  const body = rows.length ? [table(headings, rows, { caption: "Coming films with the popularity and rating that are usual for such films", stacked: true }), more] : noneYet(surprises ? "No coming film of these is expected to be more popular than now." : "No coming film of these has an expectation yet.");
+  const leftOut = surprises && h("p", { class: "chart-note" }, "Films that stand above what is usual already, as many do near their release, are left out here: “Soonest” has them too, with their forecasts.");
+  show(byId("coming-body"), body, leftOut);
 }
 
 const TARGETS = {
