@@ -112,7 +112,6 @@ NOTHING_TO_LEARN: dict[str, tuple[int, Change, dict[str, str]]] = {
         lambda films: films.assign(popularity=2.5),
         dict.fromkeys(POPULARITY, "the same popularity"),
     ),
-    "one rating": (61, lambda films: films.assign(vote_average=6.0), dict.fromkeys(RATING, "the same vote_average")),
     "no popularity": (61, without("popularity"), dict.fromkeys(POPULARITY, "0 released films")),
     "no date": (61, without("release_date"), dict.fromkeys(MODELS, "0 released films")),
     "one day": (
@@ -146,11 +145,15 @@ def test_sixty_one_films_are_enough(runs: Learning) -> None:
 def test_a_batch_holds_only_what_champions_predict(runs: Learning) -> None:
     """Ratings that are all alike leave popularity to be predicted."""
     runs.store(catalogue(90).assign(vote_average=6.0))
-    runs.run()
+    told = runs.run()
+    for name in RATING:
+        assert told[name]["outcome"] == "skipped"
+        assert "the same vote_average" in told[name]["reason"]
     assert runs.rows(
         "SELECT DISTINCT predicted_vote_average IS NULL, predicted_popularity IS NULL FROM model_predictions "
         "WHERE stage = 'after_release'"
     ) == [(True, False)]
+    assert_all_numbers_are_numbers(runs, told)
 
 
 def test_a_popularity_far_outside_the_catalogue_changes_no_other_film_s_prediction(runs: Learning) -> None:
