@@ -119,11 +119,12 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
         forecasts: dict[int, dict[str, Any]] = {}
         if keys and batch.predicted_at:
             ids, moment = [key.tmdb_id for key in keys], batch.predicted_at
+            coming = [key.tmdb_id for key in keys if key.stage == "before_release"]
             found, reasons, forecasts = await sources.database.run(
                 lambda connection: (
                     queries.predictions(connection, ids, predicted_at=moment),
                     queries.popularity_reasons(connection, ids),
-                    forecast_queries.release_forecasts(connection, ids),
+                    forecast_queries.release_forecasts(connection, coming),
                 )
             )
         # A plain dict is validated only once, which takes half the time of building a model for each row first.

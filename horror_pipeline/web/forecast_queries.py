@@ -64,6 +64,8 @@ RELEASE_FORECASTS = text(
 
 def release_forecasts(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Return by id the newest forecast of each coming film for the first day on which it is out, if one reaches it."""
+    if not ids:
+        return {}
     rows = connection.execute(RELEASE_FORECASTS, {"ids": list(ids)}).mappings()
     return {row["tmdb_id"]: dict(row) for row in rows}
 
