@@ -144,6 +144,16 @@ def keep_trees_few(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(candidates, "AFTER_RELEASE", few)
 
 
+def keep_forecasters_small(patch: pytest.MonkeyPatch) -> None:
+    """Fit fewer trees than in earnest, and of the members of a horizon one of each kind."""
+    from horror_pipeline.modeling.forecasting import change_model
+
+    patch.setattr(change_model, "TREES", 10)
+    patch.setattr(change_model, "LEARNING_RATE", 0.3)
+    patch.setattr(change_model, "LEAVES", 5)
+    patch.setattr(change_model, "RECIPES", {days: members[:2] for days, members in change_model.RECIPES.items()})
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
     """The embedded server of all workers, with a migrated database to copy; yields its administration URL."""

@@ -10,9 +10,8 @@ import pytest
 from sqlalchemy import URL
 
 from horror_pipeline.defs import forecasts
-from horror_pipeline.modeling.forecasting import change_model
 from horror_pipeline.warehouse import bulk, partitions, snapshots, tables
-from horror_pipeline_tests.conftest import database
+from horror_pipeline_tests.conftest import database, keep_forecasters_small
 from horror_pipeline_tests.defs.trainings import Learning, learning
 from horror_pipeline_tests.modeling.series import reverting
 
@@ -23,16 +22,10 @@ ASSETS = (forecasts.popularity_forecaster, forecasts.popularity_forecasts)
 FORECASTS = "SELECT * FROM popularity_forecasts ORDER BY made_on, tmdb_id, horizon_days"
 
 
-def keep_trees_few(patch: pytest.MonkeyPatch) -> None:
-    """How good forecasts are is not asked here."""
-    patch.setattr(change_model, "TREES", 10)
-    patch.setattr(change_model, "LEARNING_RATE", 0.3)
-    patch.setattr(change_model, "LEAVES", 5)
-
-
 @pytest.fixture(autouse=True)
-def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    keep_trees_few(monkeypatch)
+def _small_forecasters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How good forecasts are is not asked here."""
+    keep_forecasters_small(monkeypatch)
 
 
 @pytest.fixture
@@ -73,7 +66,7 @@ def noon_of(day: dt.date) -> dt.datetime:
 
 def forecast_on(postgres: URL, day: dt.date) -> Iterator[URL]:
     with database(postgres) as url, pytest.MonkeyPatch.context() as patch:
-        keep_trees_few(patch)
+        keep_forecasters_small(patch)
         with learning(url) as learned:
             learned.now = noon_of(day)
             store_history(learned, reverting(FILMS, DAYS)[:, : (day - FIRST).days + 1])

@@ -13,13 +13,14 @@ from skops.io import dumps, get_untrusted_types, loads
 from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
 from horror_pipeline.modeling.artifacts import ALLOWED_TYPES
 from horror_pipeline.modeling.chances import reliability
-from horror_pipeline.modeling.forecasting import change_model, forecast_parts
+from horror_pipeline.modeling.forecasting import forecast_parts
 from horror_pipeline.modeling.forecasting.features import FEATURES
 from horror_pipeline.modeling.forecasting.forecast_parts import explain_forecasts
 from horror_pipeline.modeling.forecasting.forecaster import FittedForecaster, fit_forecaster
 from horror_pipeline.modeling.forecasting.history import History
 from horror_pipeline.modeling.forecasting.prediction import Forecasts, forecast, track_record
 from horror_pipeline.modeling.forecasting.state import from_state, to_state
+from horror_pipeline_tests.conftest import keep_forecasters_small
 from horror_pipeline_tests.modeling.series import day, history, released, reverting, walking
 
 MOVIES = released(80)
@@ -28,11 +29,9 @@ LAST = day(49)
 
 @pytest.fixture(scope="module", autouse=True)
 def small_boostings() -> Iterator[None]:
-    """Fit fewer trees than in earnest: these series are simple."""
+    """These series are simple."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(change_model, "TREES", 10)
-        patch.setattr(change_model, "LEARNING_RATE", 0.3)
-        patch.setattr(change_model, "LEAVES", 5)
+        keep_forecasters_small(patch)
         yield
 
 
