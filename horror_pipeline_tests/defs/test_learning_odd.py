@@ -173,7 +173,7 @@ def test_a_popularity_far_outside_the_catalogue_changes_no_other_film_s_predicti
             connection.exec_driver_sql(f"DELETE FROM {table}")
     films.loc[films["tmdb_id"] == spoiled, "popularity"] = 1e8
     runs.store(films)
-    runs.run(*TRAINING[:-3])
+    runs.run()
     assert len(before) == 95
     assert before[0][1] is not None
     assert runs.rows(predicted.format(spoiled)) == before
