@@ -36,20 +36,18 @@ def environment(files: StaticFiles) -> Environment:
 def router(templates: Environment, source: Source, files: StaticFiles, *, poll_interval_ms: int) -> APIRouter:
     """Create the routes of `/`, `/docs`, `/static/…` and the icon that browsers ask for."""
     routes = APIRouter(include_in_schema=False)
-    style = files.text("style.css")
 
     @routes.get("/")
     async def dashboard() -> Response:
         await source.look_up()
         page = templates.get_template("dashboard.html").render(
-            style=style,
             plotly_url=files.url(PLOTLY),
             plotly_style_ids=" ".join(plotly_style_ids()),
             poll_interval_ms=poll_interval_ms,
             posters=source.has_posters,
             is_demo=source.is_demo,
         )
-        policy = content_security_policy(posters=source.has_posters, style=style)
+        policy = content_security_policy(posters=source.has_posters)
         return HTMLResponse(page, headers={"content-security-policy": policy, "cache-control": "no-cache"})
 
     @routes.get("/docs")

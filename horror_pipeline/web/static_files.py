@@ -66,14 +66,6 @@ class StaticFiles:
             raise KeyError(name)
         return f"/static/{self._version}/{name}"
 
-    def text(self, name: str) -> str:
-        """Return the text of one of our own files, to be part of a page.
-
-        Raises:
-            KeyError: there is no such file.
-        """
-        return self._own[name].content.decode()
-
     def respond(self, request: Request, version: str, name: str) -> Response:
         """Return the file as a response; 404 for an unknown name or another version."""
         if name not in self._own.keys() | LIBRARIES or self.url(name) != f"/static/{version}/{name}":

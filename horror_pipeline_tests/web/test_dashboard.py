@@ -110,19 +110,6 @@ def test_every_section_shows_its_data_without_a_complaint(open_page: Open) -> No
     assert watched.elsewhere == []
 
 
-def test_nothing_but_the_page_itself_is_read_before_its_first_content_is_painted(open_page: Open) -> None:
-    page = open_page().page
-    paints = page.evaluate("performance.getEntriesByType('paint').map((entry) => [entry.name, entry.startTime])")
-    (_, blank), (_, content) = sorted(paints, reverse=True)
-    assert blank == content  # no empty page comes before
-    scripts = page.evaluate(
-        "performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('.js'))"
-        ".map(({ name, startTime }) => [name.split('/').at(-1), startTime])"
-    )
-    assert len(scripts) > 5
-    assert [name for name, started in scripts if started < content] == ["start.js"]
-
-
 @pytest.mark.usefixtures("filled")
 def test_a_film_of_next_month_that_may_surprise_is_found_with_its_reason_in_two_clicks(
     open_page: Open, engine: Engine
