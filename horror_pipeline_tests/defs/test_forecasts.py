@@ -119,7 +119,7 @@ def test_the_newest_day_is_forecast_live_and_past_days_as_a_backtest(today: Lear
     assert {row[1] for row in kinds[:-1]} == {True}
     assert today.value("SELECT min(skill) FROM forecast_accuracy WHERE horizon_days = 1 AND films > 250") > 0
     assert today.value("SELECT count(*) FROM prediction_explanations WHERE horizon_days = 1") == FILMS
-    assert today.value(OFF_BY) < 1e-3  # forecasts are stored with four decimals
+    assert today.value(OFF_BY) < 1e-6
 
 
 def test_a_second_run_on_the_same_history_writes_nothing(today: Learning) -> None:

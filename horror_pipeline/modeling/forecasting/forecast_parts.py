@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from horror_pipeline.domain import POPULARITY_DECIMALS
 from horror_pipeline.modeling.explanation import Film, explain, in_words, out_for
-from horror_pipeline.modeling.forecasting.features import FEATURES, LONGEST_WAIT, OFFSET, OLDEST, WEEK
+from horror_pipeline.modeling.forecasting.features import FEATURES, LONGEST_WAIT, OFFSET, OLDEST, WEEK, log_level
 from horror_pipeline.modeling.forecasting.forecaster import FittedForecaster, HorizonForecaster
 from horror_pipeline.modeling.forecasting.prediction import Forecasts
 from horror_pipeline.modeling.specs import Floats
@@ -30,17 +31,18 @@ def explain_forecasts(fitted: FittedForecaster, made: Forecasts) -> pd.DataFrame
 
     Returns:
         `tmdb_id`, `horizon_days`, `base` and `parts`, a list of label and effect. Base and effects add up to the
-        forecast change of log(popularity + `OFFSET`). Forecasts of no change are not explained.
+        forecast change of log(popularity + `OFFSET`), with popularity rounded as it is stored. Forecasts of no change
+        are not explained.
     """
     explained = [pd.DataFrame(columns=["tmdb_id", "horizon_days", "base", "parts"])]
     if len(made.described):
         with threadpool_limits(limits=1):
-            explained = [_explain(horizon, made.described) for horizon in fitted.horizons.values() if horizon.model]
+            explained = [_explain(horizon, made) for horizon in fitted.horizons.values() if horizon.model]
     return pd.concat(explained or [pd.DataFrame()], ignore_index=True)
 
 
-def _explain(horizon: HorizonForecaster, described: pd.DataFrame) -> pd.DataFrame:
-    model = horizon.model
+def _explain(horizon: HorizonForecaster, made: Forecasts) -> pd.DataFrame:
+    model, described = horizon.model, made.described
     assert model is not None  # noqa: S101  # the caller looked
 
     def value(rows: NDArray[np.float32]) -> Floats:
@@ -48,7 +50,11 @@ def _explain(horizon: HorizonForecaster, described: pd.DataFrame) -> pd.DataFram
 
     rows = described.to_numpy()
     base, parts = explain(value, rows, list(GROUPS.values()), BACKGROUND_FILMS)
-    named = in_words(base, parts, value(rows), described, list(WORDS.values()))
+    of_horizon = made.rows[made.rows["horizon_days"] == horizon.horizon_days].set_index("tmdb_id").loc[described.index]
+    origin, forecast = (
+        log_level(of_horizon[name].round(POPULARITY_DECIMALS)) for name in ("origin_popularity", "forecast_popularity")
+    )
+    named = in_words(base, parts, (forecast - origin).to_numpy(), described, list(WORDS.values()))
     frame = pd.DataFrame({"tmdb_id": described.index, "base": base, "parts": named})
     return frame.assign(horizon_days=horizon.horizon_days)
 
