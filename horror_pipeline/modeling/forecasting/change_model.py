@@ -1,10 +1,11 @@
 """The model of one horizon: by how much the log of popularity changes.
 
-The prediction is the mean of boosting models whose errors differ. Half of them minimize absolute errors, on which
-single bursts have little influence, and weight films by the square root of their popularity. The others minimize
-squared errors, which take the size of what usually follows a burst into account, and weight films by popularity, as
-errors of popularity itself do. One day ahead, models of the first kind alone are better, because nothing follows a
-burst so soon. Rows are sampled in proportion to their weights, which takes a third of the time of fitting with weights.
+The prediction is the mean of boosting models, its members. Members of one kind minimize absolute errors, on which
+single bursts have little influence, and weight films by the square root of their popularity. Those of the other kind
+minimize squared errors, which take the size of what usually follows a burst into account, and weight films by
+popularity, as errors of popularity itself do. One day ahead, members of the first kind alone are best, because nothing
+follows a burst so soon; from two weeks on, those of the second kind alone. Rows are sampled in proportion to their
+weights, which takes a third of the time of fitting with weights.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Recipe:
     Args:
         loss: as scikit-learn names it.
         weight_power: the power of popularity that a row is weighted by.
-        rows: number of rows drawn. More of the same days add little, because films move together: days are scarce.
+        rows: number of rows drawn. Except one day ahead, more rows of the same days add little, because films move
+            together: days are scarce.
         smallest_leaf: fewest rows in a leaf, where there are enough rows.
     """
 

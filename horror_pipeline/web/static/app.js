@@ -31,7 +31,7 @@ const gaps = (direction) => get("/api/predictions", {
   order: chosen.misjudged === "popularity" ? "popularity_gap" : "rating_gap", direction, min_votes: chosen.votes, limit: LISTED,
 });
 
-// Each section: how to read its data and how to show it. Shown again only when the data or what is chosen is different.
+// Each section: how to read its data and how to show it. Shown again only when the data is different.
 const SECTIONS = {
   summary: { read: () => get("/api/summary"), show: (data) => { showState(data); showPopular(data); } },
   breakouts: { read: () => get("/api/movers", { span: chosen.span, limit: 10 }), show: showBreakouts },
@@ -40,8 +40,8 @@ const SECTIONS = {
     show: ([rise, fall]) => showMovers(rise, fall),
   },
   coming: {
-    read: () => get("/api/predictions", { stage: "before_release", order: chosen.coming, direction: chosen.coming === "release_date" ? "asc" : "desc", ...releaseMonth(), limit: chosen.films }),
-    show: (page) => showComing(page, chosen.films < MOST_COMING && showMore, { surprises: chosen.coming === "surprise_factor" }),
+    read: async () => ({ surprises: chosen.coming === "surprise_factor", ...await get("/api/predictions", { stage: "before_release", order: chosen.coming, direction: chosen.coming === "release_date" ? "asc" : "desc", ...releaseMonth(), limit: chosen.films }) }),
+    show: (page) => showComing(page, chosen.films < MOST_COMING && showMore),
   },
   misjudged: {
     read: () => Promise.all([gaps("asc"), gaps("desc")]),
@@ -68,7 +68,7 @@ async function refresh(name) {
   const wanted = JSON.stringify(chosen);
   const data = await section.read();
   if (wanted !== JSON.stringify(chosen)) return; // another choice was made meanwhile, and asks for itself
-  const text = wanted + JSON.stringify(data);
+  const text = JSON.stringify(data);
   if (shown[name] === text) return;
   shown[name] = text;
   section.show(data);

@@ -61,9 +61,8 @@ function atRelease({ forecast_date: date, forecast_popularity: forecast, forecas
   return date === null ? null : h("span", { class: "sub" }, `Forecast for ${day(date)}: ${popularity(forecast)} `, h("span", { class: "number" }, `(${popularity(lower)} – ${popularity(upper)})`));
 }
 
-// `showMore` lists more of them; null where no more can be listed. Only films expected to rise are
-// in a list of surprises.
-export function showComing(page, showMore, { surprises }) {
+// `showMore` lists more of them; null where no more can be listed. `page.surprises`: only films expected to rise are listed.
+export function showComing(page, showMore) {
   const scale = popularityScale(page.predictions.flatMap((film) => [film.popularity_lower, film.popularity_upper]));
   const rows = page.predictions.map((film) => [
     [filmLink(film, "coming"), h("span", { class: "sub" }, film.genres.filter((genre) => genre !== "Horror").join(", ") || "Horror")],
@@ -75,8 +74,8 @@ export function showComing(page, showMore, { surprises }) {
   const headings = [["Film", "title"], ["Release", "date"], ["Popularity now", "right"], ["Expected popularity", ""], ["Expected rating", ""]];
   const more = page.total > rows.length ? h("p", { class: "chart-note" }, `${rows.length} of ${count(page.total)} coming films. `,
     showMore ? h("button", { type: "button", class: "more", "data-key": "coming-more", onclick: showMore }, "Show more") : h("a", { href: "/lists#coming" }, "All by date")) : null;
-  const body = rows.length ? [table(headings, rows, { caption: "Coming films with the popularity and rating that are usual for such films", stacked: true }), more] : noneYet(surprises ? "No coming film of these is expected to be more popular than now." : "No coming film of these has an expectation yet.");
-  const leftOut = surprises && h("p", { class: "chart-note" }, "Films that stand above what is usual already, as many do near their release, are left out here: “Soonest” has them too, with their forecasts.");
+  const body = rows.length ? [table(headings, rows, { caption: "Coming films with the popularity and rating that are usual for such films", stacked: true }), more] : noneYet(page.surprises ? "No coming film of these is expected to be more popular than now." : "No coming film of these has an expectation yet.");
+  const leftOut = page.surprises && h("p", { class: "chart-note" }, "Films that stand above what is usual already, as many do near their release, are left out here: “Soonest” has them too, with their forecasts.");
   show(byId("coming-body"), body, leftOut);
 }
 
