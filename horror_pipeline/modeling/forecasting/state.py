@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from horror_pipeline.modeling.forecasting.backtest import Verdict
@@ -46,6 +47,7 @@ def _horizon_state(horizon: HorizonForecaster) -> dict[str, Any]:
         "horizon_days": horizon.horizon_days,
         "members": list(model.members) if model else [],
         "rows": model.rows if model else 0,
+        "weekday_changes": model.weekday_changes.tolist() if model else [],
         "serves": horizon.serves,
         "reason": horizon.verdict.reason,
         "z": horizon.verdict.z,
@@ -68,7 +70,10 @@ def _horizon(state: dict[str, Any]) -> HorizonForecaster:
         {name: column for name, column in values.items() if name != "day"},
         index=pd.DatetimeIndex(values["day"], name="day").astype("datetime64[s]"),
     )
-    model = ChangeModel(state["horizon_days"], tuple(state["members"]), state["rows"]) if state["members"] else None
+    model = None
+    if state["members"]:
+        weekday_changes = np.asarray(state["weekday_changes"])
+        model = ChangeModel(state["horizon_days"], tuple(state["members"]), state["rows"], weekday_changes)
     return HorizonForecaster(
         horizon_days=state["horizon_days"],
         model=model,
