@@ -67,11 +67,11 @@ def test_few_days_are_no_verdict() -> None:
     assert verdict.reason == "there are too few past days to test a model on"
 
 
-def test_shrinkage_follows_the_backtest_at_short_horizons_and_what_is_usual_at_long_ones() -> None:
+def test_the_backtest_moves_shrinkage_more_the_shorter_the_horizon() -> None:
     rows = walked(merit=0.4)
-    usual = backtest.PRIOR_SHRINKAGE
-    assert shrinkage(rows, 1) == pytest.approx(1.0 + DAYS / (DAYS + 4) * (0.4 - 1.0), abs=0.05)
-    assert shrinkage(rows, 30) == pytest.approx(usual[30] + 14 / 30 / (14 / 30 + 4) * (0.4 - usual[30]), abs=0.01)
+    usual, weight = backtest.PRIOR_SHRINKAGE, backtest.PRIOR_WEIGHT
+    assert shrinkage(rows, 1) == pytest.approx(1.0 + DAYS / (DAYS + weight) * (0.4 - 1.0), abs=0.05)
+    assert shrinkage(rows, 30) == pytest.approx(usual[30] + 14 / 30 / (14 / 30 + weight) * (0.4 - usual[30]), abs=0.01)
     assert shrinkage(rows.head(0), 7) == usual[7]
 
 

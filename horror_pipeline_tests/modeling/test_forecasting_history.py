@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from horror_pipeline.modeling.forecasting.change_model import fit_change_model
 from horror_pipeline.modeling.forecasting.features import FEATURES, features, release_dates
 from horror_pipeline.modeling.forecasting.history import History
 from horror_pipeline_tests.modeling.series import day, history, released, reverting, walking
@@ -73,6 +74,20 @@ def test_features_say_what_they_are_called() -> None:
     assert column(rows, "days_known")[0] == 28
     assert column(rows, "days_from_release")[0] == 29
     assert column(rows, "weekday")[0] == day(29).weekday()
+
+
+def test_what_follows_each_weekday_is_learned() -> None:
+    by_weekday = np.array([0.2, -0.3, 0.1, -0.1, 0.3, -0.2, 0.0])
+    weekday = (history(walking(1, 60)).days.astype("int64") + 3) % 7
+    common = np.concatenate([[0.0], np.cumsum(by_weekday[weekday])[:-1]])
+    past = history(walking(80, 60) * np.exp(common))
+    dates = release_dates(past, released(80))
+    model = fit_change_model(past, dates, 1, 0)
+    assert model
+    np.testing.assert_allclose(model.weekday_changes, by_weekday, atol=0.03)
+    film, on = np.arange(80), np.full(80, 59)
+    predicted = model.predict(features(past, dates, film, on))
+    np.testing.assert_allclose(np.median(predicted), by_weekday[weekday[59]], atol=0.05)
 
 
 def test_a_copied_day_is_as_if_missing() -> None:
