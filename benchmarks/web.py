@@ -88,7 +88,9 @@ def _rows(films: int, hours: int) -> tuple[str, ...]:
         "is_adult, first_seen_at, observed_at, details_fetched_at) "
         "SELECT n, 'The ' || md5(n::text), repeat('plot ', 60), date '2026-11-22' - n, '{Horror,Thriller}', "
         f"n * 0.01, 2 + n % 7, n % 900, false, '{NOW}', '{NOW}', '{NOW}' FROM generate_series(1, {films}) n",
-        "INSERT INTO model_predictions "
+        "INSERT INTO model_predictions (predicted_at, tmdb_id, stage, predicted_popularity, popularity_lower, "
+        "popularity_upper, predicted_vote_average, vote_average_lower, vote_average_upper, actual_popularity, "
+        "actual_vote_average, actual_vote_count, popularity_model_version, vote_average_model_version) "
         f"SELECT timestamptz '{NOW}' - b * interval '1 hour', n, 'after_release', n * 0.01 + b * 0.001, n * 0.005, "
         "n * 0.02, 6.2, 5.2, 7.2, n * 0.01, 2 + n % 7, n % 900, 'popularity-1', 'rating-1' "
         f"FROM generate_series(0, {hours - 1}) b, generate_series(1, {films}) n",
