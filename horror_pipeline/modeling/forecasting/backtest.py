@@ -29,8 +29,8 @@ PRIOR_SHRINKAGE = {1: 1.0, 3: 0.95, 7: 0.9, 14: 0.75, 30: 0.6}
 """Prior shrinkage factor by horizon: the further away the horizon, the less of a predicted change comes true."""
 
 PRIOR_WEIGHT = 30.0
-"""The effective sample size at which the backtest weighs as much as the prior. The factor that is best for two weeks
-says little about that of the next: on 16 recorded days the prior alone was as good at every horizon."""
+"""The effective sample size at which the backtest weighs as much as the prior. It is large, because the factor that was
+best in the past two weeks says little about the coming weeks: over 16 recorded days, the prior alone was as good."""
 
 SHRINKAGE_STEP = 0.05
 

@@ -7,8 +7,8 @@ popularity, as errors of popularity itself do. One day ahead, members of the fir
 follows a burst so soon; from two weeks on, those of the second kind alone. Rows are sampled in proportion to their
 weights, which takes a third of the time of fitting with weights.
 
-Members are given the mean change that followed a weekday in place of its number. Numbers would have an order, which
-weekdays do not have, and trees would learn less from them.
+In place of the number of a weekday, members are given the mean change that followed that weekday. The numbers have an
+order that means nothing, so trees learn less from them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ COARSE_PAIR = tuple(replace(recipe, rows=8_000, smallest_leaf=150) for recipe in
 RECIPES = {1: 4 * (PRECISE,), 3: PAIR, 7: 3 * COARSE_PAIR, 14: (LARGE, LARGE), 30: (LARGE, LARGE)}
 """The members of each horizon's model, chosen on recorded days of November and December 2025."""
 
-WEEKDAY = FEATURES.index("weekday")
+WEEKDAY_COLUMN = FEATURES.index("weekday")
 
 MOST_MEMBERS = 10
 """Seeds of members are this far apart from one seed to the next, so that no two are equal."""
@@ -119,10 +119,11 @@ def fit_change_model(
         return None
     recipes = [(recipe, seed * MOST_MEMBERS + place) for place, recipe in enumerate(RECIPES[horizon_days])]
     copies = [_drawn(history, film, day, *recipe) for recipe in recipes]
-    used = np.flatnonzero(np.sum(copies, axis=0))
+    taken_by_all = np.sum(copies, axis=0)
+    used = np.flatnonzero(taken_by_all)
     film, day = film[used], day[used]
     known, target = features(history, released, film, day), np.clip(change[film, day], -LARGEST_CHANGE, LARGEST_CHANGE)
-    weekday_changes = _mean_by_weekday(known, target, np.sum(copies, axis=0)[used])
+    weekday_changes = _mean_by_weekday(known, target, taken_by_all[used])
     known = _encode_weekdays(known, weekday_changes)
     known[:, np.isnan(known).all(axis=0)] = 0.0  # scikit-learn cannot bin a column of which nothing is known
     members = []
@@ -134,14 +135,14 @@ def fit_change_model(
 
 def _mean_by_weekday(rows: Matrix, change: NDArray[Any], weight: NDArray[np.int64]) -> NDArray[np.float64]:
     """Compute the weighted mean change from each weekday; 0 for a weekday without rows."""
-    weekday = rows[:, WEEKDAY].astype("int64")
+    weekday = rows[:, WEEKDAY_COLUMN].astype("int64")
     total, count = (np.bincount(weekday, values, minlength=WEEK) for values in (weight * change, weight))
     return np.divide(total, count, out=np.zeros(WEEK), where=count > 0)
 
 
 def _encode_weekdays(rows: Matrix, weekday_changes: NDArray[np.float64]) -> Matrix:
     encoded = rows.copy()
-    encoded[:, WEEKDAY] = weekday_changes[rows[:, WEEKDAY].astype("int64")]
+    encoded[:, WEEKDAY_COLUMN] = weekday_changes[rows[:, WEEKDAY_COLUMN].astype("int64")]
     return encoded
 
 
