@@ -19,14 +19,11 @@ from horror_pipeline.orchestration.monitoring import counted
 from horror_pipeline.orchestration.partition_checks import record_results
 from horror_pipeline.orchestration.progress import Progress
 from horror_pipeline.tmdb.client import TmdbClient
-from horror_pipeline.tmdb.exports import Export, is_awaited, read_export
+from horror_pipeline.tmdb.exports import Export, is_awaited, read_export, require_films
 from horror_pipeline.warehouse import snapshot_stats, snapshots
 from horror_pipeline.warehouse.snapshot_stats import DayFigures
 
 FILES_IN_FLIGHT = 2
-
-LEAST_OF_FILMS = 0.5
-"""Share of the known films below which an export is not whole: it lists every film of TMDB, horror or not."""
 
 LOWEST_ROW_RATIO = 0.9
 LOWEST_COVERAGE = 0.9
@@ -138,8 +135,7 @@ def _take_days(
         raise WarehouseError("no film is known yet, so there is nothing to take the popularity of", "run: horror run")
 
     def read(day: dt.date) -> Export:
-        least = int(LEAST_OF_FILMS * len(known))
-        return read_export(tmdb, day, known, now=clock(), least_lines=least, least_known=least)
+        return read_export(tmdb, day, known, now=clock())
 
     progress = Progress(context.log, "days of history", len(wanted))
     for day, reading in _in_flight(wanted, read):
@@ -183,6 +179,7 @@ def _store(warehouse: Engine, day: dt.date, export: Export, films: int) -> Figur
     columns = ["tmdb_id", "popularity", "vote_count", "vote_average"]
     with warehouse.begin() as connection:
         snapshots.lock_day(connection, day)
+        require_films(export, day, snapshots.films_expected(connection, day))
         listed = pd.DataFrame(snapshots.listed_on(connection, day), columns=columns)
         stored = pd.DataFrame(snapshots.stored_day(connection, day), columns=[*columns, "source"])
         snapshots.ensure_months(connection, [day])  # retention may have dropped it since the run began

@@ -3,8 +3,8 @@
 The file is decompressed, split and filtered in one pass and kept nowhere: of some 130 MB only the known films'
 popularity stays.
 
-A file is trusted when it is gzip to its end, holds a JSON object on each line, has at least `least_lines` of them, and
-lists at least `least_known` of the known films.
+A file is trusted when it is gzip to its end, holds a JSON object on each line, and lists most of the films that were
+on TMDB by that day as far as is known; see `require_films`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ LARGEST_FILE_BYTES = 1 << 31
 """Size of a file after decompression that is surely not an export; TMDB's have some 130 MB."""
 
 MOST_MALFORMED_SHARE = 0.001
+LEAST_OF_FILMS = 0.5
+"""Share of the expected films below which an export is not whole: it lists every film of TMDB, horror or not."""
+
 _BEYOND_POPULARITY = 1e9
 
 
@@ -78,8 +81,6 @@ def read_export(
     known_ids: Set[int],
     *,
     now: dt.datetime,
-    least_lines: int = 1,
-    least_known: int = 0,
 ) -> Export:
     """Read a day's file.
 
@@ -88,8 +89,6 @@ def read_export(
         day: the day of the file.
         known_ids: films to keep.
         now: the present moment, UTC; it only decides how a missing file is explained.
-        least_lines: a file with fewer lines is not trusted.
-        least_known: a file that lists fewer of the known films is not trusted.
 
     Raises:
         ExportUnavailableError: the file is not published yet, has expired, or cannot be trusted; the message names the
@@ -103,11 +102,27 @@ def read_export(
                     response = stack.enter_context(source.open_export(export_url(source.exports_url, day)))
                 except ExportUnavailableError:
                     raise why_missing(day, now) from None
-                return _read(response, day, known_ids, least_lines, least_known)
+                return _read(response, day, known_ids)
         except _TruncatedExportError as error:
             if attempt == ATTEMPTS - 1:
                 raise ExportUnavailableError(str(error), "nothing of it was stored, run again later") from None
     raise AssertionError("unreachable")
+
+
+def require_films(export: Export, day: dt.date, expected: int) -> None:
+    """Refuse an export that is not whole.
+
+    Args:
+        export: the export of a day.
+        day: the day.
+        expected: number of known films that were on TMDB by that day.
+
+    Raises:
+        ExportUnavailableError: the export lists fewer than half of the expected films, or none at all.
+    """
+    listed, least = len(export.popularity) + export.without_popularity, max(1, int(LEAST_OF_FILMS * expected))
+    if listed < least:
+        raise _untrusted(day, f"it lists {listed:,} of the films known, where at least {least:,} are expected")
 
 
 def why_missing(day: dt.date, now: dt.datetime) -> ExportUnavailableError:
@@ -191,19 +206,14 @@ class _TruncatedExportError(Exception):
     """The transfer ended too early, which is worth another attempt."""
 
 
-def _read(response: Response, day: dt.date, known_ids: Set[int], least_lines: int, least_known: int) -> Export:
+def _read(response: Response, day: dt.date, known_ids: Set[int]) -> Export:
     stream = response.stream or io.BytesIO(response.body)
     export = parse_lines(_blocks(stream, day), known_ids)
     export.received_bytes = stream.tell()
-    listed = len(export.popularity) + export.without_popularity
     if export.received_bytes == 0:
         raise _untrusted(day, "it is empty")
     if export.malformed > max(10, MOST_MALFORMED_SHARE * export.lines):
         raise _untrusted(day, f"{export.malformed:,} of {export.lines:,} lines are not films")
-    if export.lines < least_lines:
-        raise _untrusted(day, f"it has {export.lines:,} lines, where at least {least_lines:,} are expected")
-    if listed < least_known:
-        raise _untrusted(day, f"it lists only {listed:,} of the {len(known_ids):,} films known")
     return export
 
 

@@ -54,6 +54,23 @@ def films_known(connection: Connection, first: dt.date, last: dt.date) -> int:
     return int(connection.execute(query).scalar_one())
 
 
+def films_expected(connection: Connection, day: dt.date) -> int:
+    """Return how many known films were on TMDB by a day, at least.
+
+    These are the films that were first seen by that day, or those of the newest stored day up to it, if they are more.
+    Films that were found later say nothing about the day: they may not have existed yet.
+    """
+    query = text("""
+        SELECT greatest(
+            (SELECT count(*) FROM movies WHERE first_seen_at < :next_day),
+            (SELECT count(*) FROM movie_snapshots
+             WHERE snapshot_date = (SELECT max(snapshot_date) FROM movie_snapshots WHERE snapshot_date <= :day))
+        )
+    """)
+    next_day = start_of(day + dt.timedelta(days=1))
+    return int(connection.execute(query, {"day": day, "next_day": next_day}).scalar_one())
+
+
 def note_known_films(connection: Connection, day: dt.date, count: int) -> None:
     """Record how many films were known when a day was collected."""
     copy_upsert(connection, tables.snapshot_days, [{"snapshot_date": day, "known_films": count}])

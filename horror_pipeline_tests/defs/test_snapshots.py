@@ -212,6 +212,19 @@ def test_a_file_that_cannot_be_trusted_leaves_the_days_rows_as_they_were(runs: R
         assert runs.rows() == before
 
 
+def test_a_past_day_with_few_of_the_films_found_since_is_whole(runs: Runs) -> None:
+    runs.exports.put(day_before(4), {1: 1.0, 2: 2.0})
+    runs.run(day_before(4), TODAY)
+    assert runs.rows("snapshot_date")[:3] == [(day_before(4),), (day_before(4),), (day_before(3),)]
+
+
+def test_a_past_day_with_few_of_the_films_of_the_day_before_it_is_not_whole(runs: Runs) -> None:
+    runs.exports.put(day_before(2), {1: 1.0, 2: 2.0})
+    told = failure(runs.run(day_before(4), TODAY, succeeds=False))
+    assert f"{day_before(2)} cannot be trusted: it lists 2 of the films known, where at least 15 are expected" in told
+    assert {day for (day,) in runs.rows("snapshot_date")} == {day_before(days) for days in (4, 3, 1, 0)}
+
+
 def test_a_server_that_cannot_be_reached_ends_the_run_at_once(runs: Runs) -> None:
     runs.exports.is_down_from = day_before(2)
     told = failure(runs.run(day_before(4), TODAY, succeeds=False))

@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from horror_pipeline.errors import ExportUnavailableError
-from horror_pipeline.tmdb.exports import export_url, is_awaited, parse_lines, read_export, why_missing
+from horror_pipeline.tmdb.exports import (
+    Export,
+    export_url,
+    is_awaited,
+    parse_lines,
+    read_export,
+    require_films,
+    why_missing,
+)
 from horror_pipeline.tmdb.transport import ConnectionFailedError, Response
 
 DAY = dt.date(2026, 11, 20)
@@ -61,8 +69,8 @@ def packed(*lines: str, newline: str = "\n") -> bytes:
     return gzip.compress(newline.join(lines).encode())
 
 
-def read(*files: File | None, known: set[int] | None = None, **more: Any) -> Any:
-    return read_export(Exports(*files), DAY, known or {1, 2, 3}, now=NOW, **more)
+def read(*files: File | None, known: set[int] | None = None) -> Export:
+    return read_export(Exports(*files), DAY, known or {1, 2, 3}, now=NOW)
 
 
 def test_the_file_is_named_by_month_day_and_year() -> None:
@@ -188,16 +196,18 @@ def test_what_cannot_be_trusted_is_refused_in_one_sentence(file: File, reason: s
     assert "\n" not in message
 
 
-def test_a_file_with_too_few_lines_is_not_trusted() -> None:
-    with pytest.raises(ExportUnavailableError, match="2 lines, where at least 1,000 are expected"):
-        read(File(packed(line(1), line(2))), least_lines=1_000)
+def test_a_file_without_most_of_the_expected_films_is_not_trusted() -> None:
+    export = read(File(packed(line(1), line(2, None), *[line(number) for number in range(100, 200)])))
+    require_films(export, DAY, 5)
+    with pytest.raises(
+        ExportUnavailableError, match="cannot be trusted: it lists 2 of the films known, where at least 3"
+    ):
+        require_films(export, DAY, 6)
 
 
-def test_a_file_without_most_of_the_known_films_is_not_trusted() -> None:
-    others = [line(number) for number in range(100, 200)]
-    assert read(File(packed(line(1), line(2), *others)), least_known=2).popularity.keys() == {1, 2}
-    with pytest.raises(ExportUnavailableError, match=r"cannot be trusted: it lists only 1 of the \d+ films known"):
-        read(File(packed(line(1), *others)), least_known=2)
+def test_a_file_without_any_known_film_is_not_trusted() -> None:
+    with pytest.raises(ExportUnavailableError, match="it lists 0 of the films known"):
+        require_films(read(File(packed(line(100)))), DAY, 0)
 
 
 def test_a_transfer_that_broke_off_is_tried_again() -> None:
