@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CODE_VERSION = "10"
+CODE_VERSION = "11"
 """The version of this package's learning code. Raise it when the same data would give another model or artifact."""
 
 ALLOWED_TYPES = frozenset(

@@ -55,7 +55,7 @@ class Recipe:
 STEADY, LARGE = Recipe("absolute_error", 0.5), Recipe("squared_error", 1.0)
 PAIR, PRECISE = (STEADY, LARGE), replace(STEADY, rows=30_000)
 COARSE_PAIR = tuple(replace(recipe, rows=8_000, smallest_leaf=150) for recipe in PAIR)
-RECIPES = {1: 4 * (PRECISE,), 3: PAIR, 7: 3 * COARSE_PAIR, 14: (LARGE, LARGE), 30: (LARGE, LARGE)}
+RECIPES = {1: 4 * (PRECISE,), 3: PAIR, 7: 5 * COARSE_PAIR, 14: (LARGE, LARGE), 30: (LARGE, LARGE)}
 """The members of each horizon's model, chosen on recorded days of November and December 2025."""
 
 WEEKDAY_COLUMN = FEATURES.index("weekday")
