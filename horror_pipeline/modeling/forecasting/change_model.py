@@ -146,7 +146,7 @@ def _encode_weekdays(rows: Matrix, weekday_changes: NDArray[np.float64]) -> Matr
     return encoded
 
 
-def _drawn(history: History, film: NDArray[Any], day: NDArray[Any], recipe: Recipe, number: int) -> NDArray[np.int64]:
+def _drawn(history: History, film: NDArray[Any], day: NDArray[Any], recipe: Recipe, number: int) -> NDArray[np.int32]:
     """Draw how often each row is taken: in proportion to its weight, rounded up or down at random.
 
     The random number of a row is a hash of its film and date, so it does not depend on what else the history holds.
@@ -154,7 +154,7 @@ def _drawn(history: History, film: NDArray[Any], day: NDArray[Any], recipe: Reci
     weight = history.popularity[film, day].astype("float64") ** recipe.weight_power
     share = weight * (min(recipe.rows, len(film)) / weight.sum())
     date = history.days[day].astype("int64").astype("uint64")
-    return np.floor(share + _uniform(history.tmdb_ids[film].astype("uint64"), date, number)).astype("int64")
+    return np.floor(share + _uniform(history.tmdb_ids[film].astype("uint64"), date, number)).astype("int32")
 
 
 def _uniform(film: NDArray[np.uint64], date: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
