@@ -35,6 +35,7 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
     rows.add_film(engine, 7, "The Thing", overview="Cold.", directors=["John"], genres=["Horror", "Mystery"], **where)
     rows.add_prediction(engine, 7, top_1_percent_probability=0.004, rating_7_probability=0.123)
     rows.add_forecast(engine, 7, rise_probability=0.63)
+    rows.add_forecast(engine, 7, 3, forecast_popularity=2.0)
     rows.add_mover(engine, 7)
     rows.add_explanation(engine, 7)
     rows.add_explanation(engine, 7, horizon_days=7)
@@ -59,6 +60,8 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
     )
     assert "Made-up data." in said
     assert "7 days ahead 29 Nov 2026 3.00 1.50 – 4.50" in said
+    assert "3 days ahead 25 Nov 2026 · no change is forecast 2.00 1.50 – 4.50" in said
+    assert "Popularity, votes and titles are made up;" in said
     assert "JustWatch's data" in said and "DE – rent: Crypt, Tomb US theatrical 31 Oct 2024 –" in said
     assert 'property="og:title" content="The Thing (2024)"' in answer.text
     assert "og:image" not in answer.text  # made-up films have no posters
@@ -90,7 +93,7 @@ def test_films_like_a_coming_one_stand_there_with_their_first_days(client: TestC
     first = answer["similar_first_days"]
     assert (first["films_released"], first["films_with_first_days"], first["popularity"]) == (2, 1, 2.0)
     said = words(client.get("/movies/1").text)
-    assert "First days are stored of 1: the median of their highest popularity is 35.0 , after 7.00 in the week" in said
+    assert "For 1 of them, first days are stored: the median of their highest popularity is 35.0 , after 7.00" in said
     assert "Like It 23 Sep 2026 · The Things, Ann, Bo, Cy, ice 90 % 7.00 35.0 – 1.00 6.0 100" in said
     rows.add_similar(engine, 3, 2)
     with engine.begin() as connection:
@@ -149,6 +152,7 @@ def test_texts_of_films_are_text(client: TestClient, engine: Engine) -> None:
     assert 'onload="' not in answer.text
     assert answer.text.count("og:image") == 1
     assert "Made-up data." not in answer.text
+    assert "Popularity, votes and titles are TMDB's;" in html.unescape(answer.text)
 
 
 def test_a_film_that_is_unknown_is_said_in_words(client: TestClient, offline_client: TestClient) -> None:
