@@ -3,8 +3,8 @@
 The file is decompressed, split and filtered in one pass and kept nowhere: of some 130 MB only the known films'
 popularity stays.
 
-A file is trusted when it is gzip to its end, holds a JSON object on each line, and lists most of the films that were
-on TMDB by that day as far as is known; see `require_films`.
+A file is trusted when it is gzip to its end, holds a JSON object on each line, and lists at least half of the films
+that are known to have been on TMDB by its day.
 """
 
 from __future__ import annotations
@@ -115,12 +115,13 @@ def require_films(export: Export, day: dt.date, expected: int) -> None:
     Args:
         export: the export of a day.
         day: the day.
-        expected: number of known films that were on TMDB by that day.
+        expected: number of films that are known to have been on TMDB by that day.
 
     Raises:
         ExportUnavailableError: the export lists fewer than half of the expected films, or none at all.
     """
-    listed, least = len(export.popularity) + export.without_popularity, max(1, int(LEAST_OF_FILMS * expected))
+    listed = len(export.popularity) + export.without_popularity
+    least = max(1, int(LEAST_OF_FILMS * expected))
     if listed < least:
         raise _untrusted(day, f"it lists {listed:,} of the films known, where at least {least:,} are expected")
 

@@ -55,10 +55,10 @@ def films_known(connection: Connection, first: dt.date, last: dt.date) -> int:
 
 
 def films_expected(connection: Connection, day: dt.date) -> int:
-    """Return how many known films were on TMDB by a day, at least.
+    """Count the known films that were certainly on TMDB by a day.
 
-    These are the films that were first seen by that day, or those of the newest stored day up to it, if they are more.
-    Films that were found later say nothing about the day: they may not have existed yet.
+    The count is that of the films first seen by that day, or that of the newest stored day up to it if it is larger.
+    Films that were found later are not counted, because TMDB may not have had them yet.
     """
     query = text("""
         SELECT greatest(
