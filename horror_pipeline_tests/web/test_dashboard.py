@@ -375,6 +375,7 @@ def test_a_phone_never_scrolls_sideways(open_page: Open, engine: Engine) -> None
     assert page.evaluate("document.querySelector('#film').scrollWidth") <= 320
     page.keyboard.press("Escape")
     expect(page.locator("#popular-body td.wide").first).to_be_hidden()
+    expect(page.locator("#popular-body .spark").first).to_be_visible()
     assert page.evaluate("document.querySelector('#coming .section-head').scrollWidth") <= 320
     expect(page.locator("#sections a").last).to_be_in_viewport(ratio=1)
     page.fill("#query", "x")

@@ -8,7 +8,7 @@ function change(film) {
   const share = film.popularity / film.popularity_week_ago - 1;
   if (Math.abs(share) < 0.01) return h("span", { class: "sub" }, "as last week");
   const text = `${share > 0 ? "▲" : "▼"} ${count(Math.round(Math.abs(share) * 100))} % `;
-  return h("span", { class: `sub ${share > 0 ? "up" : "down"}` }, h("span", { class: "hidden" }, share > 0 ? "up" : "down"), text, h("span", { class: "roomy" }, "in a week"));
+  return h("span", { class: `sub ${share > 0 ? "up" : "down"}` }, h("span", { class: "hidden" }, share > 0 ? "up" : "down"), text, h("span", { class: "own-line" }, "in a week"));
 }
 
 function since(film) {
@@ -33,7 +33,7 @@ export function showPopular(summary) {
     [h("span", { class: "number" }, popularity(film.popularity)), change(film)],
     film.vote_average === null ? h("span", { class: "sub" }, "no votes yet") : [h("span", { class: "number" }, rating(film.vote_average)), h("span", { class: "sub" }, votes(film.vote_count))],
   ]);
-  const headings = [["#", "rank"], ["Film", ""], ...(hasHistory ? [["Last 30 days", "wide"]] : []), ["Popularity", "right"], ["Rating", "right wide"]];
+  const headings = [["#", "rank"], ["Film", ""], ...(hasHistory ? [["Last 30 days", "trend"]] : []), ["Popularity", "right"], ["Rating", "right wide"]];
   const young = hasHistory ? null : h("p", { class: "chart-note" }, "History begins here: days follow one by one, and ", h("code", {}, "horror backfill snapshots"), " fetches up to 90 past ones.");
   show(byId("popular-body"), rows.length ? [table(headings, rows, { caption: "The ten most popular horror films" }), young] : noneYet("No popularity has been observed yet."));
 }
