@@ -14,7 +14,8 @@ export function sparkline(values) {
     svg("path", { class: "area", d: area }), svg("path", { d: line }));
 }
 
-// A predicted value with its interval on a shared scale, and the real value where it is known.
+// A predicted value with its interval on a shared scale, and the real value where it is known: a ring, through which the
+// interval shows.
 export function interval({ lower, upper, predicted, real = null, scale }) {
   if (predicted === null) return null;
   const place = (value) => `${(Math.min(1, Math.max(0, scale(value))) * 100).toFixed(2)}%`;
@@ -24,7 +25,7 @@ export function interval({ lower, upper, predicted, real = null, scale }) {
     svg("rect", { class: "axis", x: 0, y: "45%", width: "100%", height: "10%", rx: 1 }),
     svg("rect", { class: "range", x: `${(from * 100).toFixed(2)}%`, y: "28%", width: `${(Math.max(0.004, to - from) * 100).toFixed(2)}%`, height: "44%", rx: 4 }),
     svg("circle", { class: "predicted", cx: place(predicted), cy: "50%", r: 4 }),
-    real === null ? null : svg("circle", { class: "real", cx: place(real), cy: "50%", r: 6 }));
+    real === null ? null : svg("circle", { class: "ring", cx: place(real), cy: "50%", r: 6 }));
 }
 
 // Where a film stood, where such films went, and where it went.
