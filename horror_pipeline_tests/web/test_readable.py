@@ -45,7 +45,7 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
     assert "<script" not in answer.text and "style=" not in answer.text
     said = words(answer.text)
     assert "The Thing (2024) · Horror, measured" in said
-    assert "0 2 4 6 18 Nov 21 Nov 24 Nov 27 Nov real" in said
+    assert "Popularity 0 2 4 6 18 Nov 21 Nov 24 Nov 27 Nov real" in said
     assert "31 Oct 2024 · Horror, Mystery" in said
     assert "expected for such a film: 2.00 (1.00 – 5.00)" in said
     assert "chance of the top 1 % of films once it is out: under 1 %" in said

@@ -143,7 +143,7 @@ function coverage(days, theme) {
   const line = (y, color) => ({ x, y, mode: "lines+markers", line: { color, width: 2.5 }, marker: { size: 6 } });
   return {
     xaxis: { title: "", type: "date", tickformat: "%-d %b" },
-    yaxis: { title: "", range: [0, 1.02], tickformat: ".0%" },
+    yaxis: { title: "Outcomes inside", range: [0, 1.02], tickformat: ".0%" },
     traces: [
       { x: [x[0], x.at(-1)], y: [0.8, 0.8], mode: "lines", line: { color: theme.muted, width: 1.5, dash: "dot" }, hoverinfo: "skip" },
       line(days.map((score) => score.popularity_coverage), theme.real),
