@@ -216,7 +216,7 @@ def test_the_lists_lead_to_the_films(client: TestClient, engine: Engine) -> None
     rows.add_forecast(engine, 4, 14)
     page = client.get("/lists").text
     assert [page.count(f'href="/movies/{tmdb_id}"') for tmdb_id in range(1, 7)] == [2, 2, 2, 3, 2, 2]
-    surprise = "Film 4 1 Dec 2026 × 2.00 : popularity 0.25 now, 2.00 (1.00 – 5.00) expected. Why: 2.72 is usual, out in"
+    surprise = "Film 4 1 Dec 2026 × 2.00 , counted from 1: popularity 0.25 now, 2.00 (1.00 – 5.00) expected. Why: 2.72"
     assert surprise in words(page)
     assert "Forecast for 6 Dec 2026, from its own history: 3.00 (1.50 – 4.50)." in words(page)
     assert "Soon 25 Nov 2026 2.00 (1.00 – 5.00) 6.5 (5.5 – 7.5)" in words(page)

@@ -52,8 +52,8 @@ function release(film) {
 }
 
 function whySurprising({ surprise_factor: factor, actual_popularity: now, popularity_reasons: reasons }) {
-  const held = now < 1 ? "the popularity now, which counts as 1" : "the popularity now";
-  return factor === null ? null : h("span", { class: "sub" }, `× ${popularity(factor)} ${held}${reasons ? `. Why: ${reasons.replaceAll(" %", "\u00a0%")}` : ""}`);
+  const held = now < 1 ? `, counted from 1 instead of ${popularity(now)}` : " the popularity now";
+  return factor === null ? null : h("span", { class: "sub" }, `× ${popularity(factor)}${held}${reasons ? `. Why: ${reasons.replaceAll(" %", "\u00a0%")}` : ""}`);
 }
 
 // From its own history, for the first day forecast on which it is out.
