@@ -36,7 +36,7 @@ class MovieSummary(BaseModel):
     title: str = Field(examples=["The Thing"])
     original_title: str | None = None
     release_date: date | None = None
-    popularity: float | None = Field(None, description="TMDB's popularity when last observed.")
+    popularity: float | None = Field(None, description="Popularity when last observed.")
     vote_average: float | None = Field(None, description="Mean vote, 0 to 10; null: no votes.")
     vote_count: int | None = None
     poster_path: str | None = None

@@ -62,7 +62,7 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
     assert "7 days ahead 29 Nov 2026 3.00 1.50 – 4.50" in said
     assert "3 days ahead 25 Nov 2026 · no change is forecast 2.00 1.50 – 4.50" in said
     assert "Popularity, votes and titles are made up;" in said
-    assert "JustWatch's data" in said and "DE – rent: Crypt, Tomb US theatrical 31 Oct 2024 –" in said
+    assert "Where to watch is made up." in said and "DE – rent: Crypt, Tomb US theatrical 31 Oct 2024 –" in said
     assert 'property="og:title" content="The Thing (2024)"' in answer.text
     assert "og:image" not in answer.text  # made-up films have no posters
     assert answer.headers["etag"]
@@ -146,6 +146,7 @@ def test_the_history_of_an_id_that_is_gone_goes_on_under_the_one_that_replaced_i
 
 def test_texts_of_films_are_text(client: TestClient, engine: Engine) -> None:
     rows.add_film(engine, 7, HOSTILE, overview=HOSTILE, tagline=HOSTILE, directors=[HOSTILE], poster_path='/x"onload="')
+    rows.add_film(engine, 8, watch_options={"DE": {"rent": ["Crypt"]}})
     rows.add_source(engine, is_demo=False, api_url="https://api.themoviedb.org/3")
     answer = client.get("/movies/7")
     assert "<script" not in answer.text
@@ -153,6 +154,7 @@ def test_texts_of_films_are_text(client: TestClient, engine: Engine) -> None:
     assert answer.text.count("og:image") == 1
     assert "Made-up data." not in answer.text
     assert "Popularity, votes and titles are TMDB's;" in html.unescape(answer.text)
+    assert "Where to watch is JustWatch's data, by way of TMDB." in html.unescape(client.get("/movies/8").text)
 
 
 def test_a_film_that_is_unknown_is_said_in_words(client: TestClient, offline_client: TestClient) -> None:

@@ -99,7 +99,7 @@ function showFilm(data) {
 function facts(movie) {
   const minutes = movie.runtime_minutes && `${movie.runtime_minutes} min`;
   const original = movie.original_title !== movie.title && movie.original_title;
-  return [movie.release_date ? day(movie.release_date) : "no date yet", minutes, movie.genres.join(", "), original, movie.status !== "Released" && movie.status, movie.gone_at && "no longer on TMDB"].filter(Boolean).join(" · ");
+  return [movie.release_date ? day(movie.release_date) : "no date yet", minutes, movie.genres.join(", "), original, movie.status !== "Released" && movie.status, movie.gone_at && "no longer listed"].filter(Boolean).join(" · ");
 }
 
 // Made-up films have no page there.
