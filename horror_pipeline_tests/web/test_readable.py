@@ -48,7 +48,7 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
     assert "Popularity 0 2 4 6 18 Nov 21 Nov 24 Nov 27 Nov real" in said
     assert "31 Oct 2024 · Horror, Mystery" in said
     assert "expected for such a film: 2.00 (1.00 – 5.00)" in said
-    assert "chance of the top 1 % of films once it is out: under 1 %" in said
+    assert "chance of the top 1 % of films once it is out: under 1 %. The interval is widened" in said
     assert "chance of 7 or more for such a film: 12 %" in said
     assert "Chance that its popularity is higher in 7 days than on 22 Nov 2026: 63 %" in said
     assert "Popularity: from 2.72 to 2.00 out in October +18 % in French −9 %" in said
@@ -58,6 +58,7 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
         "From 3.00 to 9.00 in 7 days; such films went to 3.20. Rank 20 → 4. Larger than 99.72 % of the changes "
         "of such films; unusual 99.5 %, because more of them than usual rose that day." in said
     )
+    assert "It can differ from the forecast below, which comes from this film's own history." in said
     assert "Made-up data." in said
     assert "7 days ahead 29 Nov 2026 3.00 1.50 – 4.50" in said
     assert "3 days ahead 25 Nov 2026 · no change is forecast 2.00 1.50 – 4.50" in said

@@ -79,8 +79,9 @@ function showFilm(data) {
       movie.overview && h("p", {}, movie.overview),
       people("Directed by", movie.directors), people("With", movie.cast_names))),
     h("div", { class: "facts" },
-      figure("Popularity", popularity(movie.popularity), newest && expectation(newest, "popularity", popularity, movie.popularity), why(data, "popularity"), newest && chance("chance of the top 1 % of films once it is out", newest.top_1_percent_probability)),
+      figure("Popularity", popularity(movie.popularity), newest && expectation(newest, "popularity", popularity, movie.popularity), why(data, "popularity"), newest && chance("chance of the top 1 % of films once it is out", newest.top_1_percent_probability, ". The interval is widened for the days around release and this chance is not, so they can seem to disagree.")),
       figure("Rating", movie.vote_average === null ? "no votes" : `${rating(movie.vote_average)} from ${votes(movie.vote_count)}`, newest && expectation(newest, "vote_average", rating, movie.vote_average), why(data, "vote_average"), newest && chance("chance of 7 or more for such a film", newest.rating_7_probability), betterHalf(movie))),
+    newest && forecasts.length > 0 && h("p", { class: "small muted" }, "An expectation says what is usual for films like this one. It can differ from the forecast below, which comes from this film's own history."),
     movie.cluster_name && h("p", { class: "small muted" }, "Grouped, by genres, language, season and title, with films that stand out by: ", h("strong", {}, movie.cluster_name), "."),
     h("p", { class: "small" }, h("a", { href: `/movies/${movie.tmdb_id}` }, "This film's own page")),
     onTmdb(movie),
@@ -109,9 +110,9 @@ const people = (label, names) => names?.length ? h("p", { class: "small muted" }
 const figure = (name, value, ...rest) => h("div", {}, h("span", { class: "muted small" }, name), h("strong", { class: "number" }, value), ...rest.flat());
 
 // In whole percent, but never as none or certain.
-function chance(what, share) {
+function chance(what, share, note = "") {
   if (share === null) return null;
-  return h("p", { class: "small muted" }, `${what}: ${share < 0.01 ? "under 1\u00a0%" : share > 0.99 ? "over 99\u00a0%" : percent(share)}`);
+  return h("p", { class: "small muted" }, `${what}: ${share < 0.01 ? "under 1\u00a0%" : share > 0.99 ? "over 99\u00a0%" : percent(share)}${note}`);
 }
 
 // The classifier's judgment, shown with the expectation: it knows only what is known before release.

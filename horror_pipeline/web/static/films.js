@@ -58,7 +58,7 @@ function whySurprising({ surprise_factor: factor, actual_popularity: now, popula
 
 // From its own history, for the first day forecast on which it is out.
 function atRelease({ forecast_date: date, forecast_popularity: forecast, forecast_lower: lower, forecast_upper: upper }) {
-  return date === null ? null : h("span", { class: "sub" }, `Forecast for ${day(date)}: ${popularity(forecast)} `, h("span", { class: "number" }, `(${popularity(lower)} – ${popularity(upper)})`));
+  return date === null ? null : h("span", { class: "sub" }, `Forecast for ${day(date)}, from its own history: ${popularity(forecast)} `, h("span", { class: "number" }, `(${popularity(lower)} – ${popularity(upper)})`));
 }
 
 // `showMore` lists more of them; null where no more can be listed. `page.surprises`: only films expected to rise are listed.

@@ -12,11 +12,11 @@ export function changeOf(forecast) {
     h("span", { class: "hidden" }, share > 0 ? "up" : "down"), `${share > 0 ? "▲" : "▼"} ${count(Math.round(Math.abs(share) * 100))} %`);
 }
 
-// How sure a forecast is of its direction, in words.
+// Whether a forecast's interval is of one direction, in words. Its chance of a rise can be high even where it is not.
 export function howSure({ origin_popularity: now, forecast_popularity: then, popularity_lower: lower, popularity_upper: upper }) {
   if (then > now && lower > now) return "fairly sure, the whole interval is a rise";
   if (then < now && upper < now) return "fairly sure, the whole interval is a fall";
-  return "not sure, the interval includes no change";
+  return "the interval includes no change";
 }
 
 const range = (forecast) => `${popularity(forecast.popularity_lower)} – ${popularity(forecast.popularity_upper)}`;
