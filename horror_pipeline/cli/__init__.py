@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="horror",
-    help="Horror films on TMDB, their popularity day by day, and predictions with error bars, in Postgres.",
+    help="Collect horror films from TMDB into Postgres, and forecast their popularity. Start with `horror run`, then "
+    "`horror up`.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -52,7 +53,7 @@ app.add_typer(backfill_app, name="backfill")
 
 
 class OutputFormat(StrEnum):
-    """How `horror predictions` prints."""
+    """How `horror predictions`, `forecasts` and `movers` print."""
 
     TABLE = "table"
     CSV = "csv"
@@ -95,7 +96,10 @@ def main() -> None:
 
 @app.command()
 def run() -> None:
-    """Bring everything up to date once: database, films, today's snapshot, models, predictions."""
+    """Bring everything up to date once: database, films, history, models, predictions and forecasts.
+
+    It is safe to stop and to repeat: the next run continues where this one ended.
+    """
     import dagster as dg
 
     from horror_pipeline.cli.predictions import print_predictions
@@ -120,7 +124,10 @@ def run() -> None:
 
 @app.command()
 def up() -> None:
-    """Serve until Ctrl-C: Dagster's UI and daemon, dashboard and API."""
+    """Serve the dashboard, the API and the Dagster UI, and run the schedules, until Ctrl-C.
+
+    The dashboard and the API are on port 8000 (HORROR_WEB_PORT), the Dagster UI is on port 3000 (HORROR_UI_PORT).
+    """
     from horror_pipeline.cli.up import reserved, serve
     from horror_pipeline.runtime.environment import make_home, prepared
 
@@ -134,7 +141,7 @@ def up() -> None:
 
 @app.command()
 def env() -> None:
-    """Print `export` lines: after eval "$(horror env)", Dagster's own commands and psql work in this shell."""
+    """Print `export` lines: after eval "$(horror env)", Dagster's commands and psql use the same database."""
     from horror_pipeline.runtime import postgres
     from horror_pipeline.runtime.environment import prepared
 
@@ -153,7 +160,7 @@ def exec_(
     command: Annotated[list[str], typer.Argument(help="The command and its arguments, after --.")],
     wait: Annotated[float, typer.Option(min=0, help=WAIT_HELP)] = 0,
 ) -> None:
-    """Run another command, like one of Dagster's, with everything it needs ready and exported."""
+    """Run another command, such as dagster or pg_dump, with the database running and its address exported."""
     from horror_pipeline.cli.exec import exec_with_environment
 
     exec_with_environment(command, get_settings(), wait, print_note)
@@ -161,10 +168,10 @@ def exec_(
 
 @app.command()
 def worker(
-    runs: Annotated[int, typer.Option(min=1, help="Runs this machine executes at once.")] = 2,
+    runs: Annotated[int, typer.Option(min=1, help="How many runs to execute at once.")] = 2,
     wait: Annotated[float, typer.Option(min=0, help=WAIT_HELP)] = 0,
 ) -> None:
-    """Run the pipeline's runs on this machine, where HORROR_RUN_LAUNCHER=celery."""
+    """Execute runs on this machine, as one of several; this needs HORROR_RUN_LAUNCHER=celery."""
     from horror_pipeline.cli.worker import serve_runs
 
     serve_runs(get_settings(), runs, wait)
@@ -172,7 +179,7 @@ def worker(
 
 @app.command()
 def doctor() -> None:
-    """Say what is configured, reachable and wrong, and what to do about each; exit 1 if it cannot run."""
+    """Check the settings, TMDB and the databases, and say how to fix what is wrong; exit 1 if a run would fail."""
     from horror_pipeline.cli.doctor import diagnose, print_diagnoses
 
     diagnoses = diagnose()
@@ -183,7 +190,7 @@ def doctor() -> None:
 
 @contextmanager
 def _reading(output: OutputFormat) -> Iterator[Environment]:
-    """Prepare the warehouse for a command that prints what it holds; a table says first whose data it is."""
+    """Prepare the warehouse for a command that prints rows; above a table, say if the data is the demo's."""
     from horror_pipeline.runtime.environment import prepared
 
     settings = get_settings()
@@ -196,11 +203,11 @@ def _reading(output: OutputFormat) -> Iterator[Environment]:
 @app.command()
 def predictions(
     upcoming: Annotated[bool, typer.Option("--upcoming", help="Only films not yet released.")] = False,
-    undervalued: Annotated[bool, typer.Option("--undervalued", help="Most under-valued by rating first.")] = False,
+    undervalued: Annotated[bool, typer.Option("--undervalued", help="Furthest below expected rating first.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many films.")] = 20,
     output: Annotated[OutputFormat, typer.Option("--format", help="How to print them.")] = OutputFormat.TABLE,
 ) -> None:
-    """Print the newest predictions."""
+    """Print what is usual for each film (its expected popularity and rating), the highest popularity first."""
     from horror_pipeline.cli.predictions import print_predictions
     from horror_pipeline.warehouse.predictions import top_predictions
 
@@ -213,12 +220,12 @@ def predictions(
 
 @app.command()
 def forecasts(
-    movers: Annotated[bool, typer.Option("--movers", help="The films that will change most, first.")] = False,
+    movers: Annotated[bool, typer.Option("--movers", help="The largest relative changes first.")] = False,
     horizon: Annotated[int, typer.Option(help="Days ahead: 1, 3, 7, 14 or 30.")] = 7,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many films.")] = 20,
     output: Annotated[OutputFormat, typer.Option("--format", help="How to print them.")] = OutputFormat.TABLE,
 ) -> None:
-    """Print the newest forecasts, the most popular films first."""
+    """Print what popularity will be in some days, the highest forecast first."""
     from horror_pipeline.cli.predictions import print_forecasts
     from horror_pipeline.warehouse.forecasts import top_forecasts
 
@@ -238,14 +245,14 @@ def movers(
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many films.")] = 20,
     output: Annotated[OutputFormat, typer.Option("--format", help="How to print them.")] = OutputFormat.TABLE,
 ) -> None:
-    """Print how popularity changed, the rises that are most unusual for such a film first."""
+    """Print how popularity changed in the last days, the rises most unusual for such a film first."""
     from horror_pipeline.cli.predictions import print_movers
     from horror_pipeline.warehouse.movers import MoverOrder, top_movers
 
     if span not in MOVER_SPANS_DAYS:
         raise HorrorError(f"changes are not measured over {span} days", "choose 1, 7 or 30 for --span")
     if rising and falling:
-        raise HorrorError("a list is of rises or of falls", "choose one of --rising and --falling")
+        raise HorrorError("--rising and --falling exclude each other", "choose one of them")
     order: MoverOrder = "rising" if rising else "falling" if falling else "breakouts"
     with _reading(output) as environment:
         with environment.transaction() as connection:
@@ -263,11 +270,14 @@ class DiffFormat(StrEnum):
 @app.command()
 def diff(
     before: Annotated[str, typer.Argument(metavar="A", help="A database URL, or a day like 2026-11-20.")],
-    after: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
-    examples: Annotated[int, typer.Option(min=0, max=1_000, help="Rows shown of each kind and table.")] = 3,
+    after: Annotated[str, typer.Argument(metavar="B", help="What to compare it with: another URL or day.")],
+    examples: Annotated[int, typer.Option(min=0, max=1_000, help="Example rows of each kind, by table.")] = 3,
     output: Annotated[DiffFormat, typer.Option("--format", help="How to print them.")] = DiffFormat.TEXT,
 ) -> None:
-    """Print what changed between two warehouses or two days, by table; exit 0: nothing, 1: something, 2: trouble."""
+    """Print what changed between two warehouses or two days, by table.
+
+    The exit code is 0 if nothing differs, 1 if something does, and 2 after an error.
+    """
     from horror_pipeline.cli.diff import differences_of, print_differences
 
     try:
@@ -284,7 +294,7 @@ def demo(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 8801,
 ) -> None:
-    """Serve the made-up TMDB alone."""
+    """Serve the demo, a made-up TMDB, without the pipeline."""
     from horror_pipeline.demo.server import banner, serve
 
     with serve(port, host=host) as server, suppress(KeyboardInterrupt):
@@ -295,10 +305,10 @@ def demo(
 @app.command()
 def purge(
     older_than: Annotated[int | None, typer.Option(min=1, help="Delete TMDB data older than this many days.")] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Delete all TMDB data, and what was learnt from it.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Delete all TMDB data, and what was learned from it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
 ) -> None:
-    """Delete TMDB data from the warehouse and report how many rows went."""
+    """Delete TMDB data from the warehouse, after asking, and print how many rows were deleted."""
     from horror_pipeline.runtime.environment import prepared
     from horror_pipeline.warehouse import retention
 

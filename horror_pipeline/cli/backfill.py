@@ -12,10 +12,10 @@ from horror_pipeline.cli.terminal import out, print_source
 from horror_pipeline.errors import HorrorError
 from horror_pipeline.settings import get_settings
 
-app = typer.Typer(no_args_is_help=True, help="Run a range of partitions as one run; exit 1 if any of them fails.")
+app = typer.Typer(no_args_is_help=True, help="Collect a range of years or days again, as one run; exit 1 if any fails.")
 
-FirstDay = Annotated[dt.datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")]
-LastDay = Annotated[dt.datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")]
+FirstDay = Annotated[dt.datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day, like 2026-11-20.")]
+LastDay = Annotated[dt.datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, like 2026-11-22.")]
 
 
 @app.command("catalogue")
@@ -23,7 +23,7 @@ def catalogue(
     first: Annotated[int, typer.Option("--from", help="First release year.")],
     last: Annotated[int, typer.Option("--to", help="Last release year.")],
 ) -> None:
-    """Sweep release years again and read what is due."""
+    """List the films of release years again, and read the details that are due."""
     from horror_pipeline.defs.partitions import release_years
 
     _backfill("ingest_catalogue", str(first), str(last), release_years.get_partition_keys())
@@ -31,7 +31,7 @@ def catalogue(
 
 @app.command("snapshots")
 def snapshots(first: FirstDay, last: LastDay) -> None:
-    """Take the popularity of past days from TMDB's id exports."""
+    """Take the popularity of past days, at most about 90 back, from TMDB's id exports."""
     from horror_pipeline.defs.partitions import days
 
     _backfill("snapshot_popularity", f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}", days.get_partition_keys())
@@ -39,7 +39,7 @@ def snapshots(first: FirstDay, last: LastDay) -> None:
 
 @app.command("changes")
 def changes(first: FirstDay, last: LastDay) -> None:
-    """Collect what TMDB edited on past days."""
+    """Collect which films TMDB edited on past days, at most 14 back."""
     from horror_pipeline.defs.partitions import closed_days
 
     _backfill("collect_changes", f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}", closed_days.get_partition_keys())

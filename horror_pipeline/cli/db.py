@@ -16,12 +16,12 @@ from horror_pipeline.settings import get_settings
 
 WAIT_HELP = "Seconds to wait for a database that is still starting or being migrated."
 
-app = typer.Typer(no_args_is_help=True, help="The warehouse's database.")
+app = typer.Typer(no_args_is_help=True, help="Migrate the database, open psql on it, or stop the embedded Postgres.")
 
 
 @app.command()
 def upgrade(wait: Annotated[float, typer.Option(min=0, help=WAIT_HELP)] = 0) -> None:
-    """Bring the database, and Dagster's, to this version's schema."""
+    """Migrate the warehouse and Dagster's database to the schema of this version."""
     import dagster as dg
 
     from horror_pipeline.cli.exec import retried

@@ -45,7 +45,7 @@ def print_rows(rows: Sequence[Row], output: str, out: Console, table: Callable[[
         width = max(out.width, size.minimum) if out.is_terminal else size.maximum
         Console(file=out.file, width=width, force_terminal=out.is_terminal, highlight=False).print(found)
     else:
-        out.print("Nothing to print yet. Make some with: horror run")
+        out.print("There is nothing to print yet. First run: horror run")
 
 
 def _print_csv(rows: Sequence[Row]) -> None:
@@ -56,7 +56,8 @@ def _print_csv(rows: Sequence[Row]) -> None:
     try:
         write_csv(sys.stdout, list(rows[0]), ({key: _printable(value) for key, value in row.items()} for row in rows))
     except UnicodeEncodeError as error:
-        raise HorrorError(f"standard output takes {error.encoding} only", "set PYTHONIOENCODING=utf-8") from None
+        problem = f"a title cannot be written to standard output, which is {error.encoding}"
+        raise HorrorError(problem, "set PYTHONIOENCODING=utf-8") from None
 
 
 def _printable(value: object) -> object:

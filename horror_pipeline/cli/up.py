@@ -177,7 +177,7 @@ def renewing(
         next_look = time.monotonic() + MEMORY_SECONDS
         used = psutil.Process(child.process.pid).memory_info().rss
         if used > most_bytes and is_idle():
-            say(f"{child.name} has grown to {used / 1e6:,.0f} MB; starting it again while no run is under way")
+            say(f"{child.name} has grown to {used / 1e6:,.0f} MB; restarting it now that no run is under way")
             child.process.terminate()
 
     return on_tick

@@ -25,7 +25,7 @@ def serve_runs(settings: Settings, runs: int, wait_seconds: float) -> None:
     """
     if settings.horror_run_launcher != "celery":
         raise SettingsError(
-            f"HORROR_RUN_LAUNCHER is {settings.horror_run_launcher}, which hands no run to a worker",
+            f"HORROR_RUN_LAUNCHER is {settings.horror_run_launcher}, which sends no runs to workers",
             "set HORROR_RUN_LAUNCHER=celery and CELERY_BROKER_URL here and where `horror up` runs",
         )
     require_extra("celery")

@@ -45,6 +45,6 @@ def require_same_code(warehouse: Engine) -> None:
         theirs = data_source.noted_code_version(connection)
     if theirs not in (None, code_version()):
         raise HorrorError(
-            f"this host has horror_pipeline {code_version()}, and runs are started by {theirs}",
+            f"this host has horror_pipeline {code_version()}, but runs are launched by {theirs}",
             "install the same code and library versions on every host, and start the code server first",
         )

@@ -261,7 +261,7 @@ def test_diagnoses_are_printed_with_their_remedies_and_a_verdict() -> None:
     print_diagnoses(diagnoses, Console(file=out))
     assert (
         out.getvalue()
-        == "! disk  20 MB [free]\n        → free some\n✓ TMDB  well\n\nIt can run; what is marked ! wants a look.\n"
+        == "! disk  20 MB [free]\n        → free some\n✓ TMDB  well\n\nIt can run, but look at what is marked !.\n"
     )
 
 

@@ -31,7 +31,7 @@ def settings_of(home: Path, url: URL, monkeypatch: pytest.MonkeyPatch) -> Settin
 
 def test_a_worker_says_that_nothing_is_handed_to_it(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, horror_home=tmp_path)
-    with pytest.raises(SettingsError, match=r"hands no run to a worker; set HORROR_RUN_LAUNCHER=celery"):
+    with pytest.raises(SettingsError, match=r"sends no runs to workers; set HORROR_RUN_LAUNCHER=celery"):
         serve_runs(settings, 1, 0)
 
 
@@ -42,7 +42,7 @@ def test_a_worker_with_other_code_does_not_start(
     with opened(database_url) as engine, engine.begin() as connection:
         connection.exec_driver_sql("INSERT INTO data_source VALUES (true, 'x', now(), 50, '0.0.9 (abc)')")
     with pytest.raises(
-        HorrorError, match=rf"{re.escape(code_version.code_version())}, and runs are started by 0\.0\.9"
+        HorrorError, match=rf"{re.escape(code_version.code_version())}, but runs are launched by 0\.0\.9"
     ):
         serve_runs(settings, 1, 0)
 

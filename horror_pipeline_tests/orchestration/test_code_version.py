@@ -38,4 +38,4 @@ def test_other_code_is_refused_by_a_sentence_that_names_both_versions(
     monkeypatch.setattr(module, "code_version", lambda: "0.0.9 (abc)")
     with pytest.raises(HorrorError) as raised:
         require_same_code(warehouse)
-    assert str(raised.value).startswith(f"this host has horror_pipeline 0.0.9 (abc), and runs are started by {ours}; ")
+    assert str(raised.value).startswith(f"this host has horror_pipeline 0.0.9 (abc), but runs are launched by {ours}; ")

@@ -59,11 +59,11 @@ def guarded(subject: str, check: Callable[[], Iterable[Diagnosis]]) -> Iterator[
         yield Diagnosis(subject, Severity.FATAL, error.problem, error.remedy)
     except Exception as error:  # an unknown failure: its text may hold a credential
         problem = f"could not be checked: {type(error).__name__}"
-        yield Diagnosis(subject, Severity.FATAL, problem, "see the other lines; if they are well, report this")
+        yield Diagnosis(subject, Severity.FATAL, problem, "see the other lines; if they are all good, report this")
 
 
 def print_diagnoses(diagnoses: Sequence[Diagnosis], console: Console) -> None:
-    """Print a line for each, its remedy below it, and a verdict."""
+    """Print a line for each diagnosis with its remedy below it, and then whether the pipeline can run."""
     width = max(len(diagnosis.subject) for diagnosis in diagnoses)
     for diagnosis in diagnoses:
         sign = SIGNS[diagnosis.severity]
@@ -72,8 +72,8 @@ def print_diagnoses(diagnoses: Sequence[Diagnosis], console: Console) -> None:
             console.print(f"  {'':<{width}}  → {escape(diagnosis.remedy)}", soft_wrap=True)
     found = {diagnosis.severity for diagnosis in diagnoses}
     if Severity.FATAL in found:
-        console.print(f"\n[bold red]It cannot run[/]: mend what is marked {SIGNS[Severity.FATAL]} first.")
+        console.print(f"\n[bold red]It cannot run[/]: fix what is marked {SIGNS[Severity.FATAL]} first.")
     elif Severity.WARNING in found:
-        console.print(f"\nIt can run; what is marked {SIGNS[Severity.WARNING]} wants a look.")
+        console.print(f"\nIt can run, but look at what is marked {SIGNS[Severity.WARNING]}.")
     else:
         console.print("\n[green]All is well.[/]")
