@@ -1,6 +1,6 @@
 """Asset checks that follow from the declarations of the tables: unique keys, required values, values in range.
 
-A check that only one asset can make stands in the module of that asset. A table is checked in one scan and by one
+A check of one asset alone is in the module of that asset. A table is checked in one scan and by one
 check, because recording several results would cost an hourly run more than making them. If other assets read the table
 within the same run, a violation stops them.
 """
@@ -91,8 +91,8 @@ def _spec(checked: Checked) -> dg.AssetCheckSpec:
         asset=dg.AssetKey.from_user_string(checked.key),
         additional_deps=list(checked.others),
         blocking=checked.is_blocking,
-        description=f"No two rows of `{checked.table.fullname}` have the same {columns}; no value that is always known "
-        "is missing; every value is one that its column's declaration allows, and unknown is NULL, never ''.",
+        description=f"No two rows of `{checked.table.fullname}` have the same {columns}, no required "
+        "value is missing, every value is in its column's range, and unknown is NULL, never ''.",
     )
 
 

@@ -1,7 +1,7 @@
 """Checks that the newest day is stored and that no stored day failed a check, and the sensor that evaluates them.
 
-A freshness policy passes whenever any partition is materialized, so that a backfill of last year would silence it. Of a
-check with partitions, an asset's overview counts the newest result only, so that a good day would hide a bad one.
+Dagster alone shows neither. A freshness policy passes whenever any partition is materialized, even one of last year. An
+asset's overview counts only the newest result of a check with partitions, so a good day would hide a bad one.
 """
 
 import datetime as dt
@@ -38,7 +38,7 @@ STORED: dict[str, Callable[[Connection, dt.date], tuple[dt.date, set[dt.date]]]]
     "movie_snapshots": _snapshots,
     "raw/movie_changes": _changes,
 }
-"""By asset: from the day whose data is out, the day that is due, and the days that are stored."""
+"""By asset, a function from the newest day that TMDB has published to the day due and the days stored."""
 
 
 def judge(connection: Connection, asset: str, now: dt.datetime) -> tuple[bool, str]:
@@ -51,7 +51,7 @@ def judge(connection: Connection, asset: str, now: dt.datetime) -> tuple[bool, s
 
 
 def judge_days(instance: dg.DagsterInstance, connection: Connection) -> tuple[bool, str]:
-    """Say whether a check of any stored day of history failed when the day was last taken."""
+    """Say whether every stored day of history passed its checks when it was last taken."""
     keys = [dg.AssetCheckKey(HISTORY, spec.name) for spec in (ROWS_HOLD, SCALE_HOLDS)]
     failed = {
         found.partition_key
@@ -60,17 +60,17 @@ def judge_days(instance: dg.DagsterInstance, connection: Connection) -> tuple[bo
     }
     bad = sorted(str(day) for day in snapshots.snapshot_days(connection) if str(day) in failed)
     listed = ", ".join(bad[:LONGEST_LIST]) + (", …" if len(bad) > LONGEST_LIST else "")
-    return not bad, f"taken, but not good: {listed}" if bad else "no stored day failed its checks"
+    return not bad, f"failed their checks: {listed}" if bad else "no stored day failed its checks"
 
 
 @dg.asset_check(
     asset=HISTORY,
     name=EVERY_DAY_IS_GOOD,
-    description=f"Every stored day passed `{ROWS_HOLD.name}` and `{SCALE_HOLDS.name}` when it was last taken, however "
-    "good the days after it are. A day that did not is taken again, and the day after it.",
+    description=f"Every stored day passed `{ROWS_HOLD.name}` and `{SCALE_HOLDS.name}` when it was last taken. To "
+    "correct a day that did not, take it and the day after it again: `horror backfill snapshots`.",
 )
 def history_is_good(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
-    """Look through the results of the checks of every day."""
+    """Check the newest results of every stored day."""
     with warehouse.connect() as connection:
         passed, description = judge_days(context.instance, connection)
     return dg.AssetCheckResult(passed=passed, description=description)
@@ -82,8 +82,8 @@ def due_day_check(asset: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=dg.AssetKey.from_user_string(asset),
         name=DUE_DAY_IS_STORED,
-        description=f"The newest day that TMDB has published for {DUE_HOURS} hours is stored, whatever other days were "
-        "stored since. The sensor `due_days` judges it every ten minutes.",
+        description=f"The newest day that TMDB has published for {DUE_HOURS} hours is stored. A backfill of "
+        "other days does not count. The sensor `due_days` judges it every ten minutes.",
     )
     def check(warehouse: Warehouse, clock: Clock) -> dg.AssetCheckResult:
         with warehouse.connect() as connection:

@@ -28,15 +28,13 @@ if TYPE_CHECKING:
 def movie_features(
     context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock
 ) -> Iterator[dg.MaterializeResult]:
-    """One row for each film: what a model may know of it, as of the moment its votes were last observed.
+    """One row per film: its features, and the popularity and rating to predict, as of its last observed votes.
 
-    Features known before release contain nothing of votes or ratings, of popularity only what was observed before the
-    release, and history counts only films that were released strictly earlier. The values that the
-    models predict are in the same row, as of the same moment.
+    Features known before release use no votes or ratings, only popularity observed before the release, and only films
+    that were released strictly earlier.
 
-    While neither the films nor the code has changed since the last training, nothing is written, and the training
-    ends here. Popularity observed before TMDB last changed its scale is set to unknown, so that models learn from one
-    side of the break only.
+    If neither the films nor the code has changed since the last training, nothing is written and no model is trained.
+    Popularity observed before TMDB last changed its scale is set to unknown, so models never mix two scales.
     """
     with warehouse.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         if is_training_up_to_date(connection):
@@ -61,7 +59,7 @@ def movie_features(
 
 
 def _drop_earlier_scale(movies: "pd.DataFrame", scale_since: dt.date | None) -> int:
-    """Set popularity observed before the present scale's first day to unknown; return for how many films."""
+    """Set popularity observed before the present scale began to unknown; return for how many films."""
     if scale_since is None:
         return 0
     is_earlier = movies["observed_at"] < dt.datetime.combine(scale_since, dt.time(), dt.UTC)

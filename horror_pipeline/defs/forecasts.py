@@ -29,12 +29,12 @@ from horror_pipeline.warehouse import forecasts, models, predictions
 def popularity_forecaster(
     context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock
 ) -> dg.MaterializeResult:
-    """How popularity changes within 1, 3, 7, 14 and 30 days, learned from the daily history of all films.
+    """The model that forecasts how popularity changes within 1, 3, 7, 14 and 30 days, learned from the daily history.
 
-    One gradient boosting for each horizon. The newest weeks are forecast by models fitted before them. A model serves
-    only if its errors are smaller than those of "no change" by more than chance; otherwise no change is forecast. The
-    forecaster is fitted anew once a week, daily while its history is short, and when a day that it has learned from
-    was stored or gained films since. All versions are in `model_versions`.
+    Each horizon has a gradient boosting model of its own, tested on the newest weeks by models fitted before them. It
+    serves only if it beats the forecast "no change" by more than chance; otherwise no change is forecast. All are
+    fitted again once a week, daily while the history is short, and when a day they have learned from was stored or
+    gained films since. All versions are in `model_versions`.
     """
     with warehouse.connect() as connection:
         days_stored = forecasting.days_of_history(connection)
@@ -64,7 +64,7 @@ def _fit(warehouse: Warehouse, days_stored: Sequence[dt.date], now: dt.datetime)
 
 
 def _metadata(row: dict[str, Any] | None) -> dict[str, Any]:
-    """Describe the champion by horizon, compared with no change."""
+    """Describe the champion by horizon, compared with the forecast "no change"."""
     if row is None:
         return {}
     from horror_pipeline.modeling import charts

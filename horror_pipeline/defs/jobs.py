@@ -22,7 +22,7 @@ ingest_catalogue = dg.define_asset_job(
     selection=dg.AssetSelection.assets(
         ["raw", "discover_pages"], ["raw", "movie_details"], ["movies"], ["other_movies"]
     ),
-    description="Sweep release years, read the details that are due, and clean them into movies.",
+    description="List the films of release years, read the details that are due, and clean them into `movies`.",
     tags=RETRY_TMDB_ONCE,
 )
 
@@ -39,6 +39,6 @@ train_and_predict = dg.define_asset_job(
     selection=dg.AssetSelection.groups("features", "models", "predictions")
     - dg.AssetSelection.assets("movie_movers", "prediction_outcomes")
     | dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("movies"), AS_DECLARED)),
-    description="Build features, train the models and predict, from what the warehouse holds now.",
+    description="Build features, train the models, predict and forecast, from what the warehouse holds now.",
     tags=RETRY_ONCE,
 )

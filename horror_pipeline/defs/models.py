@@ -28,11 +28,11 @@ CHARTS = ("predicted_against_real", "residuals_over_time", "coverage_by_decile",
 
 DESCRIPTIONS = {
     "popularity_before_release": "How popular an upcoming film will be once it is out, predicted from what is known "
-    "before: date, genres, language, title, runtime, credits. Popularity can hardly be known that early, so read the "
-    "interval and the rank rather than the figure.",
+    "before: date, genres, language, title, runtime, credits. Popularity can hardly be predicted that early: trust "
+    "the interval and the rank more than the figure.",
     "popularity_after_release": "How popular a released film is expected to be, given its votes and its age. TMDB "
-    "computes popularity from votes among other things, so the model explains more than it forecasts. What is "
-    "interesting is the films that differ from it.",
+    "computes popularity from votes among other things, so the model explains more than it forecasts. The "
+    "interesting films are those far from their expected value.",
     "rating_before_release": "The mean vote an upcoming film will have, predicted from what is known before it is out.",
     "rating_after_release": "The mean vote expected of a released film, given how many people voted and what kind of "
     "film it is. The mean of a few votes is mostly noise, so films with few votes count for little.",
@@ -156,7 +156,7 @@ def _figures(scores: dict[str, dict[str, Any]], algorithm: str) -> dict[str, Any
 
 
 def _charts(name: str, training: "Training", row: dict[str, Any] | None) -> dict[str, Any]:
-    """Draw the best candidate on later films, and what matters to the champion."""
+    """Chart the best candidate's predictions of later films, and the champion's most important features."""
     from horror_pipeline.modeling import chances, intervals
     from horror_pipeline.modeling import charts as plots
     from horror_pipeline.modeling.specs import MODELS

@@ -31,8 +31,8 @@ def movie_movers(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.
     """How popularity and rank changed over 1, 7 and 30 days, and which rises are unusual for such a film.
 
     A change is compared with earlier changes of films at the same level of popularity and as far from their release.
-    `change_percentile` is the share of them that were smaller. What is common to such films on that day is removed
-    first, so that many small films that rise together are not unusual. A breakout is a rise into the day's top tenth
+    `change_percentile` is the share of them that were smaller. What such films have in common on that day is
+    removed first, so a rise that many small films share is not unusual. A breakout is a rise into the day's top tenth
     that is larger than 99 % of these changes and than any earlier change of the film itself. When a past day is stored,
     the days after it are computed again, because they are compared with it.
     """

@@ -23,13 +23,13 @@ FEW_ARE_REJECTED = dg.AssetCheckSpec(
     "few_are_rejected",
     asset="movies",
     partitions_def=release_years,
-    description=f"At most {MOST_REJECTED_SHARE:.0%} of the release year's documents could not become films.",
+    description=f"At most {MOST_REJECTED_SHARE:.0%} of the release year's documents were rejected as not being films.",
 )
 VALUES_ARE_CREDIBLE = dg.AssetCheckSpec(
     "values_are_credible",
     asset="movies",
-    description="No film's popularity or number of votes is far outside what the catalog has, beyond 100 times the "
-    "tenth highest. Such a film is kept, and no model learns from it.",
+    description="No film has more than 100 times the popularity or votes of the film in tenth place. Such a film is "
+    "kept, but no model learns from it.",
 )
 
 
@@ -49,8 +49,8 @@ def movies(
     """Every known film of the genres that are collected, clean and typed, one row each.
 
     Impossible values are NULL. Documents that cannot be films at all are in `raw.rejected_records`, with the reason. A
-    film that TMDB has deleted stays, and `gone_at` says since when. A film that was accepted once and is rejected now
-    stays as it last was.
+    film that TMDB has deleted stays, and `gone_at` says since when. A film whose newest document is
+    rejected keeps its last good row.
     """
     years = years_of(context)
     progress = Progress(context.log, "release years cleaned", len(years))
@@ -68,7 +68,7 @@ def movies(
         moved = movies_table.note_release_dates(connection)
     context.log.info(f"release dates announced or moved: {moved}")
     dropped = ", ".join(f"{name} {count}" for name, count in warnings.most_common())
-    context.log.info(f"values that were impossible and are NULL: {dropped or 'none'}")
+    context.log.info(f"impossible values set to NULL: {dropped or 'none'}")
     yield dg.MaterializeResult(metadata=dict(row_count(warehouse, tables.movies)))
     yield from (*record_results(context, judged), _credibility(warehouse))
 
@@ -91,7 +91,7 @@ def _credibility(warehouse: Warehouse) -> dg.AssetCheckResult:
         passed=not found,
         severity=dg.AssetCheckSeverity.WARN,
         description="; ".join(
-            f"film {tmdb_id} has {name} {value:,.6g}, beyond the credible {limit:,.6g}: look at "
+            f"film {tmdb_id} has {name} {value:,.6g}, but at most {limit:,.6g} is credible: look at "
             f"https://www.themoviedb.org/movie/{tmdb_id}"
             for tmdb_id, name, value, limit in found
         )

@@ -34,11 +34,10 @@ from horror_pipeline.warehouse.other_movies import replace_year
 def other_movies(
     context: dg.AssetExecutionContext, warehouse: Warehouse, tmdb: Tmdb, settings: PipelineSettings, clock: Clock
 ) -> Iterator[dg.MaterializeResult]:
-    """The released films of a year that are not horror, as TMDB lists them: models of horror learn from them too.
+    """A year's released films that are not horror, as TMDB lists them; the models learn from them too.
 
     Only films with enough votes are listed, ten at least, and their details are not read. A year is replaced as a
-    whole. Where models learn from horror films alone, nothing is requested; where films of all genres are collected,
-    there are no others.
+    whole. Nothing is requested if HORROR_LEARN_FROM=horror, or if films of all genres are collected anyway.
     """
     if settings.horror_learn_from == "horror":
         return skip(context, "models learn from horror films alone: HORROR_LEARN_FROM=horror")
@@ -63,7 +62,7 @@ def other_movies(
 def _store(
     warehouse: Warehouse, year: int, pages: Sequence[Page], collected: tuple[str, ...], now: dt.datetime
 ) -> Figures:
-    """Replace the year's films by those on the pages."""
+    """Replace the year's films by the films on the pages."""
     cleaned = (clean_other(row, collected) for page in pages for row in rows_of(json.loads(page.text)))
     films = {row["tmdb_id"]: row | {"observed_at": now} for row in cleaned if row}
     with warehouse.begin() as connection:

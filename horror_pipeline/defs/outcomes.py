@@ -36,13 +36,13 @@ POPULARITY_SCALE_HOLDS = dg.AssetCheckSpec(
     "popularity_scale_holds",
     asset="prediction_outcomes",
     partitions_def=days,
-    description=f"The typical film's popularity is within a factor of {MOST_SCALE_SHIFT} of that when predicted.",
+    description=f"The typical film's popularity is within a factor of {MOST_SCALE_SHIFT} of its value when predicted.",
 )
 
 FORECASTS_BEAT_NO_CHANGE = dg.AssetCheckSpec(
     "forecasts_beat_no_change",
     asset="prediction_outcomes",
-    description="Over the last week, the live forecasts of every horizon were at least as good as no change.",
+    description='In the last week, live forecasts of every horizon were at least as good as forecasting "no change".',
 )
 
 
@@ -61,8 +61,8 @@ def prediction_outcomes(
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Earlier predictions compared with a day's snapshot: those made 1, 7 and 30 days earlier, and before release.
 
-    A prediction made before release is compared once the film is out. Ratings are compared on days whose listing has
-    votes.
+    A prediction made before release is compared on the day of release and 7 and 30 days after it. Ratings are compared
+    only on days for which votes were listed.
     """
     _catch_up(context, warehouse)
     with warehouse.connect() as connection:
@@ -84,7 +84,7 @@ def prediction_outcomes(
 
 
 def _catch_up(context: dg.AssetExecutionContext, warehouse: Warehouse) -> None:
-    """Write the outcomes of earlier days whose history was stored by a run that then failed for other days."""
+    """Write the outcomes of earlier days that are stored but have none, because their run failed on other days."""
     first, column = min(days_of(context)), tables.prediction_outcomes.c.outcome_date
     with warehouse.begin() as connection:
         left_out = days_left_out(connection, column, first, CATCH_UP_DAYS)

@@ -44,14 +44,14 @@ def _keys_of(context: dg.AssetExecutionContext) -> Sequence[str]:
     """Return the partition keys that the run's tags name; Dagster does not check that they exist.
 
     Raises:
-        Failure: they name none, some that do not exist, or a range that ends before it begins.
+        Failure: the tags name no partition, one that does not exist, or a range that ends before it begins.
     """
     definition, tags, name = context.assets_def.partitions_def, context.run.tags, context.asset_key.to_user_string()
     assert definition is not None  # noqa: S101  # only partitioned assets ask
     keys: Sequence[str] = definition.get_partition_keys()
     one = tags.get(PARTITION)
     first, last = tags.get(RANGE_START, one), tags.get(RANGE_END, one)
-    remedy = f"launch it for one or a range of {keys[0]} to {keys[-1]}"
+    remedy = f"launch it for one partition, or a range, from {keys[0]} to {keys[-1]}"
     if first is None or last is None:
         raise dg.Failure(f"{name} was launched without a partition; {remedy}")
     if unknown := [key for key in (first, last) if key not in keys]:
@@ -62,5 +62,5 @@ def _keys_of(context: dg.AssetExecutionContext) -> Sequence[str]:
 
 
 def last_release_year(today: dt.date) -> int:
-    """Return the last partition of `release_years`, which also takes the films of later years."""
+    """Return the last partition of `release_years`, which also holds the films of later years."""
     return today.year + YEARS_AHEAD

@@ -89,7 +89,7 @@ def model_predictions(
 def rating_class(
     context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock
 ) -> Iterator[dg.MaterializeResult]:
-    """Whether a film is likely to be among the better rated half, predicted from what is known before release.
+    """Whether a film will likely be in the better rated half of films, predicted from what is known before release.
 
     The classifier is fitted on released films with ten votes or more. Accuracy, AUC and the confusion counts are those
     of the newest fifth of them, predicted by a classifier that was fitted without them.
@@ -117,7 +117,7 @@ def rating_class(
 
 
 def _confusion(metrics: dict[str, float]) -> str:
-    """Lay the confusion counts out as a Markdown table."""
+    """Format the confusion counts as a Markdown table."""
     count = {name: int(metrics[name]) for name in ("true_high", "false_high", "true_low", "false_low")}
     return (
         "| | predicted high | predicted low |\n|---|---|---|\n"
@@ -171,8 +171,8 @@ def similar_movies(
 ) -> Iterator[dg.MaterializeResult]:
     """The twenty films nearest to each film, by overview, keywords, genres, directors, cast and collection.
 
-    The score says how near a film is, from 0 to 1. They are found anew only when one of these has changed in a film:
-    votes and popularity change daily and say nothing here.
+    The score says how near a film is, from 0 to 1. Votes and popularity play no part, so the films are computed again
+    only when one of the things above has changed.
     """
     with warehouse.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         fingerprint = pending_fingerprint(connection, "similar_movies")

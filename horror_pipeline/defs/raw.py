@@ -47,9 +47,9 @@ LONGEST_LIST = 50
 def movie_changes(
     context: dg.AssetExecutionContext, warehouse: Warehouse, tmdb: Tmdb, clock: Clock
 ) -> dg.MaterializeResult:
-    """The films of all genres that TMDB edited or deleted on a UTC day that is over.
+    """The ids of films, of all genres, that TMDB edited or deleted on a UTC day that is over.
 
-    They decide which details are read again. A day is replaced as a whole.
+    The details of these films are read again. A day is replaced as a whole.
     """
     before = tmdb.stats
     days = days_of(context)
@@ -90,10 +90,10 @@ SWEEP_IS_COMPLETE = dg.AssetCheckSpec(
 def discover_pages(
     context: dg.AssetExecutionContext, warehouse: Warehouse, tmdb: Tmdb, settings: PipelineSettings, clock: Clock
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    """TMDB's listing of a release year, of horror by default: released films with enough votes, all upcoming films.
+    """TMDB's listing of a release year, horror by default: released films with enough votes, and all upcoming films.
 
     The number of distinct films is compared with the total that TMDB states. A listing that falls short is swept again;
-    if it still falls short, the check fails. A film that is missing from a listing is never deleted for it.
+    if it still falls short, the check fails. A film that is missing from a listing is never deleted.
     """
     before, now = tmdb.stats, clock()
     progress = Progress(context.log, "listing pages", 0)
@@ -119,9 +119,7 @@ def discover_pages(
         years = {str(year): year for year in years_of(context)}
         each_partition(context, tmdb, years, sweep)
         if sweeper.is_moving and settled:
-            context.log.info(
-                "TMDB's pages shift between requests: sweeping again the years that were read before this was noticed"
-            )
+            context.log.info("TMDB's pages shifted between requests, so the years read before that are swept again")
             each_partition(context, tmdb, {str(year): year for year in sorted(settled)}, sweep)
     progress.finish()
     figures = {**row_count(warehouse, tables.discover_pages), **request_figures(tmdb.stats - before)}
@@ -181,7 +179,7 @@ def _digest(row: object) -> str:
 EVERY_FILM_WAS_READ = dg.AssetCheckSpec(
     "every_due_film_was_read",
     asset=["raw", "movie_details"],
-    description="No due film kept failing through every retry. Those that did stay due.",
+    description="Every film that was due could be read. Films that failed every retry stay due for the next run.",
 )
 
 
@@ -204,9 +202,9 @@ def movie_details(
 ) -> dg.MaterializeResult:
     """The details document, with credits and keywords, of every known film.
 
-    A run requests only films that are due: new, changed at TMDB, incomplete, near their release, or read longer ago
-    than half the retention period. Documents are stored as they arrive, so the next run continues where a stopped one
-    ended. A film that TMDB has deleted keeps its last document.
+    A run requests only films that are due: new, changed at TMDB, incomplete, near their release, or last read
+    a third to two thirds of the retention period ago. Documents are stored as they arrive, so the next run continues
+    where a stopped one ended. A film that TMDB has deleted keeps its last document.
     """
     before = tmdb.stats
     with asking_tmdb(context, warehouse, tmdb):
@@ -235,11 +233,11 @@ def _read(
     """Read and store the films that are due.
 
     Returns:
-        How many films had each outcome, by release year, and the reason by film for each that could not be read.
+        The number of films with each outcome, by release year; and why films could not be read, by id.
     """
     counts: dict[int, Counter[str]] = defaultdict(Counter)
     failures: dict[int, str] = {}
-    # Another order each time: films that keep failing must not hold up for ever those that would come after them.
+    # In random order, so that films that keep failing do not hold up the same films in every run.
     due = random.Random(clock().timestamp()).sample(due, len(due))  # noqa: S311  # no secret
     year_of = {film.tmdb_id: film.release_year for film in due}
     progress = Progress(context.log, "details", len(due))
@@ -260,13 +258,13 @@ def _log_reasons(context: dg.AssetExecutionContext, reasons: Counter[str]) -> No
     context.log.info(f"details due: {counted or 'none'}")
     if reasons["gap"]:
         context.log.warning(
-            f"no changes were collected for more than {LONGEST_GAP_DAYS} days after {reasons['gap']:,} films were last "
-            "read: all of them are read again"
+            f"{reasons['gap']:,} films are read again, because no changes were collected for more than "
+            f"{LONGEST_GAP_DAYS} days after they were last read"
         )
 
 
 def _batches(arriving: Iterable[Details]) -> Iterator[list[Details]]:
-    """Group what arrives into batches of a bounded size and age."""
+    """Group details, as they arrive, into batches of a bounded size and age."""
     batch: list[Details] = []
     begun = time.monotonic()
     for details in arriving:
@@ -279,7 +277,7 @@ def _batches(arriving: Iterable[Details]) -> Iterator[list[Details]]:
 
 
 def _store_details(warehouse: Warehouse, batch: list[Details], year_of: dict[int, int]) -> dict[int, Counter[str]]:
-    """Write a batch in one transaction; a sub-object that TMDB left out keeps what was stored of it."""
+    """Write a batch in one transaction; a sub-object that TMDB left out keeps its stored value."""
     arrived = [one for one in batch if one.failure is None]
     with warehouse.begin() as connection:
         lacking = [one.tmdb_id for one in arrived if one.absent]

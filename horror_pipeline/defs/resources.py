@@ -44,7 +44,7 @@ def utc_now() -> dt.datetime:
 
 
 class WarehouseResource(dg.ConfigurableResource[Engine]):
-    """The warehouse as a SQLAlchemy engine. It refuses another schema version, and to mix demo data with TMDB's."""
+    """The warehouse as a SQLAlchemy engine; refuses another schema version, and mixing demo data with TMDB's."""
 
     database_url: str | None = Field(
         None, description="Address of the warehouse. Without it, the settings or the embedded Postgres are used."
@@ -52,7 +52,7 @@ class WarehouseResource(dg.ConfigurableResource[Engine]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Engine]:
-        """Hand out an engine for one run, whose data nobody may purge, and close its connections afterwards."""
+        """Hand out an engine for one run, during which no data can be purged, and close its connections afterwards."""
         engine, settings = connect(self._url()), get_settings()
         with ExitStack() as stack:
             stack.callback(engine.dispose)
@@ -82,12 +82,12 @@ class WarehouseResource(dg.ConfigurableResource[Engine]):
 
 
 class TmdbResource(dg.ConfigurableResource[TmdbClient]):
-    """TMDB under one rate limit; without a credential the made-up TMDB, served by a child process of the run."""
+    """A client of TMDB with one rate limit; without a credential, of the demo, served by a child process."""
 
     api_key: str | None = Field(None, description="TMDB v3 key or v4 read access token. Without it, the demo is used.")
     api_url: str = Field(TMDB_API_URL, description="Base URL of TMDB's API.")
     exports_url: str = Field(TMDB_EXPORTS_URL, description="Base URL of TMDB's daily id exports.")
-    requests_per_second: float = Field(UNLIMITED, description="Ceiling of all requests together.")
+    requests_per_second: float = Field(UNLIMITED, description="Most requests per second, over all connections.")
     connections: int = Field(16, description="Connections kept open at once.")
 
     @contextmanager
@@ -111,7 +111,7 @@ class TmdbResource(dg.ConfigurableResource[TmdbClient]):
 
 
 def _from_environment(variable: str) -> dg.EnvVar | None:
-    """Refer to a variable by its name, if it is set: Dagster refuses to start a run that refers to one that is not."""
+    """Refer to a variable by its name if it is set; Dagster does not start a run that refers to an unset one."""
     return dg.EnvVar(variable) if os.environ.get(variable) else None
 
 
@@ -119,7 +119,7 @@ def _from_environment(variable: str) -> dg.EnvVar | None:
 def resources() -> dg.Definitions:
     """Define the resources, and the executor of every run.
 
-    One process executes a whole job: for steps as small as these that is six times cheaper than Dagster's default.
+    One process executes a whole job: for steps as short as these, that is six times as fast as Dagster's default.
     """
     settings = get_settings()
     is_paced = not settings.is_demo or "tmdb_requests_per_second" in settings.model_fields_set

@@ -25,7 +25,7 @@ RECORDS_A_QUERY = 500
 def delete_old_data(
     context: dg.OpExecutionContext, warehouse: Warehouse, settings: PipelineSettings, clock: Clock
 ) -> None:
-    """Delete documents, films, history and predictions older than HORROR_RETENTION_DAYS; metrics of models stay."""
+    """Delete documents, films, history and predictions older than HORROR_RETENTION_DAYS; metrics of models are kept."""
     limit = clock().date() - dt.timedelta(days=settings.horror_retention_days)
     with warehouse.begin() as connection:
         deleted = retention.purge(connection, limit)
@@ -37,7 +37,7 @@ def delete_old_data(
 def delete_old_runs(context: dg.OpExecutionContext, settings: PipelineSettings, clock: Clock) -> None:
     """Delete Dagster's finished runs, with their events, logs and check results, older than HORROR_RUN_HISTORY_DAYS.
 
-    The newest run of each partition stays as long as the data it made; without it, Dagster would show the partition as
+    The newest run of each partition is kept as long as its data, because Dagster would otherwise show the partition as
     missing.
     """
     now, instance = clock(), context.instance

@@ -1,7 +1,7 @@
 """The schedules of the asset jobs, and the decision whether a tick has anything to do.
 
-Dagster runs only the latest of the ticks it missed. Every daily schedule therefore looks for the days that are missing
-and requests them as one run over the range.
+Dagster runs only the latest of the ticks it missed. The daily schedules therefore look for missing days and
+request each range of them as one run.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def daily_changes(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -
         return skip
     missing = missing_change_days(warehouse, _tick(context).date())
     if missing is None:
-        return dg.SkipReason("no film was ever read, or every closed day of the last 14 is collected")
+        return dg.SkipReason("no film was ever read, or the changes of the last 14 days are collected")
     return dg.RunRequest(run_key=_run_key(context), tags=range_tags(*missing))
 
 
@@ -73,7 +73,7 @@ def daily_changes(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -
 def daily_snapshot(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -> list[dg.RunRequest] | dg.SkipReason:
     """Take the days missing from history, today included, at most 90 days back.
 
-    On Mondays all of them are taken again if films were found within the week, so that these gain their past.
+    If films were found within the week, all of these days are taken again on Monday, which adds the films' past.
     """
     if skip := _skip_if_active(context, snapshot_popularity.name):
         return skip
@@ -83,7 +83,7 @@ def daily_snapshot(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) 
         # Each stretch gets a run of its own, so that a day whose export has expired does not fail the others.
         ranges = [again] if again else days_to_take(connection, today, get_settings().horror_retention_days)
     if not ranges:
-        return dg.SkipReason("history has a snapshot of every day it should")
+        return dg.SkipReason("no day is missing from history")
     return [
         dg.RunRequest(run_key=f"{_run_key(context)} {first}", tags=range_tags(str(first), str(last)))
         for first, last in ranges

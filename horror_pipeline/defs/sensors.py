@@ -38,7 +38,7 @@ def failure_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     alerts = Alerts(context.instance, ui_url(settings), post, time.time())
     cursor, why_stopped = alerts.post_since(Cursor.parse(context.cursor))
     if why_stopped:
-        context.log.warning(f"messages are waiting: {why_stopped}")
+        context.log.warning(f"messages are kept for the next try: {why_stopped}")
     summary = f"{alerts.posted} posted" if alerts.posted or why_stopped else "nothing new has failed"
     return dg.SensorResult(skip_reason=f"{summary}; {why_stopped}" if why_stopped else summary, cursor=str(cursor))
 
@@ -61,7 +61,7 @@ def breakout_alerts(context: dg.SensorEvaluationContext, warehouse: Warehouse) -
         try:
             post(message_of(day, rows, ui_url(settings)))
         except OSError as error:
-            context.log.warning(f"a message is waiting: {error}")
+            context.log.warning(f"the message is kept for the next try: {error}")
             return dg.SensorResult(skip_reason=str(error))
     return dg.SensorResult(skip_reason=f"{len(rows)} films broke out on {day}", cursor=str(day))
 
@@ -89,16 +89,16 @@ def weekly_digest(context: dg.SensorEvaluationContext, warehouse: Warehouse, clo
     try:
         poster(settings.horror_alert_webhook, secrets_of(settings))(digest_of(week, ui_url(settings)))
     except OSError as error:
-        context.log.warning(f"a message is waiting: {error}")
+        context.log.warning(f"the message is kept for the next try: {error}")
         return dg.SensorResult(skip_reason=str(error))
     return dg.SensorResult(skip_reason=f"the week from {monday} was posted", cursor=str(monday))
 
 
 @dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
 def dead_runs(context: dg.SensorEvaluationContext, warehouse: Warehouse) -> dg.SkipReason:
-    """Mark runs as failed whose process has died, on whatever host; otherwise they would hold up the queue for ever.
+    """Mark a run as failed if its process has died, on any host; otherwise it would hold up the queue forever.
 
-    Note the runs that ended, for monitoring.
+    Also record in `finished_runs` which runs ended, for monitoring.
     """
     note_code_version(warehouse)
     reaped = reap_dead_runs(context.instance, warehouse)

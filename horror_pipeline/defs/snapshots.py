@@ -37,22 +37,22 @@ ROWS_HOLD = dg.AssetCheckSpec(
 CATALOGUE_IS_COVERED = dg.AssetCheckSpec(
     "catalogue_is_covered",
     asset="movie_snapshots",
-    description=f"The newest day has a row for at least {LOWEST_COVERAGE:.0%} of the films that exist.",
+    description=f"The newest day has a row for at least {LOWEST_COVERAGE:.0%} of the films known to exist.",
 )
 SCALE_HOLDS = dg.AssetCheckSpec(
     "scale_holds",
     asset="movie_snapshots",
     partitions_def=days,
     blocking=True,
-    description="Popularity is on the scale of the day before: the median of the films' ratios is between "
-    f"{1 / snapshot_stats.HIGHEST_SCALE_RATIO} and {snapshot_stats.HIGHEST_SCALE_RATIO}. TMDB changed the scale in "
-    "March 2025. Models learn from one side of such a break only.",
+    description=f"The median film's popularity is between {1 / snapshot_stats.HIGHEST_SCALE_RATIO} and "
+    f"{snapshot_stats.HIGHEST_SCALE_RATIO} times that of the day before. TMDB changed its scale in March 2025. Models "
+    "never learn from both sides of such a break.",
 )
 NO_FUTURE_DATES = dg.AssetCheckSpec(
     "no_future_dates",
     asset="movie_snapshots",
     blocking=True,
-    description="No row is of a day in the future.",
+    description="No row has a date in the future.",
 )
 
 
@@ -77,9 +77,9 @@ def movie_snapshots(
     """The popularity of every known film on a day, and its percentile within the day.
 
     Popularity comes from the id export that TMDB publishes under the day's date and keeps for about 90 days. Votes come
-    from the listing that was read on the same day, if there was one. A day is replaced as a whole, so a film that was
-    found later gains its past when the day is taken again. A run fails if the export of one of its days is not
-    available; the other days are stored all the same.
+    from the listing that was read on the same day, if there was one. A day is replaced as a whole, so taking it again
+    adds films that were found later. A run fails if the export of one of its days is not available, but the other days
+    are stored.
     """
     taken = _Taken()
     try:
@@ -96,7 +96,7 @@ def movie_snapshots(
             context.add_asset_metadata(dict(figures), partition_key=str(day))
         yield dg.MaterializeResult()
     for day, reason in taken.awaited.items():
-        context.log.warning(f"{reason}; skipped, the next scheduled run takes it")
+        context.log.warning(f"{reason}; this day is skipped, and the next scheduled run takes it")
         context.log_event(dg.AssetObservation(context.asset_key, partition=str(day), metadata={"skipped": reason}))
     judged = _judge(context, warehouse, sorted(taken.done), clock().date())
     if taken.failed:
@@ -126,7 +126,7 @@ def _why_failed(taken: _Taken, requested: int) -> str:
 def _take_days(
     context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClient, clock: Clock, taken: _Taken
 ) -> None:
-    """Take the days of the run one after the other, and note in `taken` what became of each."""
+    """Take the days of the run one after the other, and record the result of each in `taken`."""
     wanted = days_of(context)
     with warehouse.begin() as connection:
         known = snapshots.known_ids(connection)
@@ -155,7 +155,7 @@ def _take_days(
 def _in_flight(
     wanted: Sequence[dt.date], read: Callable[[dt.date], Export]
 ) -> Iterator[tuple[dt.date, Future[Export]]]:
-    """Yield the days in order, each with its file being read; at most `FILES_IN_FLIGHT` are read ahead."""
+    """Yield the days in order, each with the reading of its file, at most `FILES_IN_FLIGHT` of them ahead."""
     with ThreadPoolExecutor(FILES_IN_FLIGHT, thread_name_prefix="export") as pool:
         reading: deque[tuple[dt.date, Future[Export]]] = deque()
         try:
@@ -247,8 +247,8 @@ def _scale_holds(day: DayFigures) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=SCALE_HOLDS.name,
         passed=not day.is_scale_broken,
-        description=f"popularity of {day.day} is on another scale than that of {day.previous_day}: the median of the "
-        f"films' ratios is {day.scale_ratio:.3g}"
+        description=f"popularity of {day.day} is on another scale than that of {day.previous_day}: the median "
+        f"film has {day.scale_ratio:.3g} times as much"
         if day.is_scale_broken
         else None,
         metadata={} if day.scale_ratio is None else {"ratio": day.scale_ratio},

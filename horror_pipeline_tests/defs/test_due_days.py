@@ -102,6 +102,6 @@ def test_a_bad_day_stays_red_after_a_good_one_until_it_is_taken_again(known: Eng
         put(connection, bad, {1: 60.0})
         put(connection, good, {1: 1.0})
         note(instance, good, passed=True)
-        assert judge_days(instance, connection) == (False, f"taken, but not good: {bad}")
+        assert judge_days(instance, connection) == (False, f"failed their checks: {bad}")
         note(instance, bad, passed=True)
         assert judge_days(instance, connection)[0]

@@ -42,7 +42,7 @@ def test_days_include_today_and_closed_days_do_not() -> None:
 PARTITIONED = [asset for asset in loaded_defs().assets or () if isinstance(asset, dg.AssetsDefinition)]
 PARTITIONED = [asset for asset in PARTITIONED if asset.partitions_def is not None]
 WRONG = {
-    "none": ({}, "launched without a partition; launch it for one or a range of"),
+    "none": ({}, "launched without a partition; launch it for one partition, or a range, from"),
     "in the future": ({"dagster/partition": "FUTURE"}, "FUTURE is no partition of"),
     "a range into the future": (range_tags("LATE", "FUTURE"), "FUTURE is no partition of"),
     "reversed": (range_tags("LATE", "EARLY"), "ends at EARLY, before it begins at LATE"),
