@@ -6,7 +6,7 @@ forward in time (`backtest`), so each film was released after the films its pred
 `WINDOW` residuals are used, because the typical error drifts: a calibration that stays the same for years covers far
 too little. No interval is scored on films that it was calibrated on.
 
-How certain a film is depends on its age, popularity around release least of all. A film's half width is therefore a
+Errors depend on a film's age; those of popularity are largest around release. A film's half width is therefore a
 quantile in which films of about its age count most (localized conformal prediction; Guan, 2023).
 """
 

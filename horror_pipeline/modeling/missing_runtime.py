@@ -23,7 +23,7 @@ MIN_KNOWN_RUNTIMES = 30
 
 
 def runtimes(X: Floats, column: int) -> Floats:
-    """Return a copy of the runtimes, limited to the plausible range; NaN where unknown."""
+    """Return a copy of the runtimes, clipped to the plausible range; NaN where unknown."""
     return np.clip(np.array(X[:, column]), *PLAUSIBLE_MINUTES)
 
 

@@ -31,8 +31,8 @@ class PrereleaseEffect(RegressorMixin, BaseEstimator):
     films where it is known: one step of backfitting (Hastie and Tibshirani, 1990). Its mean over those films is 0, so
     nothing is learned from the fact that it is known. Other films get no effect.
 
-    The effect is used only if it reduces the errors on later ones of those films after being fitted to those before.
-    The backtest over all films cannot test it until the history is as long as a block.
+    To be used, the effect must pass a backtest of its own: fitted to the earlier of those films, it must reduce the
+    errors of the later ones. The backtest over all films cannot test it until the history is as long as a block.
 
     Args:
         estimator: predicts without popularity before release.
@@ -77,7 +77,7 @@ def _slope(level: Floats, residual: Floats) -> float:
 
 
 def _lowers_later_errors(level: Floats, residual: Floats) -> bool:
-    """Whether the effect, learned from the films before each block, lowers the errors on it by more than chance."""
+    """Return whether effects fitted to earlier films lower the errors of later ones by more than chance."""
     gains = []
     for block in np.array_split(np.arange(len(level) // 3, len(level)), BLOCKS):
         earlier = slice(0, block[0])

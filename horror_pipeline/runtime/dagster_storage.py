@@ -41,10 +41,10 @@ class _OpensOnUse:
     _given_to: weakref.ref[dg.DagsterInstance] | None = None
 
     def __init__(self) -> None:
-        """Leave the storage closed."""
+        """Do not call the storage's constructor yet, because it connects."""
 
     def __getattr__(self, name: str) -> Any:
-        """Open the storage: Python calls this for attributes that the storage's constructor has yet to set."""
+        """Open the storage: Python calls this when an attribute is not set, as before the constructor has run."""
         if name.startswith("__"):
             raise AttributeError(name)
         with _lock:
@@ -66,7 +66,7 @@ class _OpensOnUse:
             super().register_instance(instance)  # type: ignore[misc]
 
     def dispose(self) -> None:
-        """Close what was opened."""
+        """Close the storage if it was opened."""
         if self._is_open:
             super().dispose()  # type: ignore[misc]
 

@@ -62,12 +62,12 @@ def listens(host: str, port: int) -> bool:
 
 
 def answers(address: str) -> bool:
-    """Whether the URL answers 200."""
+    """Whether the URL answers with status 200."""
     return _body(address) is not None
 
 
 def daemon_is_healthy(graphql: str) -> bool:
-    """Whether every daemon that the Dagster instance requires is healthy, by the UI's GraphQL endpoint."""
+    """Ask the UI's GraphQL endpoint whether every daemon that the Dagster instance requires is healthy."""
     body = _body(graphql, {"query": DAEMON_HEALTH})
     if body is None:
         return False
@@ -76,7 +76,7 @@ def daemon_is_healthy(graphql: str) -> bool:
 
 
 def _body(address: str, question: dict[str, str] | None = None) -> bytes | None:
-    """Return what a server of ours answers with status 200, asked by GET or with a question as JSON; else None."""
+    """Send a GET, or a POST of the question as JSON; return the body of an answer with status 200, else None."""
     with requests.Session() as session:
         session.trust_env = False  # this machine is not behind a proxy
         try:

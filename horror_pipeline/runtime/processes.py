@@ -32,7 +32,7 @@ class Child:
         name: what a person calls it.
         command: its command line.
         log: file that receives its output.
-        is_ready: tells whether it answers; None: it counts as ready once it is started.
+        is_ready: returns whether the process answers; without it, a started process counts as ready.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Child:
     restart_at: float | None = None
 
     def start(self, variables: Mapping[str, str], folder: Path) -> None:
-        """Start it in a session of its own, away from the terminal's signals."""
+        """Start the process in a session of its own, so that it does not receive the terminal's signals."""
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
         with self.log.open("ab") as log:
@@ -60,11 +60,11 @@ class Child:
         self.restart_at = None
 
     def is_dead(self) -> bool:
-        """Whether it was started and has ended."""
+        """Whether the process was started and has ended."""
         return self.process is not None and self.process.poll() is not None
 
     def last_lines(self, count: int = 15) -> str:
-        """Return the end of its log."""
+        """Return the last lines of the log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
 
 

@@ -47,14 +47,14 @@ class Details:
 
     @property
     def missing(self) -> list[str]:
-        """Those of `absent` because of which the film is asked for again."""
+        """The sub-objects in `absent` for which the film is requested again."""
         return [name for name in self.absent if name in APPENDED]
 
     def with_kept_parts(self, kept: Mapping[str, Any]) -> Details:
-        """Fill each appended sub-object that the document lacks from an older document, where that has it.
+        """Fill in the appended sub-objects that the document lacks, from an older document of the film.
 
         Args:
-            kept: sub-objects of the older document. `absent` still names them afterwards, so that they stay due.
+            kept: sub-objects of the older document. `absent` still names the ones filled in, so that they stay due.
         """
         filled = {name: kept[name] for name in self.absent if name in kept}
         if self.text is None or not filled:
@@ -68,7 +68,7 @@ def details_of(
 ) -> Generator[Details, None, None]:
     """Read every film's details, several at once, and yield them in the order they arrive.
 
-    A film that keeps failing is yielded with the reason, so that it does not cost the others.
+    A film that keeps failing is yielded with the reason, and the other films are still read.
 
     Args:
         client: sends the requests.

@@ -105,7 +105,9 @@ def read_export(
                 return _read(response, day, known_ids)
         except _TruncatedExportError as error:
             if attempt == ATTEMPTS - 1:
-                raise ExportUnavailableError(str(error), "nothing of it was stored, run again later") from None
+                raise ExportUnavailableError(
+                    str(error), "nothing of that day was stored, so run it again later"
+                ) from None
     raise AssertionError("unreachable")
 
 
@@ -181,7 +183,7 @@ def parse_lines(blocks: Iterable[bytes], known_ids: Set[int]) -> Export:
 
 
 def _films_of(block: bytes, export: Export) -> list[_Film]:
-    """Decode a block as a whole, or line by line where a line of it is malformed, and count those."""
+    """Decode a block as a whole; if that fails, decode it line by line and count the malformed lines."""
     with suppress(msgspec.DecodeError, RecursionError):
         return _FILMS.decode_lines(block)
     films = []
@@ -226,7 +228,7 @@ def _blocks(stream: io.BufferedIOBase, day: dt.date) -> Iterator[bytes]:
             size += len(piece)
             lines, newline, rest = (rest + piece).rpartition(b"\n")
             if len(rest) > LONGEST_LINE_BYTES:
-                raise _untrusted(day, "one of its lines is too long")
+                raise _untrusted(day, "it has a line that is too long")
             if size > LARGEST_FILE_BYTES:
                 raise _untrusted(day, f"it decompresses to more than {LARGEST_FILE_BYTES:,} bytes")
             yield lines + newline
@@ -242,5 +244,5 @@ def _blocks(stream: io.BufferedIOBase, day: dt.date) -> Iterator[bytes]:
 
 def _untrusted(day: dt.date, why: str) -> ExportUnavailableError:
     return ExportUnavailableError(
-        f"the id export of {day} cannot be trusted: {why}", "nothing of it was stored, run that day again later"
+        f"the id export of {day} cannot be trusted: {why}", "nothing of that day was stored, so run it again later"
     )

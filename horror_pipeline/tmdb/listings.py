@@ -38,12 +38,12 @@ class Slice:
 
 @dataclass(frozen=True)
 class Listing:
-    """One listing of a release year: released films with enough votes, upcoming films, or released films of others.
+    """One listing of a release year: released films with enough votes, upcoming films, or films of other genres.
 
-    Films listed have one of `genres`, those of `others` have none of them. Without any, films of all genres are listed.
+    The films have one of `genres`, or none of them if `is_collected` is false. Empty `genres` stand for all genres.
 
-    It includes the first day of the next year: a film whose date moves over New Year between two sweeps, or whose date
-    is impossible, like a 45th of December, would fall between two years otherwise.
+    The listing includes the first day of the next year. Otherwise a film would be in no year if its date moves over New
+    Year between two sweeps, or if its date is impossible, like a 45th of December.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Listing:
 
     @property
     def new_year(self) -> dt.date | None:
-        """The day that belongs to the next year; None where later films belong to this year."""
+        """The day that belongs to the next year; None for the last year, which includes all later films."""
         return None if self.dates.end is None else dt.date(self.release_year + 1, 1, 1)
 
 
@@ -90,10 +90,10 @@ def listings_of(
 def listing_of_others(
     release_year: int, *, today: dt.date, last_year: int, min_votes: int, genres: tuple[int, ...]
 ) -> Listing | None:
-    """Return the listing of a year's released films of no genre that is collected.
+    """Return the listing of a year's released films that have none of the genres collected.
 
     Returns:
-        None where the year has yet to begin, or all genres are collected.
+        None if the year is still to come, or if all genres are collected.
     """
     collected = listings_of(release_year, today=today, last_year=last_year, min_votes=min_votes, genres=genres)
     if genres and collected[0].name == "released":

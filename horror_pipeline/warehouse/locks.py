@@ -27,7 +27,7 @@ def hold(connection: Connection, key: int, number: int | None = None) -> None:
     Args:
         connection: in a transaction.
         key: one of this module's keys.
-        number: with the key, one lock for each number.
+        number: distinguishes locks with the same key.
     """
     arguments = ":key" if number is None else ":key, :number"
     statement = text(f"SELECT pg_advisory_xact_lock({arguments})")
@@ -45,7 +45,7 @@ def kept_data(engine: Engine) -> Iterator[None]:
             try:
                 connection.execute(text("SELECT pg_advisory_unlock_shared(:key)"), {"key": DATA_LOCK})
             except DBAPIError:
-                LOG.warning("the connection that kept the data broke; the server has freed its lock")
+                LOG.warning("lost the connection that held the lock against purges, so Postgres has released the lock")
 
 
 def hold_alone(connection: Connection, key: int) -> bool:
@@ -62,7 +62,7 @@ def tmdb_lock(engine: Engine, run_id: str, say: Callable[[str], None]) -> Iterat
     Args:
         engine: the warehouse.
         run_id: the run that calls TMDB; runs that wait for the lock log this id.
-        say: logs a line if the lock has to be waited for.
+        say: logs a line if another process holds the lock and this one has to wait.
     """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         key = {"key": TMDB_LOCK}
@@ -76,7 +76,7 @@ def tmdb_lock(engine: Engine, run_id: str, say: Callable[[str], None]) -> Iterat
             try:
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
             except DBAPIError:
-                LOG.warning("the connection that held the lock on TMDB broke; the server has freed it")
+                LOG.warning("lost the connection that held the lock on TMDB, so Postgres has released the lock")
             connection.invalidate()  # so that nothing else runs under the run's application name
 
 

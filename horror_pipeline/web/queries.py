@@ -205,7 +205,7 @@ def movie_history(
         connection: to read with.
         tmdb_id: the film.
         since: the first day.
-        earlier_ids: ids of it that are gone, whose snapshots fill the days that its own lack.
+        earlier_ids: ids the film had before; their snapshots fill the days for which `tmdb_id` has none.
     """
     statement = text(
         "SELECT DISTINCT ON (snapshot_date) snapshot_date, popularity, popularity_percentile, vote_count, vote_average "
@@ -216,7 +216,7 @@ def movie_history(
 
 
 def movie_predictions(connection: Connection, tmdb_id: int, *, since: date, until: date) -> list[dict[str, Any]]:
-    """Return the last prediction of each day, oldest first, with one index probe per day."""
+    """Return a film's last prediction of each day, oldest first, with one index probe per day."""
     return _rows(
         connection,
         f"""
@@ -262,7 +262,7 @@ def predictions(connection: Connection, ids: Sequence[int], *, predicted_at: dat
 
 
 def popularity_reasons(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
-    """Say by id what moved the newest expected popularity of a few films most."""
+    """Return, by id, what moved the newest expected popularity of each of these films most."""
     rows = _rows(connection, POPULARITY_PARTS, ids=list(ids))
     return {row["tmdb_id"]: wording.popularity_reasons(row["base"], row["parts"]) for row in rows}
 

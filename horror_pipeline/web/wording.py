@@ -29,22 +29,22 @@ def percent(share: float | None) -> str:
 
 
 def chance(share: float) -> str:
-    """Write a chance in whole percent, but never as none or certain."""
+    """Write a chance in whole percent, but never as 0 or 100 %."""
     return "under 1 %" if share < 0.01 else "over 99 %" if share > 0.99 else f"{100 * share:.0f} %"
 
 
 def percentile(share: float) -> str:
-    """Write a share so that it never claims all: 0.99996 is 99.99 %."""
+    """Write a share in percent, rounded down so that 100 % means all: 0.99996 is 99.99 %."""
     return f"{int(share * 10_000) / 100:g} %"
 
 
 def exp(logarithm: float) -> float:
-    """Take a logarithm back."""
+    """Undo a natural logarithm."""
     return math.exp(logarithm)
 
 
 def effect(value: float, target: Target) -> str:
-    """Write what a part adds to a prediction: percent of a popularity, points of a rating; empty if that is nothing."""
+    """Write what a part adds to a prediction: percent of a popularity, points of a rating; empty if it rounds to 0."""
     if target == "vote_average":
         text = f"{value:+.2f}"
         return "" if float(text) == 0 else text.replace("-", "−")
@@ -56,13 +56,13 @@ def effect(value: float, target: Target) -> str:
 
 
 def popularity_reasons(base: float, parts: Sequence[tuple[str, float]]) -> str:
-    """Write the three things that moved an expected popularity most, leaving out what is next to nothing."""
+    """Write the three things that moved an expected popularity most, without those that round to 0."""
     moved = [f"{label} {change}" for label, value in parts[:3] if (change := effect(value, "popularity"))]
     return ", ".join([f"{popularity(exp(base))} is usual", *moved])
 
 
 def day(value: date | None) -> str:
-    """Write a date as people do."""
+    """Write a date like 3 May 2026."""
     return "no date yet" if value is None else f"{value.day} {value:%b %Y}"
 
 

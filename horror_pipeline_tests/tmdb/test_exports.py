@@ -184,7 +184,7 @@ def test_a_file_of_several_gzip_members_is_read_to_its_end() -> None:
         (File(packed(line(1))[:10] + b"\x07" * 9), "it is damaged"),
         (File(packed(line(1))[:-5] + bytes(5)), "it is damaged"),
         (File(packed("<html>", *["no film"] * 20)), "21 of 21 lines are not films"),
-        (File(gzip.compress(b"x" * 3_000_000)), "one of its lines is too long"),
+        (File(gzip.compress(b"x" * 3_000_000)), "it has a line that is too long"),
     ],
 )
 def test_what_cannot_be_trusted_is_refused_in_one_sentence(file: File, reason: str) -> None:
@@ -192,7 +192,7 @@ def test_what_cannot_be_trusted_is_refused_in_one_sentence(file: File, reason: s
         read(file)
     message = str(refused.value)
     assert str(DAY) in message
-    assert "nothing of it was stored" in message
+    assert "nothing of that day was stored" in message
     assert "\n" not in message
 
 

@@ -50,7 +50,7 @@ class Reach:
     Args:
         horizon_days: days ahead.
         lower: lower quantile of the scaled residuals (see `scale`) by bin of `LEVELS`, at most 0.
-        upper: upper quantile, likewise, at least 0.
+        upper: upper quantile of the same, at least 0.
         common: how far all films together may move (see `common_spread`).
         residuals: number of residuals the quantiles are taken from.
     """
@@ -144,7 +144,7 @@ def calibrate(
 
 
 def common_spread(history: History, horizon_days: int) -> float:
-    """Measure how far the median film moves within the horizon: one move in five is larger than what is returned."""
+    """Return how far the median film moves within the horizon: the distance that one move in five exceeds."""
     change = np.where(history.popularity >= NOTABLE, changes(history, horizon_days), np.nan)
     enough = (~np.isnan(change)).sum(axis=0) >= FEWEST_FILMS
     if not enough.any():
@@ -165,19 +165,19 @@ def bins(popularity: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def volatility_exponent(horizon_days: int) -> float:
-    """Return the power of last week's daily changes that widths grow with: near 1 for tomorrow, small in a month."""
+    """Return the power to which daily changes scale residuals: near 1 for tomorrow, near 0 for a month ahead."""
     return 1.0 / (1.0 + horizon_days / WEEK)
 
 
 def scale(films: pd.DataFrame, horizon_days: int) -> NDArray[np.float64]:
-    """Return the scale of residuals: larger after large daily changes, and for films missing on days of the month."""
+    """Return the scale of residuals, which grows with the last week's daily changes and the month's missing days."""
     missing = 1.0 - films["days_known"].clip(0, MONTH).to_numpy() / MONTH
     volatility = films["step"].to_numpy() ** volatility_exponent(horizon_days)
     return np.asarray(volatility * (1.0 + (NEW_FILM_FACTOR - 1.0) * missing), dtype="float64")
 
 
 def nearest(values: NDArray[Any], place: NDArray[np.intp], level: int) -> NDArray[Any]:
-    """Return the values of a bin, with those of its neighbors where it has too few."""
+    """Return the values of a bin, and those of its neighbors if the bin has too few."""
     for around in range(len(LEVELS)):
         chosen = values[np.abs(place - level) <= around]
         if len(chosen) >= FEWEST_RESIDUALS:

@@ -100,7 +100,7 @@ class Cluster:
     # -- state ---------------------------------------------------------------------------------------------------------
 
     def is_ready(self) -> bool:
-        """Whether it takes connections."""
+        """Whether the server accepts connections."""
         lines = self._pid_file()
         if len(lines) < 8 or lines[7].strip() != "ready":
             return False
@@ -117,13 +117,13 @@ class Cluster:
         return _url(self._socket_dir())
 
     def urls(self) -> list[URL]:
-        """Return the URLs that it has or had, running or not."""
+        """Return the URLs at which the server is, or was before it stopped."""
         note = self.run / "socket_dir"
         folders = [self.run / "socket", *([Path(note.read_text())] if note.exists() else [])]
         return [_url(folder) for folder in folders]
 
     def postmaster(self) -> int | None:
-        """Return the server's process id; None where it does not run, or another process has its number."""
+        """Return the server's process id; None if it does not run, even if another process now has that id."""
         lines = self._pid_file()
         if not lines or not lines[0].strip().isdigit():
             return None
@@ -144,7 +144,7 @@ class Cluster:
     # -- starting ------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the server; create it first where there is none.
+        """Start the server; create it first if there is none.
 
         Raises:
             WarehouseError: it does not start.
@@ -214,8 +214,8 @@ class Cluster:
     def _settle(self) -> None:
         """Wait for a server that is starting or stopping, stop one without a socket, and clear up after a dead one.
 
-        Postgres clears up as well, but mistakes any process with the old number for its own: a dead one that nobody
-        has reaped or, after a restart of the machine, another program.
+        Postgres clears up as well, but takes any process with the recorded id for its own, even a zombie or, after a
+        restart of the machine, another program.
         """
         begun = time.monotonic()
         while (pid := self.postmaster()) is not None and not self.is_ready():
