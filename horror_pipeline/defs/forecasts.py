@@ -33,8 +33,8 @@ def popularity_forecaster(
 
     Each horizon has a gradient boosting model of its own, tested on the newest weeks by models fitted before them. It
     serves only if it beats the forecast "no change" by more than chance; otherwise no change is forecast. All are
-    fitted again once a week, daily while the history is short, and when a day they have learned from was stored or
-    gained films since. All versions are in `model_versions`.
+    fitted again once a week, daily while the history is short, and when a day of the history was stored late or
+    gained films. All versions are in `model_versions`.
     """
     with warehouse.connect() as connection:
         days_stored = forecasting.days_of_history(connection)
