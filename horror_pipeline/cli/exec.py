@@ -1,4 +1,4 @@
-"""`horror exec`: another command, with everything it needs ready and exported; the image starts its services by it."""
+"""`horror exec`: run a command with the databases ready and their addresses exported, as the image's services do."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def retried(
 
     Args:
         attempt: what to do.
-        seconds: how long to go on; 0 tries once.
+        seconds: how long to keep trying; 0 tries once.
         say: receives one line each time the reason for waiting changes.
         clock: seconds from any origin.
         sleep: waits so many seconds.
 
     Raises:
-        WarehouseError: of the last attempt.
+        WarehouseError: the last attempt failed.
     """
     deadline, pause, reason = clock() + seconds, FIRST_PAUSE_SECONDS, ""
     while True:
@@ -80,7 +80,7 @@ def exec_with_environment(
 
 
 def _obey_signals() -> None:
-    """Let SIGINT and SIGTERM end the command, although whoever started it may have them ignored, as scripts do."""
+    """Let SIGINT and SIGTERM end the command, even if the parent ignores them, as scripts do in the background."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 

@@ -29,7 +29,7 @@ def printable(text: str) -> str:
 
 
 def open_standard_streams() -> None:
-    """Make standard output and error usable: nothing is written to closed ones, and ASCII ones get `?` for the rest."""
+    """Discard what goes to a closed standard output or error, and write `?` for letters that the encoding lacks."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -39,7 +39,7 @@ def open_standard_streams() -> None:
 
 
 def discard_output() -> None:
-    """Let whatever is still to be written to standard output go nowhere, where it cannot be written."""
+    """Discard what is still buffered for standard output, because it cannot be written."""
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
@@ -53,7 +53,7 @@ def print_error(error: HorrorError) -> None:
 
 
 def print_note(line: str) -> None:
-    """Print one line on standard error as it is: it may hold brackets, and lines of a log are not folded."""
+    """Print one line on standard error as it is: brackets are not markup, and a long line is not folded."""
     err.print(line, markup=False, soft_wrap=True)
 
 

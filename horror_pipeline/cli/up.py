@@ -1,4 +1,4 @@
-"""`horror up`: the processes that it serves (Dagster's code server, UI and daemon, and the dashboard) as one."""
+"""`horror up`: run Dagster's code server, UI and daemon, and the dashboard, until it is stopped."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def children(settings: Settings) -> Sequence[Child]:
 
 
 def _keep_embedded(settings: Settings, say: Callable[[str], None]) -> Callable[[], None]:
-    """Return what starts the embedded Postgres again if it was killed; it recovers by itself."""
+    """Return a function that restarts the embedded Postgres if it was killed; its data recovers by itself."""
 
     def on_tick() -> None:
         if not postgres.is_running(settings.horror_home):
@@ -160,7 +160,7 @@ def _keep_embedded(settings: Settings, say: Callable[[str], None]) -> Callable[[
 def renewing(
     child: Child, most_bytes: int, is_idle: Callable[[], bool], say: Callable[[str], None]
 ) -> Callable[[], None]:
-    """Return what ends a child that has grown too large, so that the supervisor starts it again.
+    """Return a function that ends a child that has grown too large; the supervisor then restarts it.
 
     Args:
         child: the child.

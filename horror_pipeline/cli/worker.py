@@ -18,7 +18,7 @@ PAUSE_SECONDS = 2.0
 
 
 def serve_runs(settings: Settings, runs: int, wait_seconds: float) -> None:
-    """Run Celery's worker until it is asked to stop, once this host is known to fit the others.
+    """Check that this host may execute runs, then run Celery's worker until it is asked to stop.
 
     Raises:
         HorrorError: the settings name another launcher, or the code or the schema is of another version.

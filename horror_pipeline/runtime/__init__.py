@@ -1,4 +1,4 @@
-"""What has to be up before a command works: HORROR_HOME, a Postgres that answers, child processes, ports.
+"""What has to run before a command works: HORROR_HOME, Postgres, child processes, ports, and Dagster's storage.
 
-Nothing here knows Dagster or what a command then does.
+Nothing here knows the assets, or what a command does afterwards.
 """

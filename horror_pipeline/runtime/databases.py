@@ -41,7 +41,7 @@ def given_url(settings: Settings) -> URL | None:
 
 @contextmanager
 def reachable_warehouse(settings: Settings) -> Iterator[URL]:
-    """Yield the warehouse's URL, with the embedded Postgres running where it is the embedded one."""
+    """Yield the warehouse's URL; if it is the embedded Postgres, keep that running."""
     if url := given_url(settings):
         yield url
     else:
@@ -88,7 +88,7 @@ def migrate(engine: Engine) -> None:
 
 
 def prepare_dagster_database(url: URL, warehouse: str) -> None:
-    """Create Dagster's database where it is missing and the login may create it, and keep it for one warehouse.
+    """Create Dagster's database if it is missing and the login may create it, and reserve it for one warehouse.
 
     Args:
         url: Dagster's database.

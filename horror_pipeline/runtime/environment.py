@@ -1,4 +1,4 @@
-"""The environment of a command: HORROR_HOME, both databases ready, and the variables that lead others to them."""
+"""The environment of a command: HORROR_HOME, both databases ready, and the variables that say where they are."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Environment:
         } | {name: str(value) for name, value in {**libpq, **self._launcher()}.items() if value}
 
     def _launcher(self) -> dict[str, str | None]:
-        """Return what says where runs run: the daemon's folder holds no `.env`."""
+        """Return the variables that choose the run launcher, because the daemon's folder has no `.env`."""
         settings, broker = self.settings, self.settings.celery_broker_url
         if settings.horror_run_launcher == "default":
             return {}

@@ -59,7 +59,7 @@ def require_extra(name: RunLauncher) -> None:
 
 
 def _configuration(settings: Settings) -> dict[str, Any]:
-    """Return Dagster's configuration of the launcher: what follows from the settings, and what they say literally."""
+    """Return the launcher's configuration: what follows from the settings, and HORROR_RUN_LAUNCHER_CONFIG."""
     followed: dict[str, Any] = {}
     if settings.horror_run_launcher == "docker":
         # By name: the values are read when a container is started, and stored nowhere.

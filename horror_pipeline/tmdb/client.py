@@ -177,7 +177,7 @@ class TmdbClient:
 
     @contextmanager
     def open_export(self, url: str) -> Iterator[Response]:
-        """Open a daily export as a stream of what is on the server (gzip), without any credential.
+        """Open a daily export as a stream of its gzip bytes, without sending the credential.
 
         Raises:
             ExportUnavailableError: it is not published yet, or has expired (403, 404).

@@ -89,12 +89,12 @@ class Sweep:
 
     @property
     def short(self) -> int:
-        """Films that were certainly missed: the smallest total stated, less the films found."""
+        """Number of films that were certainly missed: the smallest total stated, less the films found."""
         return max(0, min(self.totals, default=0) - len(self.ids))
 
     @property
     def short_at_most(self) -> int:
-        """Films that were missed if the largest total is right; totals differ by a few from page to page."""
+        """Number of films missed if the largest total is right; totals differ by a few from page to page."""
         return max(0, max(self.totals, default=0) - len(self.ids))
 
     @property
@@ -149,7 +149,7 @@ class Sweeper:
         return sweep
 
     def read_once(self, listing: Listing) -> Sweep:
-        """Read a listing in one pass, where a film that slips over a border between two pages is no loss.
+        """Read a listing in one pass, which may miss films that move from one page to another meanwhile.
 
         Raises:
             TmdbError: a page could not be read, or the totals contradict each other.
@@ -159,9 +159,9 @@ class Sweeper:
         return sweep
 
     def _windows(self, sweep: Sweep) -> list[Slice]:
-        """Return the slices of the next pass: narrow windows, cut elsewhere each time, and the whole listing in turn.
+        """Return the slices of the next pass: in turn narrow windows, cut elsewhere each time, and the whole listing.
 
-        The whole listing states its total anew. One that fits on a page has no border to fall through in any case.
+        The whole listing states its total again. If it fits on one page, no film can be lost between pages.
         """
         rows = max(len(sweep.ids), max(sweep.totals, default=0))
         if rows <= ROWS_A_PAGE or sweep.passes % 2 == 0:

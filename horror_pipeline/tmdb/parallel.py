@@ -1,4 +1,4 @@
-"""Doing many jobs in a few threads: results as they come, a bounded number of jobs ahead, and an end in order."""
+"""Doing many jobs in a few threads, with a bounded number of jobs ahead and a clean stop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run_parallel(
 ) -> Generator[T, None, None]:
     """Do every job, several at once, and yield what they return as they finish.
 
-    Closing the generator ends the waiting of the jobs under way and starts no others.
+    Closing the generator wakes the jobs that wait, which then end, and starts no others.
 
     Args:
         threads: jobs under way at once.

@@ -63,7 +63,7 @@ def listed(
 
 
 def _as_json(errors: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
-    """Describe errors as the JSON that they are; FastAPI would describe them as of the endpoint's own media type."""
+    """Describe errors as JSON, which they are; FastAPI would describe them as CSV, like the endpoint's answers."""
     return {
         status: {
             "description": error["description"],

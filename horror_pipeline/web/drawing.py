@@ -1,4 +1,4 @@
-"""Courses of popularity as SVG paths with their axes, for the pages that need no script."""
+"""Lines of popularity over time as SVG paths with their axes, for the pages that need no script."""
 
 from __future__ import annotations
 

@@ -240,7 +240,7 @@ def _add_films(routes: APIRouter, sources: Sources) -> None:
 def _add_models(routes: APIRouter, sources: Sources) -> None:
     @routes.get("/api/models", tags=["models"])
     async def models(_: Annotated[NoParameters, Query()]) -> schemas.Models:
-        """The models that predict, measured on films released after those they learnt from, and their predecessors."""
+        """The models that predict, measured on films released after those they learned from, and their predecessors."""
         return await sources.database.run(_models)
 
     @routes.get("/api/accuracy", tags=["models"])

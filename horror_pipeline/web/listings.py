@@ -1,4 +1,4 @@
-"""The dashboard's lists in one reading, for the page that needs no script."""
+"""The dashboard's lists, read together for the page that needs no script."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Figures for monitoring, at `/metrics` in Prometheus' form: one query, and the memory of the processes.
+"""Metrics for Prometheus, at `/metrics`: the figures of one query, and the memory of the processes.
 
-What the database knows is left out while it is away; `horror_database_up` then says so.
+While the database is down, its figures are left out, and `horror_database_up` is 0.
 """
 
 from __future__ import annotations

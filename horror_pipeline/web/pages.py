@@ -77,7 +77,7 @@ class Source:
         self.has_posters = False
 
     async def look_up(self) -> None:
-        """Look it up now and then; without the database, what was known before stays."""
+        """Look the source up now and then; without the database, keep what was known before."""
         if time.monotonic() < self._check_again_at:
             return
         self._check_again_at = time.monotonic() + CHECK_SOURCE_SECONDS

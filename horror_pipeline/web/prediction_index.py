@@ -76,7 +76,7 @@ class Batch:
     def _in_order(self, order: Order, stage: Stage | None) -> list[Key]:
         """Return the keys that have a value in column `order`, smallest first; each order is sorted once.
 
-        No film surprises that is expected to be less popular than now.
+        For `surprise_factor`, films expected to be less popular than now are left out.
         """
         if (order, stage) not in self._sorted:
             value = attrgetter(order)

@@ -40,7 +40,7 @@ class Answer:
             self.body += message.get("body", b"")
 
     async def send_to(self, scope: Scope, send: Send) -> None:
-        """Answer a request with it, or with 304 if the client has this answer already."""
+        """Answer a request with this response, or with 304 if the client already has it."""
         status, headers, body = self.status, self.headers, self.body
         known = dict(scope["headers"]).get(b"if-none-match", b"")
         if self.etag and self.etag in [tag.strip() for tag in known.split(b",")]:

@@ -1,4 +1,4 @@
-"""`horror doctor`: what is configured, reachable and wrong, and what to do about each.
+"""`horror doctor`: check the settings, TMDB and the databases, and say how to fix what is wrong.
 
 The checks create and change nothing. They live in `machine` (settings, this machine, TMDB) and `databases`.
 """
@@ -18,7 +18,7 @@ __all__ = ["Diagnosis", "Severity", "diagnose", "guarded", "print_diagnoses"]
 
 
 def diagnose(now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> list[Diagnosis]:
-    """Check everything, and never raise for what is found.
+    """Run every check; a problem is a diagnosis, never an exception.
 
     Args:
         now: the present moment, UTC.

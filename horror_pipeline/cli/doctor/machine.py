@@ -28,18 +28,18 @@ MEGABYTE = 1_000_000
 LEAST_FREE_BYTES, LITTLE_FREE_BYTES = 200 * MEGABYTE, 2_000 * MEGABYTE
 CLOCK_SECONDS = 60
 CONNECT_SECONDS = 3.0
-CREDENTIAL_FORMS = {"v3": "a v3 API key", "v4": "a v4 read access token", None: "of a form of its own"}
+CREDENTIAL_FORMS = {"v3": "a v3 API key", "v4": "a v4 read access token", None: "of an unknown form"}
 
 
 def check_versions() -> Diagnosis:
-    """State the versions of what the pipeline stands on."""
+    """Report the versions of the pipeline, of its main libraries and of Python."""
     names = ("horror-pipeline", "dagster", "sqlalchemy", "scikit-learn")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     return Diagnosis("versions", Severity.GOOD, f"{versions}, Python {platform.python_version()}, {platform.system()}")
 
 
 def check_settings(settings: Settings) -> Iterator[Diagnosis]:
-    """Check what is set, and what follows from it."""
+    """Report which settings are set, and warn about what follows from them."""
     names = ", ".join(sorted(name.upper() for name in settings.model_fields_set)) or "none, all by default"
     dot_env = " (with .env of this folder)" if Path(".env").is_file() else ""
     yield Diagnosis("settings", Severity.GOOD, f"set: {names}{dot_env}")

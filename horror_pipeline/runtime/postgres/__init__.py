@@ -1,11 +1,11 @@
-"""The embedded Postgres: a real server from an installed wheel, for whoever has set no `DATABASE_URL`.
+"""The embedded Postgres: a real server from an installed wheel, used when `DATABASE_URL` is not set.
 
 Its data is in `HORROR_HOME/postgres`, its log in `HORROR_HOME/logs/postgres.log`. It listens on a Unix socket in a
 folder that only its user may enter, never on TCP, so it asks for no password. Commands that run at the same time share
 it: each holds a shared lock while it runs, and the last one to leave stops the server unless it was pinned. The kernel
 frees the lock of a killed command, and Postgres recovers from being killed, so nothing has to be repaired by hand.
 
-`cluster` holds Postgres's programs and files; `account` says as whom they run. What is stored is not their concern.
+`cluster` handles Postgres's programs and files, and `account` the user they run as. Neither knows what is stored.
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ def ensure_running(home: Path) -> URL:
 
 
 def stop_if_unused(home: Path, *, unpin: bool = False) -> bool:
-    """Stop the server unless a `session` uses it, or it is pinned: the end of the last session stops it then.
+    """Stop the server, unless it is pinned or a `session` uses it; the last session stops it when it ends.
 
     Args:
         home: `HORROR_HOME`.
-        unpin: whether to take back what `pin` did.
+        unpin: whether to undo `pin` first.
 
     Returns:
         Whether it is stopped.
@@ -96,7 +96,7 @@ def pin(home: Path) -> None:
 
 
 def is_url_of(home: Path, url: URL) -> bool:
-    """Whether a URL is that of this home's server, running or not: one that `horror env` once exported."""
+    """Whether a URL is that of this home's server, running or not, as `horror env` exports it."""
     return url in Cluster(home).urls()
 
 

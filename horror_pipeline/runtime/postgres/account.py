@@ -29,7 +29,7 @@ _FILE_CAPABILITIES = "-all,+dac_override,+dac_read_search"
 
 @dataclass(frozen=True)
 class Account:
-    """Who runs the server: the `uid` and `gid` to switch to, or None to stay who we are."""
+    """The user who runs the server: the `uid` and `gid` to switch to, or None for the present user."""
 
     name: str
     uid: int | None = None
@@ -37,10 +37,10 @@ class Account:
 
     @classmethod
     def choose(cls, data: Path) -> Account:
-        """Choose the owner of existing data, else the first of `ACCOUNTS`; where we are not root, ourselves.
+        """Choose the present user or, if that is root, the owner of existing data, else the first of `ACCOUNTS`.
 
         Raises:
-            WarehouseError: we are root and there is no other account.
+            WarehouseError: the present user is root, and there is no other account.
         """
         if os.geteuid() != 0:
             return cls(name=str(os.geteuid()))

@@ -43,7 +43,7 @@ function card(model, versions) {
     h("p", { class: "headline" }, h("strong", {}, write(is.mae)), h("span", { class: "muted" }, isRating ? "points off on average, of 10" : "popularity off on average")),
     bars(is.mae, rivals(model), write),
     h("dl", { class: "figures" }, sentences(is, model.metrics.any_votes?.mae, write).map(([value, text]) => h("div", {}, h("dt", {}, value), h("dd", {}, text)))),
-    h("p", { class: "small muted chart-note" }, `${model.algorithm}, learnt from ${count(model.training_rows)} films, ${ago(model.trained_at)}. Version ${model.model_version.slice(0, 8)}.`),
+    h("p", { class: "small muted chart-note" }, `${model.algorithm}, learned from ${count(model.training_rows)} films, ${ago(model.trained_at)}. Version ${model.model_version.slice(0, 8)}.`),
     looksAt(model.importance),
     periods(model, write),
     versions.length > 1 && asTable(`versions-${model.model_name}`, `${versions.length} versions so far`, ["Trained", "Version", "Algorithm", "Films", "Error", "R²"],
