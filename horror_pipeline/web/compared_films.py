@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import BigInteger
+from sqlalchemy import Connection, text
 
 from horror_pipeline.web import drawing, queries
+from horror_pipeline.web.database import read_rows
 from horror_pipeline.web.schemas import ComparedFilm, ComparedFilms, DaySinceRelease
 
 FIRST_DAY, LAST_DAY = -60, 180
@@ -20,8 +19,8 @@ MOST_FILMS = 5
 SUGGESTIONS = 5
 
 _FILMS = text(
-    f"SELECT {queries.MOVIE_COLUMNS} FROM movies WHERE tmdb_id = ANY(:ids)"  # noqa: S608  # constants
-).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+    f"SELECT {queries.MOVIE_COLUMNS} FROM movies WHERE tmdb_id = ANY(CAST(:ids AS bigint[]))"  # noqa: S608  # constants
+)
 _DAYS = text("""
     SELECT film.tmdb_id, snapshot_date - release_date AS days_since_release, snapshot.popularity
     FROM movies AS film CROSS JOIN LATERAL (
@@ -29,8 +28,8 @@ _DAYS = text("""
         WHERE movie_snapshots.tmdb_id = film.tmdb_id
             AND snapshot_date BETWEEN film.release_date + :first AND film.release_date + :last
     ) AS snapshot
-    WHERE film.tmdb_id = ANY(:ids) ORDER BY film.tmdb_id, snapshot_date
-""").bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+    WHERE film.tmdb_id = ANY(CAST(:ids AS bigint[])) ORDER BY film.tmdb_id, snapshot_date
+""")
 
 
 def ids_of(text_of_ids: str) -> list[int]:
@@ -40,9 +39,9 @@ def ids_of(text_of_ids: str) -> list[int]:
 
 def read(connection: Connection, ids: Sequence[int]) -> ComparedFilms | None:
     """Read films with their popularity by days since release; None if one of them is unknown."""
-    films = {row["tmdb_id"]: row for row in connection.execute(_FILMS, {"ids": list(ids)}).mappings()}
+    films = {row["tmdb_id"]: row for row in read_rows(connection, _FILMS, ids=list(ids))}
     days: dict[int, list[DaySinceRelease]] = {tmdb_id: [] for tmdb_id in ids}
-    for row in connection.execute(_DAYS, {"ids": list(ids), "first": FIRST_DAY, "last": LAST_DAY}).mappings():
+    for row in read_rows(connection, _DAYS, ids=list(ids), first=FIRST_DAY, last=LAST_DAY):
         days[row["tmdb_id"]].append(DaySinceRelease(**row))
     if set(ids) - set(films):
         return None

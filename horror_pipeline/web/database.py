@@ -10,9 +10,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, create_engine, make_url, text
+from sqlalchemy import URL, Connection, TextClause, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -34,6 +34,12 @@ PREPARE_TRANSACTION = text(
 
 DEAD_PEER_OPTIONS = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 10_000}
 """libpq gives up on a server that vanished without closing its connections after about ten seconds."""
+
+
+def read_rows(connection: Connection, statement: str | TextClause, **values: Any) -> list[dict[str, Any]]:
+    """Return the rows of a statement by column, with the values of its parameters."""
+    clause = text(statement) if isinstance(statement, str) else statement
+    return [dict(row) for row in connection.execute(clause, values).mappings()]
 
 
 class DatabaseUnavailableError(WarehouseError):

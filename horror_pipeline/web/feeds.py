@@ -12,10 +12,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 from fastapi import APIRouter
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from starlette.responses import JSONResponse, Response
 
 from horror_pipeline.web import mover_queries, wording
+from horror_pipeline.web.database import read_rows
 from horror_pipeline.web.endpoints import Sources
 
 DAYS_KEPT = 30
@@ -53,7 +54,7 @@ def router(sources: Sources) -> APIRouter:
     @routes.get("/upcoming.ics")
     async def upcoming() -> Response:
         first = today() - timedelta(days=DAYS_KEPT)
-        rows = await sources.database.run(lambda connection: _rows(connection, _UPCOMING, first=first))
+        rows = await sources.database.run(lambda connection: read_rows(connection, _UPCOMING, first=first))
         return Response(calendar(rows), media_type="text/calendar; charset=utf-8")
 
     @routes.get("/breakouts.atom")
@@ -63,14 +64,10 @@ def router(sources: Sources) -> APIRouter:
 
     @routes.get("/radarr.json")
     async def radarr() -> Response:
-        rows = await sources.database.run(lambda connection: _rows(connection, _ANTICIPATED, today=today()))
+        rows = await sources.database.run(lambda connection: read_rows(connection, _ANTICIPATED, today=today()))
         return JSONResponse(rows)
 
     return routes
-
-
-def _rows(connection: Connection, statement: Any, **values: Any) -> list[dict[str, Any]]:
-    return [dict(row) for row in connection.execute(statement, values).mappings()]
 
 
 # -- the calendar ------------------------------------------------------------------------------------------------------

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import BigInteger
+from sqlalchemy import Connection, text
 
+from horror_pipeline.web.database import read_rows
 from horror_pipeline.web.parameters import ForecastParameters
 
 MIN_MOVER_POPULARITY = 1.0
@@ -44,36 +43,34 @@ def latest_forecasts(connection: Connection, parameters: ForecastParameters) -> 
         f"FROM latest_forecasts WHERE horizon_days = :horizon {is_included} {STAGES[parameters.stage]} "
         f"ORDER BY {sorting}, tmdb_id LIMIT :limit OFFSET :offset"
     )
-    values = parameters.model_dump(include={"horizon", "limit", "offset"})
-    return [dict(row) for row in connection.execute(text(statement), values).mappings()]
+    return read_rows(connection, statement, **parameters.model_dump(include={"horizon", "limit", "offset"}))
 
 
 def movie_forecasts(connection: Connection, tmdb_id: int) -> list[dict[str, Any]]:
     """Return one film's newest forecasts, by horizon."""
     statement = f"SELECT {FORECAST_COLUMNS} FROM latest_forecasts WHERE tmdb_id = :tmdb_id ORDER BY horizon_days"  # noqa: S608
-    return [dict(row) for row in connection.execute(text(statement), {"tmdb_id": tmdb_id}).mappings()]
+    return read_rows(connection, statement, tmdb_id=tmdb_id)
 
 
 RELEASE_FORECASTS = text(
     "SELECT DISTINCT ON (tmdb_id) tmdb_id, target_date AS forecast_date, forecast_popularity, "
     "popularity_lower AS forecast_lower, popularity_upper AS forecast_upper FROM latest_forecasts "
-    "WHERE tmdb_id = ANY(:ids) AND made_on < release_date AND target_date >= release_date "
+    "WHERE tmdb_id = ANY(CAST(:ids AS bigint[])) AND made_on < release_date AND target_date >= release_date "
     "ORDER BY tmdb_id, horizon_days"
-).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+)
 
 
 def release_forecasts(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Return by id the newest forecast of each coming film for the first day on which it is out, if one reaches it."""
     if not ids:
         return {}
-    rows = connection.execute(RELEASE_FORECASTS, {"ids": list(ids)}).mappings()
-    return {row["tmdb_id"]: dict(row) for row in rows}
+    return {row["tmdb_id"]: row for row in read_rows(connection, RELEASE_FORECASTS, ids=list(ids))}
 
 
 def forecast_accuracy(connection: Connection) -> list[dict[str, Any]]:
     """Return how forecasts compare with no change, by horizon and month, oldest first."""
-    statement = text(
+    return read_rows(
+        connection,
         "SELECT horizon_days, month, is_backtest, films, mae, mae_no_change, skill, coverage FROM forecast_accuracy "
-        "ORDER BY month, horizon_days, is_backtest DESC"
+        "ORDER BY month, horizon_days, is_backtest DESC",
     )
-    return [dict(row) for row in connection.execute(statement).mappings()]

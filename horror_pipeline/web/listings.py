@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from horror_pipeline.web import forecast_queries, mover_queries, queries
+from horror_pipeline.web.database import read_rows
 from horror_pipeline.web.parameters import ForecastParameters, MoverParameters
 
 LISTED = 10
@@ -33,8 +34,8 @@ def read(connection: Connection, today: date, skip: int) -> dict[str, Any]:
         today: the day from which on a film is coming.
         skip: coming films before the page.
     """
-    coming = list(connection.execute(_COMING, {"today": today, "limit": COMING, "skip": skip}).mappings())
-    surprising = list(connection.execute(_SURPRISING, {"today": today, "limit": LISTED}).mappings())
+    coming = read_rows(connection, _COMING, today=today, limit=COMING, skip=skip)
+    surprising = read_rows(connection, _SURPRISING, today=today, limit=LISTED)
     ids = [row["tmdb_id"] for row in surprising]
     return {
         "snapshot_date": queries.newest_snapshot_date(connection),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
+from horror_pipeline.web.database import read_rows
 from horror_pipeline.web.parameters import MoverParameters
 
 MOVER_COLUMNS = (
@@ -28,20 +29,19 @@ def latest_movers(connection: Connection, parameters: MoverParameters) -> list[d
         f"SELECT tmdb_id, title, release_date, {MOVER_COLUMNS}, count(*) OVER () AS total FROM latest_movers "  # noqa: S608
         f"WHERE span_days = :span {is_included} ORDER BY {sorting}, tmdb_id LIMIT :limit OFFSET :offset"
     )
-    values = parameters.model_dump(include={"span", "limit", "offset"})
-    return [dict(row) for row in connection.execute(text(statement), values).mappings()]
+    return read_rows(connection, statement, **parameters.model_dump(include={"span", "limit", "offset"}))
 
 
 def movie_movers(connection: Connection, tmdb_id: int) -> list[dict[str, Any]]:
     """Return how one film's popularity changed up to the newest day, by span."""
     statement = f"SELECT {MOVER_COLUMNS} FROM latest_movers WHERE tmdb_id = :tmdb_id ORDER BY span_days"  # noqa: S608
-    return [dict(row) for row in connection.execute(text(statement), {"tmdb_id": tmdb_id}).mappings()]
+    return read_rows(connection, statement, tmdb_id=tmdb_id)
 
 
 def breakouts(connection: Connection) -> list[dict[str, Any]]:
     """Return the newest breakouts, the newest first."""
-    statement = (
+    return read_rows(
+        connection,
         "SELECT tmdb_id, title, snapshot_date, span_days, popularity, popularity_before, change_percentile "
-        "FROM breakouts ORDER BY snapshot_date DESC, breakout_score DESC, tmdb_id LIMIT 50"
+        "FROM breakouts ORDER BY snapshot_date DESC, breakout_score DESC, tmdb_id LIMIT 50",
     )
-    return [dict(row) for row in connection.execute(text(statement)).mappings()]

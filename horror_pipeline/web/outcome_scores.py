@@ -14,6 +14,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from horror_pipeline.web.database import read_rows
+
 NEWEST_DAYS = 2
 NEWEST_SECONDS = 30.0
 PAST_SECONDS = 1_800.0
@@ -78,7 +80,7 @@ class DailySums:
 
 def sums_of_day(connection: Connection, day: date) -> Sums:
     """Sum one day's outcomes, so that days can be added up."""
-    rows = [dict(row) for row in connection.execute(SUMS_OF_DAY, {"outcome_date": day}).mappings()]
+    rows = read_rows(connection, SUMS_OF_DAY, outcome_date=day)
     return {(row.pop("horizon"), row.pop("stage")): Counter(row) for row in rows}
 
 

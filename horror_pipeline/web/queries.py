@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, TextClause, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import BigInteger
+from sqlalchemy import Connection, text
 
 from horror_pipeline.web import wording
+from horror_pipeline.web.database import read_rows
 
 Row = Mapping[str, Any]
 
@@ -41,24 +40,18 @@ SOME_PREDICTIONS = text(
     f"SELECT p.tmdb_id, m.title, m.release_date, m.genres, m.poster_path, {PREDICTION_COLUMNS}, "
     "p.popularity_model_version, p.vote_average_model_version "
     "FROM model_predictions p JOIN movies m USING (tmdb_id) "
-    "WHERE p.predicted_at = :predicted_at AND p.tmdb_id = ANY(:ids)"
-).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+    "WHERE p.predicted_at = :predicted_at AND p.tmdb_id = ANY(CAST(:ids AS bigint[]))"
+)
 """A constant, so that SQLAlchemy compiles it only once."""
-
 
 POPULARITY_PARTS = text(
     "SELECT tmdb_id, base, parts FROM prediction_explanations "
-    "WHERE target = 'popularity' AND horizon_days = 0 AND tmdb_id = ANY(:ids)"
-).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
-
-
-def _rows(connection: Connection, statement: str | TextClause, **values: Any) -> list[dict[str, Any]]:
-    clause = text(statement) if isinstance(statement, str) else statement
-    return [dict(row) for row in connection.execute(clause, values).mappings()]
+    "WHERE target = 'popularity' AND horizon_days = 0 AND tmdb_id = ANY(CAST(:ids AS bigint[]))"
+)
 
 
 def _one(connection: Connection, statement: str, **values: Any) -> dict[str, Any] | None:
-    rows = _rows(connection, statement, **values)
+    rows = read_rows(connection, statement, **values)
     return rows[0] if rows else None
 
 
@@ -104,7 +97,7 @@ def movie_count(connection: Connection) -> int:
 
 def most_popular(connection: Connection, *, limit: int) -> list[dict[str, Any]]:
     """Return the films on TMDB with the highest popularity when last observed."""
-    return _rows(
+    return read_rows(
         connection,
         f"SELECT {MOVIE_COLUMNS} FROM movies WHERE popularity IS NOT NULL AND gone_at IS NULL "
         "ORDER BY popularity DESC LIMIT :limit",
@@ -114,11 +107,15 @@ def most_popular(connection: Connection, *, limit: int) -> list[dict[str, Any]]:
 
 def trends(connection: Connection, ids: Sequence[int], *, newest_day: date) -> dict[int, dict[str, Any]]:
     """Return for each film: since when it is popular, its popularity a week ago, and the last month day by day."""
-    statement = text(
+    rows = read_rows(
+        connection,
         "SELECT tmdb_id, snapshot_date, popularity, popularity_percentile FROM movie_snapshots "
-        "WHERE tmdb_id = ANY(:ids) AND snapshot_date > :after AND snapshot_date <= :until ORDER BY snapshot_date DESC"
-    ).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
-    rows = _rows(connection, statement, ids=list(ids), after=newest_day - timedelta(days=RUN_DAYS), until=newest_day)
+        "WHERE tmdb_id = ANY(CAST(:ids AS bigint[])) AND snapshot_date > :after AND snapshot_date <= :until "
+        "ORDER BY snapshot_date DESC",
+        ids=list(ids),
+        after=newest_day - timedelta(days=RUN_DAYS),
+        until=newest_day,
+    )
     days: dict[int, dict[date, Row]] = {tmdb_id: {} for tmdb_id in ids}
     for row in rows:
         days[row["tmdb_id"]][row["snapshot_date"]] = row
@@ -150,7 +147,7 @@ def search(connection: Connection, *, words: Sequence[str], limit: int) -> list[
     meets enough of them. Postgres cannot choose between the two, as it has no statistics on beginnings of words.
     """
     query = prefix_query(words)
-    hits = _rows(
+    hits = read_rows(
         connection,
         f"SELECT {MOVIE_COLUMNS} FROM movies WHERE {MATCHES_TITLE} AND gone_at IS NULL LIMIT :most",
         query=query,
@@ -158,7 +155,7 @@ def search(connection: Connection, *, words: Sequence[str], limit: int) -> list[
     )
     if len(hits) < FEW_HITS:
         return sorted(hits, key=lambda row: -(row["popularity"] or 0.0))[:limit]
-    return _rows(
+    return read_rows(
         connection,
         f"SELECT {MOVIE_COLUMNS} FROM movies WHERE {MATCHES_TITLE} AND popularity IS NOT NULL AND gone_at IS NULL "
         "ORDER BY popularity DESC LIMIT :limit",
@@ -188,7 +185,7 @@ def movie(connection: Connection, tmdb_id: int) -> Row | None:
 
 def other_ids(connection: Connection, tmdb_id: int) -> list[dict[str, Any]]:
     """Return the other ids under which TMDB has or had a film, by its `imdb_id`: `tmdb_id` and `gone_at`."""
-    return _rows(
+    return read_rows(
         connection,
         "SELECT other.tmdb_id, other.gone_at FROM movies AS asked JOIN movies AS other USING (imdb_id) "
         "WHERE asked.tmdb_id = :tmdb_id AND other.tmdb_id <> asked.tmdb_id ORDER BY other.tmdb_id",
@@ -207,17 +204,20 @@ def movie_history(
         since: the first day.
         earlier_ids: ids the film had before; their snapshots fill the days for which `tmdb_id` has none.
     """
-    statement = text(
+    return read_rows(
+        connection,
         "SELECT DISTINCT ON (snapshot_date) snapshot_date, popularity, popularity_percentile, vote_count, vote_average "
-        "FROM movie_snapshots WHERE tmdb_id = ANY(:ids) AND snapshot_date >= :since "
-        "ORDER BY snapshot_date, tmdb_id <> :tmdb_id, tmdb_id"
-    ).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
-    return _rows(connection, statement, ids=[tmdb_id, *earlier_ids], tmdb_id=tmdb_id, since=since)
+        "FROM movie_snapshots WHERE tmdb_id = ANY(CAST(:ids AS bigint[])) AND snapshot_date >= :since "
+        "ORDER BY snapshot_date, tmdb_id <> :tmdb_id, tmdb_id",
+        ids=[tmdb_id, *earlier_ids],
+        tmdb_id=tmdb_id,
+        since=since,
+    )
 
 
 def movie_predictions(connection: Connection, tmdb_id: int, *, since: date, until: date) -> list[dict[str, Any]]:
     """Return a film's last prediction of each day, oldest first, with one index probe per day."""
-    return _rows(
+    return read_rows(
         connection,
         f"""
         SELECT {PREDICTION_COLUMNS}
@@ -237,7 +237,7 @@ def movie_predictions(connection: Connection, tmdb_id: int, *, since: date, unti
 
 def explanations(connection: Connection, tmdb_id: int) -> list[dict[str, Any]]:
     """Return what moved a film's newest expectations and forecasts, expectations first."""
-    return _rows(
+    return read_rows(
         connection,
         "SELECT target, horizon_days, explained_at, model_version, base, parts FROM prediction_explanations "
         "WHERE tmdb_id = :tmdb_id ORDER BY horizon_days, target",
@@ -257,19 +257,19 @@ def batch_keys(connection: Connection) -> list[tuple[Any, ...]]:
 
 def predictions(connection: Connection, ids: Sequence[int], *, predicted_at: datetime) -> dict[int, dict[str, Any]]:
     """Return a batch's predictions for a few films by id, with title, release date, genres and poster."""
-    rows = _rows(connection, SOME_PREDICTIONS, ids=list(ids), predicted_at=predicted_at)
+    rows = read_rows(connection, SOME_PREDICTIONS, ids=list(ids), predicted_at=predicted_at)
     return {row["tmdb_id"]: row for row in rows}
 
 
 def popularity_reasons(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
     """Return, by id, what moved the newest expected popularity of each of these films most."""
-    rows = _rows(connection, POPULARITY_PARTS, ids=list(ids))
+    rows = read_rows(connection, POPULARITY_PARTS, ids=list(ids))
     return {row["tmdb_id"]: wording.popularity_reasons(row["base"], row["parts"]) for row in rows}
 
 
 def champions(connection: Connection) -> list[dict[str, Any]]:
     """Return the versions that predict, without their artifacts."""
-    return _rows(
+    return read_rows(
         connection,
         "SELECT model_name, model_version, algorithm, trained_at, training_rows, is_champion, metrics, "
         "baseline_metrics, importance FROM model_versions WHERE is_champion ORDER BY model_name",
@@ -278,7 +278,7 @@ def champions(connection: Connection) -> list[dict[str, Any]]:
 
 def versions(connection: Connection, model_names: Sequence[str]) -> list[dict[str, Any]]:
     """Return the newest versions of each named model, newest first."""
-    return _rows(
+    return read_rows(
         connection,
         """
         SELECT v.model_name, v.model_version, v.algorithm, v.trained_at, v.training_rows, v.is_champion, v.metrics,

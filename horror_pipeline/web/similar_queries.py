@@ -8,6 +8,7 @@ from statistics import median
 
 from sqlalchemy import Connection, text
 
+from horror_pipeline.web.database import read_rows
 from horror_pipeline.web.schemas import FirstDays, SimilarMovie
 
 FIRST_DAYS = 90
@@ -45,8 +46,8 @@ _SIMILAR = text("""
 
 def similar_movies(connection: Connection, tmdb_id: int) -> list[SimilarMovie]:
     """Return the films nearest to a film, the nearest first, with what is stored of their first 90 days."""
-    values = {"tmdb_id": tmdb_id, "first_days": FIRST_DAYS, "first_week": FIRST_WEEK_DAYS}
-    return [SimilarMovie(**row) for row in connection.execute(_SIMILAR, values).mappings()]
+    rows = read_rows(connection, _SIMILAR, tmdb_id=tmdb_id, first_days=FIRST_DAYS, first_week=FIRST_WEEK_DAYS)
+    return [SimilarMovie(**row) for row in rows]
 
 
 def first_days(similar: Sequence[SimilarMovie], today: date) -> FirstDays:

@@ -6,6 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from horror_pipeline.web.database import read_rows
+
 CALLS = 10
 
 _CALLS = text("""
@@ -31,9 +33,9 @@ FEWEST_FILMS = 100
 
 def calls(connection: Connection, horizon: int) -> list[dict[str, Any]]:
     """Return the best and worst forecasts at a horizon, one of each for a film, the best first."""
-    return [dict(row) for row in connection.execute(_CALLS, {"horizon": horizon, "calls": CALLS}).mappings()]
+    return read_rows(connection, _CALLS, horizon=horizon, calls=CALLS)
 
 
 def groups(connection: Connection, horizon: int) -> list[dict[str, Any]]:
     """Return how forecasts at a horizon held by votes, language and stage of the films."""
-    return [dict(row) for row in connection.execute(_GROUPS, {"horizon": horizon, "fewest": FEWEST_FILMS}).mappings()]
+    return read_rows(connection, _GROUPS, horizon=horizon, fewest=FEWEST_FILMS)
