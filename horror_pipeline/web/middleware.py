@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
@@ -20,15 +21,15 @@ def content_security_policy(*, posters: bool) -> str:
     )
 
 
-HEADERS = [
-    (b"content-security-policy", content_security_policy(posters=False).encode()),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-]
+HEADERS = {
+    "content-security-policy": content_security_policy(posters=False),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
 
 
 class SecurityHeaders:
@@ -42,16 +43,16 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = {name for name, _ in message["headers"]}
-                added = ((name, value) for name, value in HEADERS if name not in own)
-                message["headers"] = [*message["headers"], *added]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
 
 
 class NormalizedRequests:
-    """Answers HEAD like GET without the body, and a path with a trailing slash like the path without it.
+    """Answers HEAD like GET, whose body the server leaves out, and a path with a trailing slash like that without it.
 
     Starlette would redirect the latter to an absolute address made from the request's Host header.
     """
@@ -61,14 +62,7 @@ class NormalizedRequests:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the normalized request on."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def send_head(message: Message) -> None:
-            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
-
-        is_head = scope["method"] == "HEAD"
-        path = scope["path"].rstrip("/") or "/"
-        request = {**scope, "path": path, "method": "GET" if is_head else scope["method"]}
-        await self._app(request, receive, send_head if is_head else send)
+        if scope["type"] == "http":
+            method = "GET" if scope["method"] == "HEAD" else scope["method"]
+            scope = {**scope, "path": scope["path"].rstrip("/") or "/", "method": method}
+        await self._app(scope, receive, send)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from typing import Any
 
 from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -19,42 +20,59 @@ TMDB_HOST = "https://api.themoviedb.org/"
 CHECK_SOURCE_SECONDS = 10.0
 
 
-def environment(files: StaticFiles) -> Environment:
-    """Create the templates, with the addresses of static files and the ways to write a figure."""
-    templates = Environment(
-        loader=PackageLoader("horror_pipeline.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        finalize=lambda value: value.replace(" %", "\N{NO-BREAK SPACE}%") if isinstance(value, str) else value,
-    )
-    templates.globals.update(url=files.url, attribution=ATTRIBUTION)
-    templates.filters.update(wording.FILTERS)
-    return templates
+class Templates:
+    """Makes pages, which say where the data is from: only TMDB's own has posters on its image server."""
+
+    def __init__(self, database: Database, files: StaticFiles) -> None:
+        self._database = database
+        self._check_again_at = 0.0
+        self._is_demo = False
+        self._has_posters = False
+        self._environment = Environment(
+            loader=PackageLoader("horror_pipeline.web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            finalize=lambda value: value.replace(" %", "\N{NO-BREAK SPACE}%") if isinstance(value, str) else value,
+        )
+        self._environment.globals.update(url=files.url, attribution=ATTRIBUTION)
+        self._environment.filters.update(wording.FILTERS)
+
+    async def respond(self, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+        """Answer with the page that a template makes of some values."""
+        await self._look_up_source()
+        html = self._environment.get_template(name).render(is_demo=self._is_demo, posters=self._has_posters, **values)
+        policy = content_security_policy(posters=self._has_posters)
+        headers = {"content-security-policy": policy, "cache-control": "no-cache"}
+        return HTMLResponse(html, status_code=status, headers=headers)
+
+    async def _look_up_source(self) -> None:
+        """Look the source up now and then; without the database, keep what was known before."""
+        if time.monotonic() < self._check_again_at:
+            return
+        self._check_again_at = time.monotonic() + CHECK_SOURCE_SECONDS
+        with suppress(DatabaseUnavailableError):  # the page must open all the same, and then says what is wrong
+            source = await self._database.run(queries.data_source)
+            self._is_demo = source is not None and source["is_demo"]
+            self._has_posters = source is not None and not self._is_demo and source["api_url"].startswith(TMDB_HOST)
 
 
-def router(templates: Environment, source: Source, files: StaticFiles, *, poll_interval_ms: int) -> APIRouter:
+def router(templates: Templates, files: StaticFiles, *, poll_interval_ms: int) -> APIRouter:
     """Create the routes of `/`, `/docs`, `/static/…` and the icon that browsers ask for."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/")
     async def dashboard() -> Response:
-        await source.look_up()
-        page = templates.get_template("dashboard.html").render(
+        return await templates.respond(
+            "dashboard.html",
             plotly_url=files.url(PLOTLY),
             plotly_style_ids=" ".join(plotly_style_ids()),
             poll_interval_ms=poll_interval_ms,
-            posters=source.has_posters,
-            is_demo=source.is_demo,
         )
-        policy = content_security_policy(posters=source.has_posters)
-        return HTMLResponse(page, headers={"content-security-policy": policy, "cache-control": "no-cache"})
 
     @routes.get("/docs")
     async def docs() -> Response:
-        await source.look_up()
-        page = templates.get_template("docs.html").render(is_demo=source.is_demo)
-        return HTMLResponse(page, headers={"cache-control": "no-cache"})
+        return await templates.respond("docs.html")
 
     @routes.get("/static/{version}/{name}")
     async def static(request: Request, version: str, name: str) -> Response:
@@ -65,23 +83,3 @@ def router(templates: Environment, source: Source, files: StaticFiles, *, poll_i
         return RedirectResponse(files.url("icon.svg"), status_code=302)
 
     return routes
-
-
-class Source:
-    """Where the data is from: only TMDB's own has posters on its image server."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._check_again_at = 0.0
-        self.is_demo = False
-        self.has_posters = False
-
-    async def look_up(self) -> None:
-        """Look the source up now and then; without the database, keep what was known before."""
-        if time.monotonic() < self._check_again_at:
-            return
-        self._check_again_at = time.monotonic() + CHECK_SOURCE_SECONDS
-        with suppress(DatabaseUnavailableError):  # the page must open all the same, and then says what is wrong
-            source = await self._database.run(queries.data_source)
-            self.is_demo = source is not None and source["is_demo"]
-            self.has_posters = source is not None and not self.is_demo and source["api_url"].startswith(TMDB_HOST)

@@ -7,7 +7,6 @@ from datetime import UTC, date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from jinja2 import Environment
 from sqlalchemy import Connection
 from starlette.responses import HTMLResponse
 
@@ -22,35 +21,25 @@ from horror_pipeline.web import (
 )
 from horror_pipeline.web.database import DatabaseUnavailableError
 from horror_pipeline.web.endpoints import Sources, movie_history
-from horror_pipeline.web.middleware import content_security_policy
-from horror_pipeline.web.pages import Source
+from horror_pipeline.web.pages import Templates
 from horror_pipeline.web.parameters import MAX_TMDB_ID, ComparedPageParameters, ListsParameters, TrackParameters
 
 HISTORY_DAYS = 90
 OUTCOME_DAYS = 30
 
 
-def router(sources: Sources, templates: Environment, source: Source) -> APIRouter:
+def router(sources: Sources, templates: Templates) -> APIRouter:
     """Create the routes of `/compare`, `/lists`, `/movies/{tmdb_id}` and `/track-record`."""
     routes = APIRouter(include_in_schema=False)
 
-    async def page(name: str, read: Callable[[Any], dict[str, Any] | None], **values: Any) -> HTMLResponse:
-        await source.look_up()
-        status = 200
+    async def page(name: str, read: Callable[[Connection], dict[str, Any] | None], **values: Any) -> HTMLResponse:
         try:
             found = await sources.database.run(read)
-            if found is None:
-                name, status, found = "problem.html", 404, {"problem": "No such film is known here."}
         except DatabaseUnavailableError as error:
-            name, status, found = "problem.html", 503, {"problem": f"This page has no data: {error}."}
-        html = templates.get_template(name).render(
-            posters=source.has_posters, is_demo=source.is_demo, **values, **found
-        )
-        headers = {
-            "content-security-policy": content_security_policy(posters=source.has_posters),
-            "cache-control": "no-cache",
-        }
-        return HTMLResponse(html, status_code=status, headers=headers)
+            return await templates.respond("problem.html", status=503, problem=f"This page has no data: {error}.")
+        if found is None:
+            return await templates.respond("problem.html", status=404, problem="No such film is known here.")
+        return await templates.respond(name, **values, **found)
 
     @routes.get("/movies/{tmdb_id}")
     async def movie(tmdb_id: Annotated[int, Path(ge=1, le=MAX_TMDB_ID)]) -> HTMLResponse:
@@ -66,7 +55,7 @@ def router(sources: Sources, templates: Environment, source: Source) -> APIRoute
     async def track_record(parameters: Annotated[TrackParameters, Query()]) -> HTMLResponse:
         horizon = parameters.horizon
 
-        def read(connection: Any) -> dict[str, Any]:
+        def read(connection: Connection) -> dict[str, Any]:
             months = [row for row in forecast_queries.forecast_accuracy(connection) if row["horizon_days"] == horizon]
             sums = sources.outcome_sums.read(connection, days=OUTCOME_DAYS)
             return {
