@@ -1,4 +1,4 @@
-"""The web application: its parts put together, its error answers, and how it is served."""
+"""The web application: its parts put together, and its error answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -16,7 +15,6 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
 from horror_pipeline.web import endpoints, feeds, metrics, pages, readable
-from horror_pipeline.web.connections import BoundedConnection
 from horror_pipeline.web.database import Database, DatabaseUnavailableError
 from horror_pipeline.web.health import head_revision
 from horror_pipeline.web.middleware import NormalizedRequests, SecurityHeaders
@@ -91,31 +89,6 @@ def create_app(
     return app
 
 
-def serve(
-    database_url: str | URL,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    poll_interval_ms: int = 30_000,
-    is_supervised: bool = False,
-) -> None:
-    """Serve until SIGINT or SIGTERM, then stop within a few seconds."""
-    uvicorn.run(
-        create_app(database_url, poll_interval_ms=poll_interval_ms, is_supervised=is_supervised),
-        host=host,
-        port=port,
-        access_log=False,
-        log_level="info",
-        server_header=False,
-        proxy_headers=False,  # nothing here depends on the client's address or scheme
-        http=BoundedConnection,
-        ws="none",
-        timeout_graceful_shutdown=3,
-        timeout_keep_alive=30,
-        limit_concurrency=512,
-    )
-
-
 def _answer_errors(app: FastAPI) -> None:
     """Answer every error as JSON with a reason that reveals no internals."""
 
@@ -129,7 +102,7 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(DatabaseUnavailableError)
     async def unavailable(_: Request, error: DatabaseUnavailableError) -> JSONResponse:
-        return _problem(503, str(error), headers=endpoints.RETRY_AFTER)
+        return _problem(503, str(error), headers={"Retry-After": "5"})
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> JSONResponse:

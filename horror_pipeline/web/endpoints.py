@@ -41,7 +41,6 @@ from horror_pipeline.web.parameters import (
 from horror_pipeline.web.prediction_index import NewestBatch
 
 NO_RELEASE_FORECAST = dict.fromkeys(("forecast_date", "forecast_popularity", "forecast_lower", "forecast_upper"))
-RETRY_AFTER = {"Retry-After": "5"}
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -89,7 +88,9 @@ def _add_health(routes: APIRouter, sources: Sources) -> None:
                 lambda connection: health.check(connection, now=now, expected_version=expected), for_health=True
             )
         except DatabaseUnavailableError as error:
-            result = health.unreachable(str(error), expected_version=expected)
+            result = schemas.Health(
+                status="unavailable", reason=str(error), database="away", expected_schema_version=expected
+            )
         response.headers["Cache-Control"] = "no-store"
         response.status_code = 200 if result.status == "ok" else 503
         return result

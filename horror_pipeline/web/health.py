@@ -43,11 +43,6 @@ def check(connection: Connection, *, now: datetime, expected_version: str) -> He
     return health
 
 
-def unreachable(reason: str, *, expected_version: str) -> Health:
-    """Return the judgment of a database that does not answer."""
-    return Health(status="unavailable", reason=reason, database="away", expected_schema_version=expected_version)
-
-
 def _unavailable(health: Health, reason: str) -> Health:
     health.status, health.reason = "unavailable", reason
     return health
