@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 
 from rich.console import Console
-from sqlalchemy import URL, Connection, Engine
+from sqlalchemy import URL
 
 from horror_pipeline.cli.terminal import printable
 from horror_pipeline.errors import HorrorError
@@ -27,21 +27,29 @@ def differences_of(before: str, after: str, settings: Settings, examples: int) -
     Raises:
         HorrorError: they are neither, or a database cannot be used.
     """
-    days = [_day(side) for side in (before, after)]
-    if days[0] and days[1]:
-        with _this_warehouse(settings) as engine, _reading(engine, engine) as sides:
-            return _found(list(differences.of_days()), sides, (days[0], days[1]), examples)
-    if any(days) or not all("://" in side for side in (before, after)):
-        raise HorrorError("compare two warehouses or two days", "give two database URLs, or two days like 2026-11-24")
+    from horror_pipeline.runtime.environment import prepared
     from horror_pipeline.warehouse.engine import opened
     from horror_pipeline.warehouse.schema import require_current_schema
 
     with ExitStack() as stack:
-        engines = [stack.enter_context(opened(_url(side), "the database URL")) for side in (before, after)]
-        for engine in engines:
-            require_current_schema(engine)
-        with _reading(*engines) as sides:
-            return _found(list(differences.of_warehouses()), sides, None, examples)
+        first, second = _day(before), _day(after)
+        days = (first, second) if first and second else None
+        if days:
+            url = stack.enter_context(prepared(settings)).database_url
+            engines = [stack.enter_context(opened(url))] * 2
+            tables = differences.of_days()
+        elif first or second or not all("://" in side for side in (before, after)):
+            remedy = "give two database URLs, or two days like 2026-11-24"
+            raise HorrorError("compare two warehouses or two days", remedy)
+        else:
+            engines = [stack.enter_context(opened(_url(side), "the database URL")) for side in (before, after)]
+            for engine in engines:
+                require_current_schema(engine)
+            tables = differences.of_warehouses()
+        # A transaction for each side sees one state of its database from first to last.
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        sides = [stack.enter_context(engine.connect().execution_options(**options)) for engine in engines]
+        return [differences.compare(table, sides[0], sides[1], days, examples) for table in tables]
 
 
 def print_differences(found: Sequence[Difference], output: str, out: Console) -> None:
@@ -74,29 +82,3 @@ def _url(side: str) -> URL:
         return postgres_url(side)
     except ValueError as error:
         raise HorrorError(f"one of the two arguments {error}") from None
-
-
-@contextmanager
-def _this_warehouse(settings: Settings) -> Iterator[Engine]:
-    from horror_pipeline.runtime.environment import prepared
-    from horror_pipeline.warehouse.engine import opened
-
-    with prepared(settings) as environment, opened(environment.database_url) as engine:
-        yield engine
-
-
-@contextmanager
-def _reading(*engines: Engine) -> Iterator[list[Connection]]:
-    """Open a transaction for each side that sees one state of its database from first to last."""
-    with ExitStack() as stack:
-        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        yield [stack.enter_context(engine.connect().execution_options(**options)) for engine in engines]
-
-
-def _found(
-    tables: Sequence[differences.Compared],
-    sides: Sequence[Connection],
-    days: tuple[dt.date, dt.date] | None,
-    examples: int,
-) -> list[Difference]:
-    return [differences.compare(table, sides[0], sides[1], days, examples) for table in tables]
