@@ -14,8 +14,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from sqlalchemy.exc import DBAPIError
@@ -52,12 +51,7 @@ app.add_typer(db_app, name="db")
 app.add_typer(backfill_app, name="backfill")
 
 
-class OutputFormat(StrEnum):
-    """How `horror predictions`, `forecasts` and `movers` print."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
+Format = Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How to print them.")]
 
 
 def main() -> None:
@@ -189,13 +183,13 @@ def doctor() -> None:
 
 
 @contextmanager
-def _reading(output: OutputFormat) -> Iterator[Environment]:
+def _reading(output: Format) -> Iterator[Environment]:
     """Prepare the warehouse for a command that prints rows; above a table, say if the data is the demo's."""
     from horror_pipeline.runtime.environment import prepared
 
     settings = get_settings()
     with prepared(settings) as environment:
-        if output is OutputFormat.TABLE:
+        if output == "table":
             print_source(settings)
         yield environment
 
@@ -205,7 +199,7 @@ def predictions(
     upcoming: Annotated[bool, typer.Option("--upcoming", help="Only films not yet released.")] = False,
     undervalued: Annotated[bool, typer.Option("--undervalued", help="Furthest below expected rating first.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many films.")] = 20,
-    output: Annotated[OutputFormat, typer.Option("--format", help="How to print them.")] = OutputFormat.TABLE,
+    output: Format = "table",
 ) -> None:
     """Print what is usual for each film (its expected popularity and rating), the highest popularity first."""
     from horror_pipeline.cli.predictions import print_predictions
@@ -215,7 +209,7 @@ def predictions(
     with _reading(output) as environment:
         with environment.transaction() as connection:
             rows = top_predictions(connection, stage, "undervalued" if undervalued else "popularity", limit)
-        print_predictions(rows, output.value, out)
+        print_predictions(rows, output, out)
 
 
 @app.command()
@@ -223,7 +217,7 @@ def forecasts(
     movers: Annotated[bool, typer.Option("--movers", help="The largest relative changes first.")] = False,
     horizon: Annotated[int, typer.Option(help="Days ahead: 1, 3, 7, 14 or 30.")] = 7,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many films.")] = 20,
-    output: Annotated[OutputFormat, typer.Option("--format", help="How to print them.")] = OutputFormat.TABLE,
+    output: Format = "table",
 ) -> None:
     """Print what popularity will be in some days, the highest forecast first."""
     from horror_pipeline.cli.predictions import print_forecasts
@@ -234,7 +228,7 @@ def forecasts(
     with _reading(output) as environment:
         with environment.transaction() as connection:
             rows = top_forecasts(connection, horizon, "movers" if movers else "popularity", limit)
-        print_forecasts(rows, output.value, out)
+        print_forecasts(rows, output, out)
 
 
 @app.command()
@@ -243,7 +237,7 @@ def movers(
     falling: Annotated[bool, typer.Option("--falling", help="The largest relative falls first.")] = False,
     span: Annotated[int, typer.Option(help="Days the change took: 1, 7 or 30.")] = 7,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many films.")] = 20,
-    output: Annotated[OutputFormat, typer.Option("--format", help="How to print them.")] = OutputFormat.TABLE,
+    output: Format = "table",
 ) -> None:
     """Print how popularity changed in the last days, the rises most unusual for such a film first."""
     from horror_pipeline.cli.predictions import print_movers
@@ -257,14 +251,7 @@ def movers(
     with _reading(output) as environment:
         with environment.transaction() as connection:
             rows = top_movers(connection, span, order, limit)
-        print_movers(rows, output.value, out)
-
-
-class DiffFormat(StrEnum):
-    """How `horror diff` prints."""
-
-    TEXT = "text"
-    JSON = "json"
+        print_movers(rows, output, out)
 
 
 @app.command()
@@ -272,7 +259,7 @@ def diff(
     before: Annotated[str, typer.Argument(metavar="A", help="A database URL, or a day like 2026-11-20.")],
     after: Annotated[str, typer.Argument(metavar="B", help="What to compare it with: another URL or day.")],
     examples: Annotated[int, typer.Option(min=0, max=1_000, help="Example rows of each kind, by table.")] = 3,
-    output: Annotated[DiffFormat, typer.Option("--format", help="How to print them.")] = DiffFormat.TEXT,
+    output: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print them.")] = "text",
 ) -> None:
     """Print what changed between two warehouses or two days, by table.
 
@@ -285,7 +272,7 @@ def diff(
     except HorrorError as error:
         print_error(error)
         sys.exit(2)
-    print_differences(found, output.value, out)
+    print_differences(found, output, out)
     sys.exit(1 if any(found) else 0)
 
 
