@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { showComparison } from "./comparison.js";
-import { address, ago, byId, choices, clock, count, day } from "./dom.js";
+import { address, ago, byId, clock, count, day } from "./dom.js";
 import { listenForFilms, refreshFilm } from "./film.js";
 import { showComing, showMisjudged, showPopular } from "./films.js";
 import { showForecastRecord, showMovers } from "./forecasts.js";
@@ -27,8 +27,9 @@ function releaseMonth() {
   return first === undefined ? {} : { release_month: new Date(first).toISOString().slice(0, 7) };
 }
 
+const gap = () => (chosen.misjudged === "popularity" ? "popularity_gap" : "rating_gap");
 const gaps = (direction) => get("/api/predictions", {
-  order: chosen.misjudged === "popularity" ? "popularity_gap" : "rating_gap", direction, min_votes: chosen.votes, limit: LISTED,
+  order: gap(), direction, min_votes: chosen.votes, limit: LISTED,
 });
 
 // Each section: how to read its data and how to show it. Shown again only when the data is different.
@@ -54,8 +55,7 @@ const SECTIONS = {
 
 // With few films the lowest gaps may all be positive: those are not under-valued.
 function signed(page, sign) {
-  const gap = chosen.misjudged === "popularity" ? "popularity_gap" : "rating_gap";
-  return { ...page, predictions: page.predictions.filter((film) => film[gap] * sign > 0) };
+  return { ...page, predictions: page.predictions.filter((film) => film[gap()] * sign > 0) };
 }
 
 const shown = {};
@@ -120,11 +120,11 @@ const showMore = () => choose("films", Math.min(2 * chosen.films, MOST_COMING), 
 
 // A row of buttons whose choice is a part of the address.
 function offer(id, name, sections) {
-  const group = byId(id);
-  const buttons = [...group.querySelectorAll("button")];
+  const buttons = [...byId(id).querySelectorAll("button")];
+  const showChosen = () => buttons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.value === chosen[name])));
   if (buttons.some((button) => button.dataset.value === asked.get(name))) chosen[name] = asked.get(name);
-  for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.value === chosen[name]));
-  choices(group, (value) => choose(name, value, sections));
+  showChosen();
+  for (const button of buttons) button.addEventListener("click", () => { choose(name, button.dataset.value, sections); showChosen(); });
 }
 
 function choose(name, value, sections) {

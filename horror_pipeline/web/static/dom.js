@@ -48,14 +48,15 @@ const midnight = (text) => Date.parse(`${text}T00:00:00Z`);
 export const day = (text) => (text ? dayFormat.format(midnight(text)) : "no date yet");
 export const clock = (moment) => clockFormat.format(moment);
 export const year = (text) => (text ? text.slice(0, 4) : null);
+export const filmYear = (film) => year(film.release_date) ?? "no date";
+export const days = (number) => (number === 1 ? "1 day" : `${count(number)} days`);
 export const daysUntil = (text) => Math.ceil((midnight(text) - Date.now()) / 86_400_000);
 export const votes = (value) => (value === 1 ? "1 vote" : `${count(value ?? 0)} votes`);
 
-export function span(days) {
-  if (days < 1) return "today";
-  if (days < 2) return "1 day";
-  if (days < 60) return `${Math.round(days)} days`;
-  return days < 730 ? `${Math.round(days / 30.4)} months` : `${Math.round(days / 365.25)} years`;
+export function span(number) {
+  if (number < 1) return "today";
+  if (number < 60) return days(number < 2 ? 1 : Math.round(number));
+  return number < 730 ? `${Math.round(number / 30.4)} months` : `${Math.round(number / 365.25)} years`;
 }
 
 export function ago(moment) {
@@ -63,6 +64,12 @@ export function ago(moment) {
   if (minutes < 1) return "just now";
   if (minutes < 90) return `${Math.round(minutes)} min ago`;
   return minutes < 48 * 60 ? `${Math.round(minutes / 60)} h ago` : `${span(minutes / 1440)} ago`;
+}
+
+// A relative change: "▲ 35 %", with a word for screen readers.
+export function arrow(share, kind, ...more) {
+  const direction = share > 0 ? "up" : "down";
+  return h("span", { class: `${kind} ${direction}` }, h("span", { class: "hidden" }, direction), `${share > 0 ? "▲" : "▼"} ${count(Math.round(Math.abs(share) * 100))} %`, ...more);
 }
 
 export const noneYet = (text) => h("p", { class: "none-yet" }, text);
@@ -110,14 +117,4 @@ export function asTable(key, summary, headings, rows) {
       h("table", {},
         h("thead", {}, h("tr", {}, headings.map((name) => h("th", { scope: "col" }, name)))),
         h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell))))))));
-}
-
-// A row of buttons of which one is pressed. Calls `changed` with the value chosen.
-export function choices(group, changed) {
-  group.addEventListener("click", (event) => {
-    const button = event.target.closest("button");
-    if (!button) return;
-    for (const other of group.querySelectorAll("button")) other.setAttribute("aria-pressed", String(other === button));
-    changed(button.dataset.value);
-  });
 }

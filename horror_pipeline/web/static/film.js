@@ -3,7 +3,7 @@
 
 import { get } from "./api.js";
 import { draw, hideTip } from "./charts.js";
-import { address, asTable, byId, day, filmLink, h, noneYet, percent, popularity, poster, rating, show, votes, year } from "./dom.js";
+import { address, asTable, byId, day, filmLink, h, noneYet, percent, popularity, poster, rating, show, votes } from "./dom.js";
 import { fan, fanTip, forecastTable } from "./forecasts.js";
 import { interval, popularityScale, ratingScale } from "./marks.js";
 import { howUnusual } from "./movers.js";
@@ -163,5 +163,3 @@ function drawHistory(chart, { movie, history, forecasts }) {
     : data.name === "real" && [day(history[pointIndex].snapshot_date), `popularity ${popularity(history[pointIndex].popularity)}`];
   draw(chart, make, { tip }).catch((error) => chart.replaceWith(noneYet(error.message)));
 }
-
-export const filmYear = (film) => year(film.release_date) ?? "no date";

@@ -1,14 +1,13 @@
 // Lists of films: popular now, coming, under- and over-valued.
 
-import { NONE, byId, count, day, daysUntil, filmLink, h, noneYet, popularity, poster, rating, show, span, table, votes, year } from "./dom.js";
+import { NONE, arrow, byId, count, day, daysUntil, filmLink, h, noneYet, popularity, poster, rating, show, span, table, votes, year } from "./dom.js";
 import { interval, popularityScale, ratingScale, sparkline } from "./marks.js";
 
 function change(film) {
   if (!film.popularity_week_ago || film.popularity === null) return null;
   const share = film.popularity / film.popularity_week_ago - 1;
   if (Math.abs(share) < 0.01) return h("span", { class: "sub" }, "as last week");
-  const text = `${share > 0 ? "▲" : "▼"} ${count(Math.round(Math.abs(share) * 100))} % `;
-  return h("span", { class: `sub ${share > 0 ? "up" : "down"}` }, h("span", { class: "hidden" }, share > 0 ? "up" : "down"), text, h("span", { class: "own-line" }, "in a week"));
+  return arrow(share, "sub", " ", h("span", { class: "own-line" }, "in a week"));
 }
 
 function since(film) {

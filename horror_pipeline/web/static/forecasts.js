@@ -1,19 +1,18 @@
 // Forecasts: where a film's popularity is going, from its own history. Never mixed with expectations, which say what is
 // usual for such a film.
 
-import { asTable, byId, count, day, filmLink, fine, h, noneYet, percent, popularity, show, svg, table, year } from "./dom.js";
+import { arrow, asTable, byId, count, day, days, filmLink, filmYear, fine, h, noneYet, percent, popularity, show, svg, table } from "./dom.js";
 import { interval, popularityScale } from "./marks.js";
 
-// The share by which a forecast differs from the day it was made: "▲ 35 %".
-export function changeOf(forecast) {
+// The share by which a forecast differs from the day it was made.
+function changeOf(forecast) {
   const share = forecast.forecast_popularity / forecast.origin_popularity - 1;
   if (!Number.isFinite(share) || Math.abs(share) < 0.005) return h("span", { class: "muted" }, "no change");
-  return h("span", { class: `number ${share > 0 ? "up" : "down"}` },
-    h("span", { class: "hidden" }, share > 0 ? "up" : "down"), `${share > 0 ? "▲" : "▼"} ${count(Math.round(Math.abs(share) * 100))} %`);
+  return arrow(share, "number");
 }
 
 // Whether a forecast's interval is of one direction, in words. Its chance of a rise can be high even where it is not.
-export function howSure({ origin_popularity: now, forecast_popularity: then, popularity_lower: lower, popularity_upper: upper }) {
+function howSure({ origin_popularity: now, forecast_popularity: then, popularity_lower: lower, popularity_upper: upper }) {
   if (then > now && lower > now) return "fairly sure, the whole interval is a rise";
   if (then < now && upper < now) return "fairly sure, the whole interval is a fall";
   return "the interval includes no change";
@@ -34,7 +33,7 @@ export function showMovers(rise, fall) {
 }
 
 function mover(film, scale, where) {
-  const release = film.days_to_release > 0 ? `released in ${count(film.days_to_release)} ${film.days_to_release === 1 ? "day" : "days"}` : year(film.release_date) ?? "no date";
+  const release = film.days_to_release > 0 ? `released in ${days(film.days_to_release)}` : filmYear(film);
   return h("li", {},
     h("div", { class: "top" },
       h("div", {}, filmLink(film, where), " ", h("span", { class: "muted small" }, release)),
@@ -48,7 +47,7 @@ function mover(film, scale, where) {
 export function forecastTable(forecasts) {
   return table([["Forecast for", ""], ["Popularity", "right"], ["80 % interval", "right"], ["Change", "right"]],
     forecasts.map((forecast) => [
-      [h("strong", {}, forecast.horizon_days === 1 ? "1 day ahead" : `${forecast.horizon_days} days ahead`), h("span", { class: "sub" }, day(forecast.target_date))],
+      [h("strong", {}, `${days(forecast.horizon_days)} ahead`), h("span", { class: "sub" }, day(forecast.target_date))],
       h("span", { class: "number" }, popularity(forecast.forecast_popularity)),
       h("span", { class: "number" }, range(forecast)),
       [changeOf(forecast), h("span", { class: "sub" }, howSure(forecast))],
@@ -59,13 +58,13 @@ export function forecastTable(forecasts) {
 export function fan(forecasts, theme) {
   if (!forecasts.length) return [];
   const { made_on: from, origin_popularity: now } = forecasts[0];
-  const days = [from, ...forecasts.map((forecast) => forecast.target_date)];
+  const dates = [from, ...forecasts.map((forecast) => forecast.target_date)];
   const upper = [now, ...forecasts.map((forecast) => forecast.popularity_upper)];
   const lower = [now, ...forecasts.map((forecast) => forecast.popularity_lower)];
   return [
-    { name: "interval", x: [...days, ...days.toReversed()], y: [...upper, ...lower.toReversed()], fill: "toself", mode: "lines", line: { width: 0 }, fillcolor: theme.interval, opacity: 0.6, hoverinfo: "skip" },
-    { name: "no change", x: [from, days.at(-1)], y: [now, now], mode: "lines", line: { color: theme.muted, width: 1.5, dash: "dot" }, hoverinfo: "skip" },
-    { name: "forecast", x: days, y: [now, ...forecasts.map((forecast) => forecast.forecast_popularity)], mode: "lines+markers", line: { color: theme.predicted, width: 2.5 }, marker: { color: theme.predicted, size: [0, ...forecasts.map(() => 7)] } },
+    { name: "interval", x: [...dates, ...dates.toReversed()], y: [...upper, ...lower.toReversed()], fill: "toself", mode: "lines", line: { width: 0 }, fillcolor: theme.interval, opacity: 0.6, hoverinfo: "skip" },
+    { name: "no change", x: [from, dates.at(-1)], y: [now, now], mode: "lines", line: { color: theme.muted, width: 1.5, dash: "dot" }, hoverinfo: "skip" },
+    { name: "forecast", x: dates, y: [now, ...forecasts.map((forecast) => forecast.forecast_popularity)], mode: "lines+markers", line: { color: theme.predicted, width: 2.5 }, marker: { color: theme.predicted, size: [0, ...forecasts.map(() => 7)] } },
   ];
 }
 
@@ -109,7 +108,7 @@ function byHorizon(rows) {
 function record(rows, kind) {
   return table([["Days ahead", ""], ["Forecast off by", "right"], ["No change off by", "right"], ["Skill", ""], ["Inside 80 % interval", "right"]],
     rows.map((row) => [
-      [h("strong", {}, row.horizon === 1 ? "1 day" : `${row.horizon} days`), h("span", { class: "sub" }, `${count(row.films)} forecasts`)],
+      [h("strong", {}, days(row.horizon)), h("span", { class: "sub" }, `${count(row.films)} forecasts`)],
       h("span", { class: "number" }, fine(row.mae)),
       h("span", { class: "number" }, fine(row.still)),
       skill(row.skill),

@@ -14,25 +14,31 @@ export function sparkline(values) {
     svg("path", { class: "area", d: area }), svg("path", { d: line }));
 }
 
+const within = (scale, value) => Math.min(1, Math.max(0, scale(value)));
+const percent = (share) => `${(share * 100).toFixed(2)}%`;
+
+// Marks on a line.
+function track(...marks) {
+  return svg("svg", { class: "interval", "aria-hidden": "true" }, svg("rect", { class: "axis", x: 0, y: "45%", width: "100%", height: "10%", rx: 1 }), ...marks);
+}
+
 // A predicted value with its interval on a shared scale, and the real value where it is known: a ring, through which the
 // interval shows.
 export function interval({ lower, upper, predicted, real = null, scale }) {
   if (predicted === null) return null;
-  const place = (value) => `${(Math.min(1, Math.max(0, scale(value))) * 100).toFixed(2)}%`;
-  const from = Math.min(1, Math.max(0, scale(lower ?? predicted)));
-  const to = Math.min(1, Math.max(0, scale(upper ?? predicted)));
-  return svg("svg", { class: "interval", "aria-hidden": "true" },
-    svg("rect", { class: "axis", x: 0, y: "45%", width: "100%", height: "10%", rx: 1 }),
-    svg("rect", { class: "range", x: `${(from * 100).toFixed(2)}%`, y: "28%", width: `${(Math.max(0.004, to - from) * 100).toFixed(2)}%`, height: "44%", rx: 4 }),
+  const place = (value) => percent(within(scale, value));
+  const from = within(scale, lower ?? predicted);
+  const to = within(scale, upper ?? predicted);
+  return track(
+    svg("rect", { class: "range", x: percent(from), y: "28%", width: percent(Math.max(0.004, to - from)), height: "44%", rx: 4 }),
     svg("circle", { class: "predicted", cx: place(predicted), cy: "50%", r: 4 }),
     real === null ? null : svg("circle", { class: "ring", cx: place(real), cy: "50%", r: 6 }));
 }
 
 // Where a film stood, where such films went, and where it went.
 export function steps({ before, usual, now, scale }) {
-  const place = (value) => `${(Math.min(1, Math.max(0, scale(value))) * 100).toFixed(2)}%`;
-  return svg("svg", { class: "interval", "aria-hidden": "true" },
-    svg("rect", { class: "axis", x: 0, y: "45%", width: "100%", height: "10%", rx: 1 }),
+  const place = (value) => percent(within(scale, value));
+  return track(
     svg("line", { class: "way", x1: place(before), x2: place(now), y1: "50%", y2: "50%" }),
     svg("circle", { class: "from", cx: place(before), cy: "50%", r: 4 }),
     svg("circle", { class: "predicted", cx: place(usual), cy: "50%", r: 4 }),

@@ -12,7 +12,7 @@ const TITLES = {
 const WORDS = { constant: "a constant guess", linear: "linear regression", random_forest: "random forest" };
 
 // The figures that stand for a model: means over its test periods, with how its interval held there.
-export function figures(metrics) {
+function figures(metrics) {
   return { ...metrics?.mean, ...pick(metrics?.interval, "coverage", "width") };
 }
 
@@ -52,12 +52,15 @@ function card(model, versions) {
 
 function bars(mae, others, write) {
   if (!Number.isFinite(mae) || !others.length) return null;
-  const all = [["this model", mae, "own"], ...others.map(([name, value]) => [name, value, ""])];
+  const all = [["this model", mae, "own"], ...others];
   const most = Math.max(...all.map(([, value]) => value));
-  return h("ul", { class: "bars", "aria-label": "Average error compared with simpler models, less is better" }, all.map(([name, value, own]) =>
-    h("li", { class: own }, h("span", {}, name),
-      svg("svg", { "aria-hidden": "true" }, svg("rect", { width: `${((value / most) * 100).toFixed(1)}%`, height: "100%", rx: 3 })),
-      h("span", { class: "number" }, write(value)))));
+  return h("ul", { class: "bars", "aria-label": "Average error compared with simpler models, less is better" }, all.map(([name, value, own]) => bar(name, value / most, write(value), own)));
+}
+
+function bar(name, share, text, kind = null) {
+  return h("li", { class: kind }, h("span", {}, name),
+    svg("svg", { "aria-hidden": "true" }, svg("rect", { width: `${(share * 100).toFixed(1)}%`, height: "100%", rx: 3 })),
+    h("span", { class: "number" }, text));
 }
 
 // What it looks at: features by how much worse the model gets without them.
@@ -65,10 +68,7 @@ function looksAt(importance) {
   const found = Object.entries(importance ?? {}).filter(([, value]) => Number.isFinite(value) && value > 0).sort(([, a], [, b]) => b - a).slice(0, 6);
   if (!found.length) return null;
   return h("details", { "data-key": `importance-${found[0][0]}` }, h("summary", {}, "What it looks at"),
-    h("ul", { class: "bars", "aria-label": "Features by how much worse the model gets without them" }, found.map(([name, value]) => h("li", {},
-      h("span", {}, name.replaceAll("_", " ")),
-      svg("svg", { "aria-hidden": "true" }, svg("rect", { width: `${((value / found[0][1]) * 100).toFixed(1)}%`, height: "100%", rx: 3 })),
-      h("span", { class: "number" }, fine(value))))));
+    h("ul", { class: "bars", "aria-label": "Features by how much worse the model gets without them" }, found.map(([name, value]) => bar(name.replaceAll("_", " "), value / found[0][1], fine(value)))));
 }
 
 function periods(model, write) {

@@ -1,11 +1,10 @@
 // Movers: how popularity changed, and which rises are unusual for such a film.
 
-import { byId, count, day, filmLink, h, noneYet, popularity, show, year } from "./dom.js";
+import { byId, count, day, days, filmLink, filmYear, h, noneYet, popularity, show } from "./dom.js";
 import { popularityScale, steps } from "./marks.js";
 
 // Never claims all: 0.99996 is 99.99 %.
 const shareOf = (percentile) => `${Math.floor(percentile * 10_000) / 100}\u00a0%`;
-const days = (span) => (span === 1 ? "1 day" : `${span} days`);
 
 export function showBreakouts(page) {
   byId("breakouts-when").textContent = page.snapshot_date ? `Up to ${day(page.snapshot_date)}.` : "";
@@ -13,7 +12,7 @@ export function showBreakouts(page) {
   const items = page.movers.map((film) =>
     h("li", {},
       h("div", { class: "top" },
-        h("div", {}, filmLink(film, "breakouts"), " ", h("span", { class: "muted small" }, year(film.release_date) ?? "no date"), film.is_breakout && h("span", { class: "badge" }, "breakout")),
+        h("div", {}, filmLink(film, "breakouts"), " ", h("span", { class: "muted small" }, filmYear(film)), film.is_breakout && h("span", { class: "badge" }, "breakout")),
         h("span", { class: "number" }, h("span", { class: "muted small" }, "unusual "), shareOf(film.breakout_score))),
       steps({ before: film.popularity_before, usual: film.popularity_usual, now: film.popularity, scale }),
       h("p", { class: "small muted" }, howUnusual(film))));

@@ -1,8 +1,8 @@
 // Search by title: a combobox that follows the ARIA pattern, answers as one types.
 
 import { get } from "./api.js";
-import { byId, h, rating } from "./dom.js";
-import { filmYear, openFilm } from "./film.js";
+import { byId, filmYear, h, rating } from "./dom.js";
+import { openFilm } from "./film.js";
 
 const WAIT_MS = 160;
 let films = [];
