@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from horror_pipeline.web import queries, wording
 from horror_pipeline.web.database import Database, DatabaseUnavailableError
 from horror_pipeline.web.middleware import content_security_policy
-from horror_pipeline.web.static_files import PLOTLY, StaticFiles, plotly_style_ids
+from horror_pipeline.web.static_files import PLOTLY, StaticFiles
 
 ATTRIBUTION = "This product uses TMDB and the TMDB APIs but is not endorsed, certified, or otherwise approved by TMDB."
 TMDB_HOST = "https://api.themoviedb.org/"
@@ -66,7 +66,7 @@ def router(templates: Templates, files: StaticFiles, *, poll_interval_ms: int) -
         return await templates.respond(
             "dashboard.html",
             plotly_url=files.url(PLOTLY),
-            plotly_style_ids=" ".join(plotly_style_ids()),
+            plotly_style_ids=" ".join(files.plotly_style_ids),
             poll_interval_ms=poll_interval_ms,
         )
 

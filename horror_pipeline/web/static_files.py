@@ -10,7 +10,7 @@ import gzip
 import hashlib
 import re
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from importlib import resources
 
 from starlette.requests import Request
@@ -46,13 +46,18 @@ class StaticFile:
 
 
 class StaticFiles:
-    """Our own static files, read once, and those of the libraries, read when first used."""
+    """Our own static files, and those of the libraries."""
 
     def __init__(self) -> None:
         folder = resources.files("horror_pipeline.web") / "static"
-        self._own = {entry.name: _read(entry) for entry in folder.iterdir() if entry.is_file()}
-        digests = "".join(self._own[name].digest for name in sorted(self._own))
-        self._version = hashlib.sha256(digests.encode()).hexdigest()[:12]
+        own = {entry.name: _read(entry) for entry in folder.iterdir() if entry.is_file()}
+        of_libraries = {
+            name: _read(resources.files(package) / place / name) for name, (package, place) in LIBRARIES.items()
+        }
+        digests = "".join(own[name].digest for name in sorted(own))
+        version = hashlib.sha256(digests.encode()).hexdigest()[:12]
+        self._files = own | of_libraries
+        self._versions = dict.fromkeys(own, version) | {name: file.digest for name, file in of_libraries.items()}
 
     def url(self, name: str) -> str:
         """Return the address of a file.
@@ -60,34 +65,23 @@ class StaticFiles:
         Raises:
             KeyError: there is no such file.
         """
-        if name in LIBRARIES:
-            return f"/static/{_library_file(name).digest}/{name}"
-        if name not in self._own:
-            raise KeyError(name)
-        return f"/static/{self._version}/{name}"
+        return f"/static/{self._versions[name]}/{name}"
 
     def respond(self, request: Request, version: str, name: str) -> Response:
         """Return the file as a response; 404 for an unknown name or another version."""
-        if name not in self._own.keys() | LIBRARIES or self.url(name) != f"/static/{version}/{name}":
+        if self._versions.get(name) != version:
             return PlainTextResponse("no such file\n", status_code=404)
-        file = _library_file(name) if name in LIBRARIES else self._own[name]
+        file = self._files[name]
         headers = {"cache-control": FOREVER, "vary": "accept-encoding"}
         content = file.content
         if "gzip" in request.headers.get("accept-encoding", ""):
             content, headers["content-encoding"] = file.zipped, "gzip"
         return Response(content, media_type=file.content_type, headers=headers)
 
-
-@cache
-def plotly_style_ids() -> list[str]:
-    """Return the ids of elements that plotly.js adds, with inline CSS that our policy forbids, unless they exist."""
-    return [match.decode() for match in INLINE_STYLE_ID.findall(_library_file(PLOTLY).content)]
-
-
-@cache
-def _library_file(name: str) -> StaticFile:
-    package, folder = LIBRARIES[name]
-    return _read(resources.files(package) / folder / name)
+    @cached_property
+    def plotly_style_ids(self) -> list[str]:
+        """The ids of elements that plotly.js adds, with inline CSS that our policy forbids, unless they exist."""
+        return [match.decode() for match in INLINE_STYLE_ID.findall(self._files[PLOTLY].content)]
 
 
 def _read(entry: resources.abc.Traversable) -> StaticFile:
