@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from itertools import count
-from types import TracebackType
 from typing import TypeVar
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
@@ -98,13 +97,7 @@ class TmdbClient:
         """Use as a context manager, which closes the connections at its end."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the connections."""
-        self.close()
-
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close every connection."""
         self._requests.close()
 
