@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -27,16 +28,13 @@ def upgrade(wait: Annotated[float, typer.Option(min=0, help=WAIT_HELP)] = 0) -> 
     from horror_pipeline.cli.exec import retried
     from horror_pipeline.runtime.databases import given_url, migrate
     from horror_pipeline.runtime.environment import make_home, prepared
-    from horror_pipeline.warehouse.engine import connect
+    from horror_pipeline.warehouse.engine import opened
 
     settings = get_settings()
     make_home(settings)
     if url := given_url(settings):
-        engine = retried(lambda: connect(url), wait, print_note)
-        try:
-            migrate(engine)
-        finally:
-            engine.dispose()
+        with ExitStack() as stack:
+            migrate(retried(lambda: stack.enter_context(opened(url)), wait, print_note))
     with prepared(settings), dg.DagsterInstance.get() as instance:
         instance.upgrade()
     out.print("the databases are at this version's schema")

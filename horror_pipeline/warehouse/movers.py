@@ -26,8 +26,7 @@ def replace_movers(connection: Connection, day: dt.date, columns: Mapping[str, S
     """Replace the movers of a day, given by column without the day; return how many rows were written."""
     ensure_months(connection, movie_movers, [day])
     connection.execute(delete(movie_movers).where(movie_movers.c.snapshot_date == day))
-    rows = len(columns["tmdb_id"])
-    return copy_columns(connection, movie_movers, {**columns, "snapshot_date": [day] * rows}) if rows else 0
+    return copy_columns(connection, movie_movers, {**columns, "snapshot_date": [day] * len(columns["tmdb_id"])})
 
 
 def top_movers(connection: Connection, span_days: int, order: MoverOrder, limit: int) -> list[dict[str, Any]]:

@@ -31,4 +31,4 @@ def read_texts(connection: Connection) -> tuple[list[str], list[Sequence[Any]]]:
 def replace_similar(connection: Connection, values: Mapping[str, Any]) -> int:
     """Replace all rows by the given columns, which may be numpy arrays; return how many were written."""
     connection.execute(delete(similar_movies))
-    return copy_columns(connection, similar_movies, values) if len(values["tmdb_id"]) else 0
+    return copy_columns(connection, similar_movies, values)

@@ -64,6 +64,7 @@ def test_no_rows_are_no_work(engine: Engine) -> None:
     with engine.begin() as connection:
         assert bulk.copy_upsert(connection, movies, []) == WriteCounts(0, 0, 0)
         assert bulk.copy_rows(connection, movies, []) == 0
+        assert bulk.copy_columns(connection, movies, {"tmdb_id": []}) == 0
 
 
 def test_every_kind_of_value_survives_the_copy(engine: Engine) -> None:
