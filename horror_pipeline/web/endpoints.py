@@ -62,6 +62,11 @@ class Sources:
     clock: Callable[[], datetime]
     outcome_sums: outcome_scores.DailySums = field(default_factory=outcome_scores.DailySums)
 
+    @property
+    def today(self) -> date:
+        """The present UTC day."""
+        return self.clock().astimezone(UTC).date()
+
 
 def router(sources: Sources) -> APIRouter:
     """Create the routes of all JSON endpoints."""
@@ -229,10 +234,8 @@ def _add_films(routes: APIRouter, sources: Sources) -> None:
         parameters: Annotated[MovieParameters, Query()],
     ) -> schemas.MovieHistory:
         """A film, its popularity day by day, what was expected of such a film on those days, and its forecasts."""
-        today = sources.clock().astimezone(UTC).date()
-        found = await sources.database.run(
-            lambda connection: movie_history(connection, tmdb_id, today, parameters.days)
-        )
+        today, days = sources.today, parameters.days
+        found = await sources.database.run(lambda connection: movie_history(connection, tmdb_id, today, days))
         if found is None:
             raise HTTPException(404, f"no film with id {tmdb_id} is known here")
         return found

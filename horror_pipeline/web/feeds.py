@@ -48,12 +48,9 @@ def router(sources: Sources) -> APIRouter:
     """Create the routes below `/feeds/`."""
     routes = APIRouter(include_in_schema=False, prefix="/feeds")
 
-    def today() -> date:
-        return sources.clock().astimezone(UTC).date()
-
     @routes.get("/upcoming.ics")
     async def upcoming() -> Response:
-        first = today() - timedelta(days=DAYS_KEPT)
+        first = sources.today - timedelta(days=DAYS_KEPT)
         rows = await sources.database.run(lambda connection: read_rows(connection, _UPCOMING, first=first))
         return Response(calendar(rows), media_type="text/calendar; charset=utf-8")
 
@@ -64,7 +61,7 @@ def router(sources: Sources) -> APIRouter:
 
     @routes.get("/radarr.json")
     async def radarr() -> Response:
-        rows = await sources.database.run(lambda connection: read_rows(connection, _ANTICIPATED, today=today()))
+        rows = await sources.database.run(lambda connection: read_rows(connection, _ANTICIPATED, today=sources.today))
         return JSONResponse(rows)
 
     return routes

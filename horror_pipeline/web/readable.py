@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -43,7 +43,7 @@ def router(sources: Sources, templates: Templates) -> APIRouter:
 
     @routes.get("/movies/{tmdb_id}")
     async def movie(tmdb_id: Annotated[int, Path(ge=1, le=MAX_TMDB_ID)]) -> HTMLResponse:
-        today = sources.clock().astimezone(UTC).date()
+        today = sources.today
         return await page("film.html", lambda connection: _film(connection, tmdb_id, today))
 
     @routes.get("/compare")
@@ -69,7 +69,7 @@ def router(sources: Sources, templates: Templates) -> APIRouter:
 
     @routes.get("/lists")
     async def lists(parameters: Annotated[ListsParameters, Query()]) -> HTMLResponse:
-        today = sources.clock().astimezone(UTC).date()
+        today = sources.today
         return await page("lists.html", lambda connection: listings.read(connection, today, parameters.skip))
 
     return routes
