@@ -82,7 +82,7 @@ def create_app(
     app.include_router(metrics.router(sources, is_supervised=is_supervised))
     _answer_errors(app)
     # The last one added is the outermost.
-    app.add_middleware(ResponseCache, prefixes=CACHED, except_paths=frozenset({"/api/health"}), seconds=cache_seconds)
+    app.add_middleware(ResponseCache, prefixes=CACHED, seconds=cache_seconds)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(NormalizedRequests)

@@ -56,24 +56,20 @@ class ResponseCache:
 
     Args:
         app: the application behind it.
-        prefixes: path prefixes of cacheable answers.
-        except_paths: paths that are never kept.
+        prefixes: path prefixes of cacheable answers; one that says `no-store` is not kept.
         seconds: how long an answer may be served again; 0 keeps nothing but still collapses crowds.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, prefixes: tuple[str, ...], except_paths: frozenset[str], seconds: float
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, prefixes: tuple[str, ...], seconds: float) -> None:
         self._app = app
         self._prefixes = prefixes
-        self._except_paths = except_paths
         self._seconds = seconds
         self._kept: OrderedDict[Address, Answer] = OrderedDict()
         self._pending: dict[Address, asyncio.Task[Answer]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer from the cache, or keep what the application answers."""
-        if scope["type"] != "http" or scope["method"] != "GET" or not self._is_cacheable(scope["path"]):
+        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(self._prefixes):
             await self._app(scope, receive, send)
             return
         address = (scope["path"], scope["query_string"])
@@ -86,16 +82,13 @@ class ResponseCache:
             answer = await asyncio.shield(self._pending[address])
         await answer.send_to(scope, send)
 
-    def _is_cacheable(self, path: str) -> bool:
-        return path.startswith(self._prefixes) and path not in self._except_paths
-
     async def _ask(self, address: Address, scope: Scope) -> Answer:
         async def receive() -> Message:
             return {"type": "http.request", "body": b"", "more_body": False}
 
         answer = Answer()
         await self._app(scope, receive, answer.receive_from)
-        if answer.status == 200:
+        if answer.status == 200 and (b"cache-control", b"no-store") not in answer.headers:
             answer.etag = b'W/"' + hashlib.sha256(answer.body).hexdigest()[:24].encode() + b'"'
             answer.headers += [(b"etag", answer.etag), (b"cache-control", b"max-age=%d" % int(self._seconds))]
             if len(answer.body) <= MAX_ANSWER_BYTES:

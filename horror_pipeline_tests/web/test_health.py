@@ -31,6 +31,7 @@ def test_fresh_data_in_our_schema_is_healthy(client: TestClient, engine: Engine,
         "data_age_seconds": 10_800,
     }
     assert answer.headers["cache-control"] == "no-store"
+    assert "etag" not in answer.headers
 
 
 def test_data_older_than_two_days_is_unhealthy(client: TestClient, engine: Engine) -> None:
