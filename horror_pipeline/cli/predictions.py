@@ -77,6 +77,11 @@ def _table_of_films() -> Table:
     return table
 
 
+def _film(row: Row) -> tuple[str, str]:
+    """Return the cells of a film's title and release."""
+    return escape(printable(str(row["title"]))), str(row["release_date"] or "unknown")
+
+
 def _add_numbers(table: Table, name: str, style: str = "") -> None:
     """Add a column that is at least as wide as its name."""
     table.add_column(name, justify="right", no_wrap=True, min_width=len(name), style=style)
@@ -90,8 +95,7 @@ def _predictions_table(rows: Sequence[Row]) -> Table:
         _add_numbers(table, "now", "dim")
     for row in rows:
         table.add_row(
-            escape(printable(str(row["title"]))),
-            str(row["release_date"] or "unknown"),
+            *_film(row),
             _number(row["predicted_popularity"]),
             _interval(row["popularity_lower"], row["popularity_upper"]),
             _number(row["actual_popularity"]),
@@ -110,8 +114,7 @@ def _forecasts_table(rows: Sequence[Row]) -> Table:
     _add_numbers(table, "80 %", "dim")
     for row in rows:
         table.add_row(
-            escape(printable(str(row["title"]))),
-            str(row["release_date"] or "unknown"),
+            *_film(row),
             _number(row["origin_popularity"]),
             _number(row["forecast_popularity"]),
             _interval(row["popularity_lower"], row["popularity_upper"]),
@@ -127,8 +130,7 @@ def _movers_table(rows: Sequence[Row]) -> Table:
     table.add_column("")
     for row in rows:
         table.add_row(
-            escape(printable(str(row["title"]))),
-            str(row["release_date"] or "unknown"),
+            *_film(row),
             *(_number(row[name]) for name in ("popularity_before", "popularity", "popularity_usual")),
             f"{row['popularity_rank_before']}→{row['popularity_rank']}",
             *(_share(row[name]) for name in ("change_percentile", "breakout_score")),

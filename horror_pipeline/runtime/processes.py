@@ -63,9 +63,9 @@ class Child:
         """Whether the process was started and has ended."""
         return self.process is not None and self.process.poll() is not None
 
-    def last_lines(self, count: int = 15) -> str:
+    def last_lines(self) -> str:
         """Return the last lines of the log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
 
 
 class Supervisor:

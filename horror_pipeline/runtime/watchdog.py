@@ -19,18 +19,18 @@ from horror_pipeline.domain import SUPERVISOR_MARK
 STOP_SECONDS = 8.0
 
 
-def stop_marked(mark: str, seconds: float = STOP_SECONDS) -> None:
+def stop_marked(mark: str) -> None:
     """Stop every process with a supervisor's mark: by SIGTERM, and after some seconds by SIGKILL."""
     marked = _marked(mark)
     for process in marked:
         with suppress(psutil.Error):
             process.terminate()
-    psutil.wait_procs(marked, timeout=seconds)
+    psutil.wait_procs(marked, timeout=STOP_SECONDS)
     left = _marked(mark)  # also what was started meanwhile
     for process in left:
         with suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(left, timeout=seconds)
+    psutil.wait_procs(left, timeout=STOP_SECONDS)
 
 
 def _marked(mark: str) -> list[psutil.Process]:

@@ -14,10 +14,9 @@ function loadPlotly() {
   return loading;
 }
 
-const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-
-export function colors() {
-  return Object.fromEntries(["ink", "muted", "grid", "line", "real", "predicted", "interval", "surface", "good"].map((name) => [name, color(name)]));
+function colors() {
+  const style = getComputedStyle(document.documentElement);
+  return Object.fromEntries(["ink", "muted", "grid", "line", "real", "predicted", "interval"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
 function axis(theme, options) {
