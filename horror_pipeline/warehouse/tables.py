@@ -29,6 +29,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from horror_pipeline.domain import GENRE_NAMES
+
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
 )
@@ -56,8 +58,7 @@ def _flag(name: str, comment: str, *, nullable: bool = True) -> Column[bool]:
     return Column(name, Boolean, nullable=nullable, comment=comment)
 
 
-def _horizon() -> Column[int]:
-    comment = "Days from made_on to target."
+def _horizon(comment: str = "Days from made_on to target.") -> Column[int]:
     return Column("horizon_days", SmallInteger, primary_key=True, autoincrement=False, comment=comment)
 
 
@@ -271,10 +272,7 @@ snapshot_days = Table(
 
 # -- features: as of a moment, nothing from its future -----------------------------------------------------------------
 
-_GENRES = (
-    *("Action", "Adventure", "Animation", "Comedy", "Crime", "Documentary", "Drama", "Family", "Fantasy", "History"),
-    *("Horror", "Music", "Mystery", "Romance", "Science Fiction", "Thriller", "TV Movie", "War", "Western"),
-)
+_GENRES = sorted(GENRE_NAMES.values(), key=str.lower)
 
 movie_features = Table(
     "movie_features",
@@ -384,13 +382,7 @@ prediction_explanations = Table(
     metadata,
     _movie_id(),
     Column("target", Text, primary_key=True, comment="What is predicted: `popularity` or `vote_average`."),
-    Column(
-        "horizon_days",
-        SmallInteger,
-        primary_key=True,
-        autoincrement=False,
-        comment="Days ahead of a forecast; 0: an expectation.",
-    ),
+    _horizon("Days ahead of a forecast; 0: an expectation."),
     _instant("explained_at", "When it was predicted, or the day whose snapshot is the newest one used."),
     _text("model_version", "Version that predicted."),
     _number("base", "Mean prediction of all films: the logarithm of popularity or of its change, or a rating."),
