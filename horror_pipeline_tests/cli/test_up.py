@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from horror_pipeline.cli import up
 from horror_pipeline.cli.up import children, renewing, reserved
 from horror_pipeline.errors import HorrorError
 from horror_pipeline.runtime.ports import free_port
@@ -56,7 +55,7 @@ def test_only_the_ui_and_the_dashboard_listen_beyond_loopback_when_asked_to(tmp_
 def test_a_daemon_that_has_grown_is_ended_while_nothing_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_bytes: int, is_idle: bool, ends: bool
 ) -> None:
-    monkeypatch.setattr(up, "MEMORY_SECONDS", 0.0)
+    monkeypatch.setattr("horror_pipeline.cli.up.MEMORY_SECONDS", 0.0)
     told: list[str] = []
     child = Child("the daemon", ["sleep", "60"], tmp_path / "log")
     child.start({}, tmp_path)
