@@ -64,12 +64,12 @@ def serve(environment: Environment, out: Console) -> None:
         say(f"Dagster UI  {local_url(settings.horror_web_host, settings.horror_ui_port)}")
         say(f"dashboard   {local_url(settings.horror_web_host, settings.horror_web_port)}")
         say(f"logs in {settings.log_dir}; Ctrl-C stops everything")
-        keep = _keep_embedded(settings, say) if environment.is_embedded else lambda: None
         daemon = next(child for child in others if child.name == DAEMON)
         renew = renewing(daemon, MOST_DAEMON_BYTES, _is_idle, say)
 
         def on_tick() -> None:
-            keep()
+            if embedded_home is not None:
+                _keep_embedded(settings, say)
             renew()
 
         supervisor.watch(on_tick)
@@ -146,15 +146,11 @@ def children(settings: Settings) -> Sequence[Child]:
     ]
 
 
-def _keep_embedded(settings: Settings, say: Callable[[str], None]) -> Callable[[], None]:
-    """Return a function that restarts the embedded Postgres if it was killed; its data recovers by itself."""
-
-    def on_tick() -> None:
-        if not postgres.is_running(settings.horror_home):
-            say(f"the embedded Postgres is gone; starting it again (log: {settings.log_dir / 'postgres.log'})")
-            postgres.ensure_running(settings.horror_home)
-
-    return on_tick
+def _keep_embedded(settings: Settings, say: Callable[[str], None]) -> None:
+    """Restart the embedded Postgres if it was killed; its data recovers by itself."""
+    if not postgres.is_running(settings.horror_home):
+        say(f"the embedded Postgres is gone; starting it again (log: {settings.log_dir / 'postgres.log'})")
+        postgres.ensure_running(settings.horror_home)
 
 
 def renewing(
