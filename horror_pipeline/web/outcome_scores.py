@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from horror_pipeline.domain import Target
 from horror_pipeline.web.database import read_rows
 
 NEWEST_DAYS = 2
@@ -32,27 +33,21 @@ DATES = text(
 )
 """One index probe per day."""
 
+
+def _sums(target: Target) -> str:
+    return f"""
+        count({target}_error) AS {target}_count,
+        coalesce(sum(abs({target}_error)), 0) AS {target}_absolute_error,
+        coalesce(sum({target}_error), 0) AS {target}_error,
+        count({target}_error + no_change_{target}) AS {target}_no_change_count,
+        coalesce(sum(abs({target}_error + predicted_{target} - no_change_{target})), 0) AS {target}_no_change_error,
+        count(*) FILTER (WHERE is_{target}_in_interval) AS {target}_inside,
+        count(is_{target}_in_interval) AS {target}_intervals"""
+
+
 SUMS_OF_DAY = text(
-    """
-    SELECT horizon, stage,
-           count(popularity_error) AS popularity_count,
-           coalesce(sum(abs(popularity_error)), 0) AS popularity_absolute_error,
-           coalesce(sum(popularity_error), 0) AS popularity_error,
-           count(popularity_error + no_change_popularity) AS popularity_no_change_count,
-           coalesce(sum(abs(popularity_error + predicted_popularity - no_change_popularity)), 0)
-               AS popularity_no_change_error,
-           count(*) FILTER (WHERE is_popularity_in_interval) AS popularity_inside,
-           count(is_popularity_in_interval) AS popularity_intervals,
-           count(vote_average_error) AS vote_average_count,
-           coalesce(sum(abs(vote_average_error)), 0) AS vote_average_absolute_error,
-           coalesce(sum(vote_average_error), 0) AS vote_average_error,
-           count(vote_average_error + no_change_vote_average) AS vote_average_no_change_count,
-           coalesce(sum(abs(vote_average_error + predicted_vote_average - no_change_vote_average)), 0)
-               AS vote_average_no_change_error,
-           count(*) FILTER (WHERE is_vote_average_in_interval) AS vote_average_inside,
-           count(is_vote_average_in_interval) AS vote_average_intervals
-    FROM prediction_outcomes WHERE outcome_date = :outcome_date
-    GROUP BY horizon, stage ORDER BY horizon, stage"""
+    f"SELECT horizon, stage, {_sums('popularity')}, {_sums('vote_average')} "  # noqa: S608  # constants
+    "FROM prediction_outcomes WHERE outcome_date = :outcome_date GROUP BY horizon, stage ORDER BY horizon, stage"
 )
 
 Group = tuple[str, str]
@@ -101,7 +96,7 @@ def scores(sums: Sums) -> list[dict[str, Any]]:
     ]
 
 
-def _scores(target: str, sums: Mapping[str, float]) -> dict[str, Any]:
+def _scores(target: Target, sums: Mapping[str, float]) -> dict[str, Any]:
     count = int(sums[f"{target}_count"])
     return {
         f"{target}_count": count,

@@ -32,14 +32,14 @@ def router(sources: Sources, templates: Templates) -> APIRouter:
     """Create the routes of `/compare`, `/lists`, `/movies/{tmdb_id}` and `/track-record`."""
     routes = APIRouter(include_in_schema=False)
 
-    async def page(name: str, read: Callable[[Connection], dict[str, Any] | None], **values: Any) -> HTMLResponse:
+    async def page(name: str, read: Callable[[Connection], dict[str, Any] | None]) -> HTMLResponse:
         try:
             found = await sources.database.run(read)
         except DatabaseUnavailableError as error:
             return await templates.respond("problem.html", status=503, problem=f"This page has no data: {error}.")
         if found is None:
             return await templates.respond("problem.html", status=404, problem="No such film is known here.")
-        return await templates.respond(name, **values, **found)
+        return await templates.respond(name, **found)
 
     @routes.get("/movies/{tmdb_id}")
     async def movie(tmdb_id: Annotated[int, Path(ge=1, le=MAX_TMDB_ID)]) -> HTMLResponse:
@@ -59,13 +59,15 @@ def router(sources: Sources, templates: Templates) -> APIRouter:
             months = [row for row in forecast_queries.forecast_accuracy(connection) if row["horizon_days"] == horizon]
             sums = sources.outcome_sums.read(connection, days=OUTCOME_DAYS)
             return {
+                "horizon": horizon,
+                "horizons": FORECAST_HORIZONS_DAYS,
                 "months": months[::-1],
                 "calls": track_queries.calls(connection, horizon),
                 "groups": track_queries.groups(connection, horizon),
                 "expectations": outcome_scores.scores(outcome_scores.total(sums.values())),
             }
 
-        return await page("track_record.html", read, horizon=horizon, horizons=FORECAST_HORIZONS_DAYS)
+        return await page("track_record.html", read)
 
     @routes.get("/lists")
     async def lists(parameters: Annotated[ListsParameters, Query()]) -> HTMLResponse:

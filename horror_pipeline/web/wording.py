@@ -38,11 +38,6 @@ def percentile(share: float) -> str:
     return f"{int(share * 10_000) / 100:g} %"
 
 
-def exp(logarithm: float) -> float:
-    """Undo a natural logarithm."""
-    return math.exp(logarithm)
-
-
 def effect(value: float, target: Target) -> str:
     """Write what a part adds to a prediction: percent of a popularity, points of a rating; empty if it rounds to 0."""
     if target == "vote_average":
@@ -58,7 +53,7 @@ def effect(value: float, target: Target) -> str:
 def popularity_reasons(base: float, parts: Sequence[tuple[str, float]]) -> str:
     """Write the three things that moved an expected popularity most, without those that round to 0."""
     moved = [f"{label} {change}" for label, value in parts[:3] if (change := effect(value, "popularity"))]
-    return ", ".join([f"{popularity(exp(base))} is usual", *moved])
+    return ", ".join([f"{popularity(math.exp(base))} is usual", *moved])
 
 
 def day(value: date | None) -> str:
@@ -78,5 +73,5 @@ def count(value: float | None) -> str:
 
 FILTERS: dict[str, Callable[..., str | float]] = {
     function.__name__: function
-    for function in (popularity, rating, percent, chance, percentile, exp, effect, day, days, count)
+    for function in (popularity, rating, percent, chance, percentile, math.exp, effect, day, days, count)
 }
