@@ -28,7 +28,6 @@ from horror_pipeline.cli.terminal import (
     open_standard_streams,
     out,
     print_error,
-    print_note,
     print_source,
 )
 from horror_pipeline.domain import FORECAST_HORIZONS_DAYS, MOVER_SPANS_DAYS
@@ -157,7 +156,7 @@ def exec_(
     """Run another command, such as dagster or pg_dump, with the database running and its address exported."""
     from horror_pipeline.cli.exec import exec_with_environment
 
-    exec_with_environment(command, get_settings(), wait, print_note)
+    exec_with_environment(command, get_settings(), wait)
 
 
 @app.command()

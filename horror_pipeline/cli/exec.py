@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from types import FrameType
 from typing import NoReturn, TypeVar
 
+from horror_pipeline.cli.terminal import print_note
 from horror_pipeline.errors import HorrorError, WarehouseError
 from horror_pipeline.runtime.environment import prepared
 from horror_pipeline.runtime.signals import ENDING
@@ -54,12 +55,7 @@ def retried(
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
-def exec_with_environment(
-    command: Sequence[str],
-    settings: Settings,
-    wait_seconds: float,
-    say: Callable[[str], None],
-) -> NoReturn:
+def exec_with_environment(command: Sequence[str], settings: Settings, wait_seconds: float) -> NoReturn:
     """Replace this process by the command, with the variables that it needs exported.
 
     With the embedded Postgres this process stays as the command's parent, to stop the server afterwards.
@@ -69,7 +65,7 @@ def exec_with_environment(
         SystemExit: with the command's exit code, when it ran as a child.
     """
     with ExitStack() as stack:
-        environment = retried(lambda: stack.enter_context(prepared(settings)), wait_seconds, say)
+        environment = retried(lambda: stack.enter_context(prepared(settings)), wait_seconds, print_note)
         try:
             if environment.is_embedded:
                 raise SystemExit(run_child(command))

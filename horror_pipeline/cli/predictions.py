@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import io
 import json
 import sys
@@ -34,7 +33,7 @@ def print_rows(rows: Sequence[Row], output: str, out: Console, table: Callable[[
         table: lays the rows out for a terminal.
     """
     if output == "json":
-        json.dump([{key: _plain(value) for key, value in row.items()} for row in rows], sys.stdout, indent=1)
+        json.dump(rows, sys.stdout, indent=1, default=lambda moment: moment.isoformat())
         sys.stdout.write("\n")
     elif output == "csv":
         _print_csv(rows)
@@ -64,10 +63,6 @@ def _printable(value: object) -> object:
     if isinstance(value, list):
         return [printable(str(item)) for item in value]
     return printable(value) if isinstance(value, str) else value
-
-
-def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, dt.date) else value
 
 
 def _table_of_films() -> Table:

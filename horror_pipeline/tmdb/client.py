@@ -64,6 +64,9 @@ class TmdbClient:
         transport: sends a request; by default a `RequestsTransport`.
         limiter: by default one of `requests_per_second`.
 
+    Attributes:
+        server_date: the `Date` of TMDB's latest answer, UTC; None where no answer had one.
+
     Raises:
         CredentialError: the key holds characters that no key has.
     """
@@ -82,6 +85,7 @@ class TmdbClient:
         self.api_url = api_url.rstrip("/")
         self.exports_url = exports_url.rstrip("/")
         self.connections = max(1, connections)
+        self.server_date: dt.datetime | None = None
         self.limiter = limiter or RateLimiter(requests_per_second)
         self._requests = RequestsTransport(self.connections)
         self._transport: Transport = transport or self._requests
@@ -90,7 +94,6 @@ class TmdbClient:
         self._lock = threading.Lock()
         self._counts = dict.fromkeys(("requests", "retries", "rate_limited"), 0)
         self._first = self._latest = float("nan")
-        self._date: dt.datetime | None = None
         self._was_reached = False
 
     def __enter__(self) -> TmdbClient:
@@ -107,10 +110,6 @@ class TmdbClient:
         with self._lock:
             seconds = self._latest - self._first if self._counts["requests"] else 0.0
             return ClientStats(**self._counts, seconds=seconds)
-
-    def server_date(self) -> dt.datetime | None:
-        """Return the `Date` of TMDB's latest answer, UTC; None where no answer had one."""
-        return self._date
 
     def fetch(
         self,
@@ -227,7 +226,7 @@ class TmdbClient:
         finally:
             self._latest = self.limiter.clock()
         self._was_reached = True
-        self._date = server_date(response.headers) or self._date
+        self.server_date = server_date(response.headers) or self.server_date
         try:
             retry = classify_response(response, path)
             if retry is None:

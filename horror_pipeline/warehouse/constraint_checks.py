@@ -29,9 +29,7 @@ def find_violations(
     Returns:
         How many rows were scanned, and by what is wrong with some of them, in words, how many these are.
     """
-    keys = list(table.primary_key)
-    key = tuple_(*keys) if len(keys) > 1 else keys[0]
-    counts = {"repeated keys": func.count() - func.count(key.distinct())}
+    counts = {"repeated keys": func.count() - func.count(tuple_(*table.primary_key).distinct())}
     for column in table.columns:
         if not column.nullable:
             counts[f"{column.name} missing"] = func.count().filter(_is_missing(column))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, exists, func, or_, select, text
+from sqlalchemy import Connection, Table, delete, exists, or_, text
 from sqlalchemy.exc import OperationalError
 
 from horror_pipeline.errors import WarehouseError
@@ -19,6 +19,7 @@ from horror_pipeline.warehouse import tables
 from horror_pipeline.warehouse.days import start_of
 from horror_pipeline.warehouse.locks import DATA_LOCK, hold_alone
 from horror_pipeline.warehouse.partitions import month_name, months
+from horror_pipeline.warehouse.raw import count_rows
 from horror_pipeline.warehouse.tables import BY_MONTH, movies
 
 LOCK_SECONDS = 10
@@ -101,9 +102,7 @@ def purge_all(connection: Connection) -> dict[str, int]:
         )
     every = list(tables.TABLES.values())
     with _short_lock_wait(connection):
-        deleted = {
-            table.fullname: connection.execute(select(func.count()).select_from(table)).scalar_one() for table in every
-        }
+        deleted = {table.fullname: count_rows(connection, table) for table in every}
         connection.execute(text(f"TRUNCATE {', '.join(table.fullname for table in every)}"))
         for table in BY_MONTH:
             for name in months(connection, table):

@@ -179,9 +179,9 @@ def test_no_error_holds_the_credential(key: str, reply: Reply, caplog: pytest.Lo
 
 def test_the_server_s_date_is_told() -> None:
     client = make_client(Script(answer({"ok": True}, headers={"Date": "Sun, 22 Nov 2026 12:00:00 GMT"})))
-    assert client.server_date() is None
+    assert client.server_date is None
     client.fetch("/authentication")
-    assert client.server_date() == dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
+    assert client.server_date == dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 
 
 def test_an_export_is_streamed_without_the_credential() -> None:

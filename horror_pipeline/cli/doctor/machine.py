@@ -121,7 +121,7 @@ def check_tmdb(settings: Settings, now: Callable[[], dt.datetime]) -> Iterator[D
         else:
             yield Diagnosis("TMDB", Severity.GOOD, f"{host} takes TMDB_API_KEY, {form}")
             yield from check_families(settings.tmdb_api_url)
-        tmdb_time = client.server_date()
+        tmdb_time = client.server_date
     if tmdb_time is not None:
         yield _compare_clocks((now() - tmdb_time).total_seconds())
 
