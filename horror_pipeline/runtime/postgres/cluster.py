@@ -102,7 +102,7 @@ class Cluster:
     def is_ready(self) -> bool:
         """Whether the server accepts connections."""
         lines = self._pid_file()
-        if len(lines) < 8 or lines[7].strip() != "ready":
+        if not _says_ready(lines):
             return False
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(DEAF_SECONDS)
@@ -220,7 +220,7 @@ class Cluster:
         begun = time.monotonic()
         while (pid := self.postmaster()) is not None and not self.is_ready():
             waited = time.monotonic() - begun
-            if waited > DEAF_SECONDS and self._pid_file()[7:8] and self._pid_file()[7].strip() == "ready":
+            if waited > DEAF_SECONDS and _says_ready(self._pid_file()):
                 self.stop()  # its socket is gone: somebody has cleared the temporary folder
             elif waited > START_SECONDS:
                 raise WarehouseError(f"the embedded Postgres (process {pid}) does not answer", f"see {self.log}")
@@ -274,6 +274,10 @@ class Cluster:
                     return
                 time.sleep(0.01)
         raise WarehouseError(f"the embedded Postgres (process {pid}) does not stop", f"see {self.log}")
+
+
+def _says_ready(pid_file: list[str]) -> bool:
+    return len(pid_file) >= 8 and pid_file[7].strip() == "ready"
 
 
 def _url(folder: Path) -> URL:
