@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
 
 from horror_pipeline.domain import Stage, Target
 from horror_pipeline.web import queries
@@ -22,7 +24,7 @@ from horror_pipeline.web.parameters import Order, PredictionParameters
 
 
 class Key(NamedTuple):
-    """The values of one prediction that pages are chosen by: a row of `queries.batch_keys`."""
+    """The values of one prediction that pages are chosen by: columns of `latest_predictions`."""
 
     predicted_at: datetime
     tmdb_id: int
@@ -38,15 +40,17 @@ class Key(NamedTuple):
     actual_vote_count: int | None
 
 
+def read_keys(connection: Connection) -> list[Key]:
+    """Read the key of every film in the newest batch, in order of id."""
+    statement = text(f"SELECT {', '.join(Key._fields)} FROM latest_predictions ORDER BY tmdb_id")  # noqa: S608  # names
+    return [Key(*row) for row in connection.execute(statement)]
+
+
 class Batch:
-    """The keys of one batch.
+    """The keys of one batch, in order of id."""
 
-    Args:
-        rows: as `queries.batch_keys` returns them.
-    """
-
-    def __init__(self, rows: Iterable[Sequence[Any]]) -> None:
-        self._keys = [Key(*row) for row in rows]
+    def __init__(self, keys: Sequence[Key]) -> None:
+        self._keys = keys
         self._sorted: dict[tuple[Order, Stage | None], list[Key]] = {}
         self.predicted_at = self._keys[0].predicted_at if self._keys else None
 
@@ -117,5 +121,5 @@ class NewestBatch:
 
     async def _refresh(self) -> None:
         if await self._database.run(queries.newest_batch) != self._batch.predicted_at:
-            self._batch = await self._database.run(lambda connection: Batch(queries.batch_keys(connection)))
+            self._batch = await self._database.run(lambda connection: Batch(read_keys(connection)))
         self._checked_at = time.monotonic()

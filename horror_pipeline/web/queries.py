@@ -1,6 +1,6 @@
 """The SQL of the films, predictions and models that the endpoints show.
 
-Each statement reads by an index about as many rows as it returns, except `batch_keys`, whose caller keeps what it read.
+Each statement reads by an index about as many rows as it returns.
 """
 
 # ruff: noqa: S608  # only this module's own column lists are put into statements
@@ -243,16 +243,6 @@ def explanations(connection: Connection, tmdb_id: int) -> list[dict[str, Any]]:
         "WHERE tmdb_id = :tmdb_id ORDER BY horizon_days, target",
         tmdb_id=tmdb_id,
     )
-
-
-def batch_keys(connection: Connection) -> list[tuple[Any, ...]]:
-    """Return the columns of `prediction_index.Key` for every film of the newest batch, in order of id."""
-    statement = text(
-        "SELECT predicted_at, tmdb_id, stage, release_date, predicted_popularity, predicted_vote_average, "
-        "popularity_gap, rating_gap, surprise_factor, actual_popularity, actual_vote_average, actual_vote_count "
-        "FROM latest_predictions ORDER BY tmdb_id"
-    )
-    return [tuple(row) for row in connection.execute(statement)]
 
 
 def predictions(connection: Connection, ids: Sequence[int], *, predicted_at: datetime) -> dict[int, dict[str, Any]]:

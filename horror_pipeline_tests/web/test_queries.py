@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, event, text
 
 from horror_pipeline.warehouse import tables
 from horror_pipeline.warehouse.partitions import ensure_months
-from horror_pipeline.web import compared_films, outcome_scores, queries, similar_queries
+from horror_pipeline.web import compared_films, outcome_scores, prediction_index, queries, similar_queries
 from horror_pipeline_tests.web import rows
 from horror_pipeline_tests.web.rows import NOW, TODAY
 
@@ -82,7 +82,7 @@ def test_reads_are_bounded_by_what_they_return(full: Connection) -> None:
 
 
 def test_the_keys_of_a_batch_are_read_without_the_batches_before(full: Connection) -> None:
-    assert rows_read(full, queries.batch_keys) <= 2 * FILMS + 10
+    assert rows_read(full, prediction_index.read_keys) <= 2 * FILMS + 10
 
 
 def test_a_days_outcomes_are_read_without_the_other_days(full: Connection) -> None:
