@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import errno
 import logging
+import shlex
 import sys
 import threading
 import warnings
@@ -22,14 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from horror_pipeline.cli.backfill import app as backfill_app
 from horror_pipeline.cli.db import WAIT_HELP
 from horror_pipeline.cli.db import app as db_app
-from horror_pipeline.cli.terminal import (
-    discard_output,
-    err,
-    open_standard_streams,
-    out,
-    print_error,
-    print_source,
-)
+from horror_pipeline.cli.terminal import discard_output, err, open_standard_streams, out, print_error, print_source
 from horror_pipeline.domain import FORECAST_HORIZONS_DAYS, MOVER_SPANS_DAYS
 from horror_pipeline.errors import HorrorError, WarehouseError
 from horror_pipeline.runtime.signals import end_in_order
@@ -145,7 +139,8 @@ def env() -> None:
             err.print("The embedded Postgres stays up for this shell; end it with: horror db stop")
         if sys.stdout.isatty():
             err.print('Passwords may follow. To use these lines: eval "$(horror env)"')
-        typer.echo("\n".join(environment.shell_lines()))
+        for name, value in environment.variables().items():
+            typer.echo(f"export {name}={shlex.quote(value)}")
 
 
 @app.command("exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -83,10 +82,6 @@ class Environment:
             "HORROR_RUN_LAUNCHER_CONFIG": json.dumps(settings.horror_run_launcher_config),
             "CELERY_BROKER_URL": broker.get_secret_value() if broker else None,
         }
-
-    def shell_lines(self) -> list[str]:
-        """Return `export` lines for a POSIX shell."""
-        return [f"export {name}={shlex.quote(value)}" for name, value in self.variables().items()]
 
 
 @contextmanager
