@@ -105,13 +105,7 @@ def _add_health(routes: APIRouter, sources: Sources) -> None:
 
 
 def _add_predictions(routes: APIRouter, sources: Sources) -> None:
-    @listed(
-        routes,
-        "/api/predictions",
-        ("predictions", schemas.Prediction),
-        tags=["predictions"],
-        response_model=schemas.PredictionPage,
-    )
+    @listed(routes, "/api/predictions", "predictions", tags=["predictions"], response_model=schemas.PredictionPage)
     async def predictions(parameters: Annotated[PredictionParameters, Query()]) -> dict[str, Any]:
         """The newest predictions, 20 at a time, with 80 % intervals and how far reality is from them.
 
@@ -168,7 +162,7 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
 
 
 def _add_forecasts(routes: APIRouter, sources: Sources) -> None:
-    @listed(routes, "/api/forecasts", ("forecasts", schemas.MovieForecast), tags=["forecasts"])
+    @listed(routes, "/api/forecasts", "forecasts", tags=["forecasts"])
     async def forecasts(parameters: Annotated[ForecastParameters, Query()]) -> schemas.ForecastPage:
         """The newest forecasts of popularity from each film's own history, 20 at a time, with 80 % intervals.
 
@@ -186,7 +180,7 @@ def _add_forecasts(routes: APIRouter, sources: Sources) -> None:
 
 
 def _add_movers(routes: APIRouter, sources: Sources) -> None:
-    @listed(routes, "/api/movers", ("movers", schemas.MovieMover), tags=["movers"])
+    @listed(routes, "/api/movers", "movers", tags=["movers"])
     async def movers(parameters: Annotated[MoverParameters, Query()]) -> schemas.MoverPage:
         """How popularity changed over 1, 7 or 30 days, 20 films at a time, the most unusual rises first.
 
@@ -205,12 +199,12 @@ def _add_movers(routes: APIRouter, sources: Sources) -> None:
 
 
 def _add_films(routes: APIRouter, sources: Sources) -> None:
-    @listed(routes, "/api/summary", ("movies", schemas.PopularMovie), tags=["films"])
+    @listed(routes, "/api/summary", "movies", tags=["films"])
     async def summary(_: Annotated[NoParameters, Query()]) -> schemas.Summary:
         """The ten most popular films, since when, and how fresh everything is."""
         return await sources.database.run(_summary)
 
-    @listed(routes, "/api/movies", ("movies", schemas.MovieSummary), tags=["films"])
+    @listed(routes, "/api/movies", "movies", tags=["films"])
     async def search(parameters: Annotated[SearchParameters, Query()]) -> schemas.SearchResult:
         """Films by title: every word must begin a word of the title or original title."""
         words, limit = parameters.query.split(), parameters.limit
@@ -272,7 +266,7 @@ def _add_models(routes: APIRouter, sources: Sources) -> None:
 
 
 def _add_track_record(routes: APIRouter, sources: Sources) -> None:
-    @listed(routes, "/api/track-record", ("calls", schemas.Call), tags=["forecasts"])
+    @listed(routes, "/api/track-record", "calls", tags=["forecasts"])
     async def track_record(parameters: Annotated[TrackParameters, Query()]) -> schemas.TrackRecord:
         """The best and worst forecasts at a horizon, and how good all were by votes, language and stage."""
         horizon = parameters.horizon
