@@ -32,15 +32,11 @@ class ModelSpec:
         name: its asset, and `model_name` in `model_versions`.
         target: the column it predicts.
         stage: which films it predicts.
-        lowest: smallest value the target can take.
-        highest: largest value the target can take; None if unbounded.
     """
 
     name: str
     target: Target
     stage: Stage
-    lowest: float
-    highest: float | None
 
     def loss(self, actual: Floats, predicted: Floats) -> Floats:
         """Return the absolute errors that candidates are compared by, for popularity on the scale of log(1 + x).
@@ -62,8 +58,8 @@ class ModelSpec:
         return self.is_popularity and self.stage == "before_release"
 
     def clip(self, values: Floats) -> Floats:
-        """Limit values to the target's range."""
-        return np.clip(values, self.lowest, self.highest)
+        """Limit values to the target's range: both targets start at 0, and a rating is at most 10."""
+        return np.clip(values, 0.0, None if self.is_popularity else 10.0)
 
     def weights(self, votes: Floats) -> Floats | None:
         """Weight films by the inverse variance of their target; return None where all weights are equal.
@@ -77,10 +73,9 @@ class ModelSpec:
 
 
 def _spec(name: str) -> ModelSpec:
+    target: Target = "popularity" if name.startswith("popularity") else "vote_average"
     stage: Stage = "before_release" if name.endswith("before_release") else "after_release"
-    if name.startswith("popularity"):
-        return ModelSpec(name, "popularity", stage, 0.0, None)
-    return ModelSpec(name, "vote_average", stage, 0.0, 10.0)
+    return ModelSpec(name, target, stage)
 
 
 MODELS: dict[str, ModelSpec] = {name: _spec(name) for name in MODEL_NAMES}
