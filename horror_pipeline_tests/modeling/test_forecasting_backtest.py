@@ -101,7 +101,7 @@ def test_intervals_leave_a_tenth_out_on_each_side() -> None:
     rows = walked(merit=0.0, seed=3)
     skewed = np.random.default_rng(3).exponential(0.3, len(rows))
     skewed -= np.median(skewed)
-    reach = calibrate(skewed, rows, rows["day"].to_numpy(), (7, 0.0))
+    reach = calibrate(rows.assign(log_change=skewed), 0.0, 7, 0.0)
     assert reach is not None
     lower, upper = reach.bounds(rows["origin"].to_numpy(), rows)
     came = shift(rows["origin"].to_numpy(), skewed)

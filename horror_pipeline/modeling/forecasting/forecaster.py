@@ -170,7 +170,7 @@ def _fit_horizon(
     change = changes(known, horizon_days)[known.popularity >= NOTABLE]
     change = change[~np.isnan(change)]
     drift = float(np.median(change)) if len(change) else 0.0
-    spread = (horizon_days, residuals.common_spread(known, horizon_days))
+    common = residuals.common_spread(known, horizon_days)
     table = backtest.figures(walked, share, drift)
     table.index = pd.DatetimeIndex(known.days[table.index.to_numpy(dtype="int64")], name="day")
     fitted = HorizonForecaster(
@@ -178,8 +178,8 @@ def _fit_horizon(
         model=model,
         verdict=verdict,
         share=share,
-        reach=_calibrate(walked, share, spread) or _guess(horizon_days, shorter),
-        coverage=_coverage(walked, share, spread),
+        reach=residuals.calibrate(walked, share, horizon_days, common) or _guess(horizon_days, shorter),
+        coverage=_coverage(walked, share, horizon_days, common),
         figures=table,
         drift=drift,
     )
@@ -190,13 +190,6 @@ def _with_chances(fitted: HorizonForecaster, walked: pd.DataFrame, known: Histor
     rise = fit_rise(walked, fitted.share, known, fitted.horizon_days)
     held = _reliability(walked, fitted.share, known, fitted.horizon_days) if fitted.horizon_days == WEEK else []
     return replace(fitted, rise=rise, reliability=held)
-
-
-def _calibrate(walked: pd.DataFrame, share: float, spread: tuple[int, float]) -> Reach | None:
-    if share > 0:
-        walked = walked[walked["predicted"].notna()].reset_index(drop=True)
-    residual = walked["log_change"].to_numpy() - share * walked["predicted"].fillna(0.0).to_numpy()
-    return residuals.calibrate(residual, walked, walked["day"].to_numpy(), spread)
 
 
 def _start_of_newest_week(walked: pd.DataFrame) -> int:
@@ -217,12 +210,12 @@ def _reliability(walked: pd.DataFrame, share: float, known: History, horizon_day
     return [[float(value) for value in row] for row in held.to_numpy()]
 
 
-def _coverage(walked: pd.DataFrame, share: float, spread: tuple[int, float]) -> float:
+def _coverage(walked: pd.DataFrame, share: float, horizon_days: int, common: float) -> float:
     """Measure how often intervals calibrated on the earlier weeks cover the outcomes of the newest week."""
     if walked.empty:
         return float("nan")
     start = _start_of_newest_week(walked)
-    reach = _calibrate(walked[walked["day"] < start].reset_index(drop=True), share, spread)
+    reach = residuals.calibrate(walked[walked["day"] < start], share, horizon_days, common)
     rows = walked[(walked["day"] >= start) & (walked["origin"] >= NOTABLE)]
     if reach is None or rows.empty:
         return float("nan")

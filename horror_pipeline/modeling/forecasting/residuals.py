@@ -119,28 +119,43 @@ def circumstances(rows: NDArray[np.float32], origin: NDArray[Any], day: NDArray[
     return table
 
 
-def calibrate(
-    residual: NDArray[Any], films: pd.DataFrame, day: NDArray[Any], spread: tuple[int, float]
-) -> Reach | None:
+def individual_residuals(
+    walked: pd.DataFrame, share: float, horizon_days: int
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Compute how far the outcomes of a backtest are from the forecasts, apart from what all films did on that day.
+
+    Args:
+        walked: what `backtest.walk` returned.
+        share: the shrinkage factor that serves; 0 where no change serves. Otherwise rows without a prediction are left
+            out.
+        horizon_days: the horizon.
+
+    Returns:
+        The residuals of the log, divided by `scale`, and the bin of each.
+    """
+    rows = walked[walked["predicted"].notna()] if share > 0 else walked
+    residual = rows["log_change"] - share * rows["predicted"].fillna(0.0)
+    common = residual.where(rows["origin"] >= LOWEST_LEVEL).groupby(rows["day"]).transform("median").fillna(0.0)
+    return (residual - common).to_numpy() / scale(rows, horizon_days), bins(rows["origin"].to_numpy())
+
+
+def calibrate(walked: pd.DataFrame, share: float, horizon_days: int, common: float) -> Reach | None:
     """Take the quantiles of the residuals of a backtest.
 
     Args:
-        residual: log of the outcome less log of the forecast.
-        films: `circumstances` of the days the forecasts were made on.
-        day: the day of each row.
-        spread: the horizon in days, and `common_spread` at it.
+        walked: what `backtest.walk` returned.
+        share: the shrinkage factor that serves.
+        horizon_days: the horizon.
+        common: `common_spread` at the horizon.
 
     Returns:
         The reach; None where there are no residuals.
     """
-    if not len(residual):
+    scaled, place = individual_residuals(walked, share, horizon_days)
+    if not len(scaled):
         return None
-    horizon_days, common = spread
-    notable = pd.Series(np.where(films["origin"] >= LOWEST_LEVEL, residual, np.nan))
-    idiosyncratic = residual - notable.groupby(day).transform("median").fillna(0.0).to_numpy()
-    scaled, place = idiosyncratic / scale(films, horizon_days), bins(films["origin"].to_numpy())
     ends = [_quantiles(nearest(scaled, place, level)) for level in range(len(LEVELS))]
-    return Reach(horizon_days, tuple(low for low, _ in ends), tuple(high for _, high in ends), common, len(residual))
+    return Reach(horizon_days, tuple(low for low, _ in ends), tuple(high for _, high in ends), common, len(scaled))
 
 
 def common_spread(history: History, horizon_days: int) -> float:

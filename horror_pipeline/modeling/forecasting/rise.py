@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from horror_pipeline.modeling.forecasting.change_model import LOWEST_LEVEL, changes
+from horror_pipeline.modeling.forecasting.change_model import changes
 from horror_pipeline.modeling.forecasting.history import FEWEST_FILMS, History
-from horror_pipeline.modeling.forecasting.residuals import LEVELS, bins, nearest, scale
+from horror_pipeline.modeling.forecasting.residuals import LEVELS, bins, individual_residuals, nearest, scale
 from horror_pipeline.modeling.specs import Floats
 
 GRID = 41
@@ -73,12 +73,9 @@ def fit_rise(walked: pd.DataFrame, share: float, history: History, horizon_days:
     Returns:
         The distribution; None where no outcome is known.
     """
-    rows = (walked[walked["predicted"].notna()] if share > 0 else walked).reset_index(drop=True)
-    if rows.empty:
+    scaled, place = individual_residuals(walked, share, horizon_days)
+    if not len(scaled):
         return None
-    residual = rows["log_change"] - share * rows["predicted"].fillna(0.0)
-    common = residual.where(rows["origin"] >= LOWEST_LEVEL).groupby(rows["day"]).transform("median").fillna(0.0)
-    scaled, place = (residual - common).to_numpy() / scale(rows, horizon_days), bins(rows["origin"].to_numpy())
     alone = []
     for level in range(len(LEVELS)):
         near = nearest(scaled, place, level)
