@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,7 @@ class HorizonForecaster:
         rise: the distribution that chances of a rise are computed from; None where no outcome is known, and in a track
             record.
         reliability: chances of a rise within a week, with how often popularity rose in the newest week, by decile; see
-            `chances.reliability`.
+            `chances.reliability`. Empty at other horizons, and in a track record.
     """
 
     horizon_days: int
@@ -47,8 +47,8 @@ class HorizonForecaster:
     coverage: float
     figures: pd.DataFrame
     drift: float
-    rise: Rise | None = None
-    reliability: list[list[float]] = field(default_factory=list)
+    rise: Rise | None
+    reliability: list[list[float]]
 
     @property
     def serves(self) -> bool:
@@ -141,9 +141,7 @@ def fit_with(models: Models, made_on: dt.date, *, states_chances: bool = False) 
     horizons: dict[int, HorizonForecaster] = {}
     with threadpool_limits(limits=1):
         for days in FORECAST_HORIZONS_DAYS:
-            horizons[days], walked = _fit_horizon(known, released, days, models, horizons)
-            if states_chances:
-                horizons[days] = _with_chances(horizons[days], walked, known)
+            horizons[days] = _fit_horizon(known, released, days, models, horizons, states_chances)
     return FittedForecaster(
         made_on=made_on,
         seed=models.seed,
@@ -160,8 +158,8 @@ def _fit_horizon(
     horizon_days: int,
     models: Models,
     shorter: dict[int, HorizonForecaster],
-) -> tuple[HorizonForecaster, pd.DataFrame]:
-    """Fit one horizon; return its backtest as well."""
+    states_chances: bool,
+) -> HorizonForecaster:
     walked = backtest.walk(known, released, horizon_days, models.fitted_on)
     share = backtest.shrinkage(walked, horizon_days)
     verdict = backtest.judge(walked, share, horizon_days)
@@ -173,7 +171,7 @@ def _fit_horizon(
     common = residuals.common_spread(known, horizon_days)
     table = backtest.figures(walked, share, drift)
     table.index = pd.DatetimeIndex(known.days[table.index.to_numpy(dtype="int64")], name="day")
-    fitted = HorizonForecaster(
+    return HorizonForecaster(
         horizon_days=horizon_days,
         model=model,
         verdict=verdict,
@@ -182,41 +180,31 @@ def _fit_horizon(
         coverage=_coverage(walked, share, horizon_days, common),
         figures=table,
         drift=drift,
+        rise=fit_rise(walked, share, known, horizon_days) if states_chances else None,
+        reliability=_reliability(walked, share, known) if states_chances and horizon_days == WEEK else [],
     )
-    return fitted, walked
 
 
-def _with_chances(fitted: HorizonForecaster, walked: pd.DataFrame, known: History) -> HorizonForecaster:
-    rise = fit_rise(walked, fitted.share, known, fitted.horizon_days)
-    held = _reliability(walked, fitted.share, known, fitted.horizon_days) if fitted.horizon_days == WEEK else []
-    return replace(fitted, rise=rise, reliability=held)
+def _newest_week(walked: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split a backtest into the earlier weeks, and the notable films of the newest week."""
+    is_newest = walked["day"] > walked["day"].max() - backtest.BLOCK_DAYS
+    return walked[~is_newest], walked[is_newest & (walked["origin"] >= NOTABLE)]
 
 
-def _start_of_newest_week(walked: pd.DataFrame) -> int:
-    return int(walked["day"].max()) - backtest.BLOCK_DAYS + 1
-
-
-def _reliability(walked: pd.DataFrame, share: float, known: History, horizon_days: int) -> list[list[float]]:
+def _reliability(walked: pd.DataFrame, share: float, known: History) -> list[list[float]]:
     """Compare the chances of a rise in the newest week, computed from the weeks before it, with what happened."""
-    if walked.empty:
-        return []
-    start = _start_of_newest_week(walked)
-    rise = fit_rise(walked[walked["day"] < start], share, known, horizon_days)
-    rows = walked[(walked["day"] >= start) & (walked["origin"] >= NOTABLE)]
+    earlier, rows = _newest_week(walked)
+    rise = fit_rise(earlier, share, known, WEEK)
     if rise is None or rows.empty:
         return []
     chance = rise.chance(share * rows["predicted"].fillna(0.0).to_numpy(), rows)
-    held = reliability(chance, rows["log_change"] > 0)
-    return [[float(value) for value in row] for row in held.to_numpy()]
+    return reliability(chance, rows["log_change"] > 0).to_numpy(dtype="float64").tolist()
 
 
 def _coverage(walked: pd.DataFrame, share: float, horizon_days: int, common: float) -> float:
     """Measure how often intervals calibrated on the earlier weeks cover the outcomes of the newest week."""
-    if walked.empty:
-        return float("nan")
-    start = _start_of_newest_week(walked)
-    reach = residuals.calibrate(walked[walked["day"] < start], share, horizon_days, common)
-    rows = walked[(walked["day"] >= start) & (walked["origin"] >= NOTABLE)]
+    earlier, rows = _newest_week(walked)
+    reach = residuals.calibrate(earlier, share, horizon_days, common)
     if reach is None or rows.empty:
         return float("nan")
     center = backtest.shift(rows["origin"].to_numpy(), share * rows["predicted"].fillna(0.0).to_numpy())
@@ -230,5 +218,4 @@ def _guess(horizon_days: int, shorter: dict[int, HorizonForecaster]) -> Reach:
     observed = [days for days in shorter if shorter[days].reach.residuals]
     if not observed:
         return residuals.default_reach(horizon_days)
-    nearest = max(observed)
-    return shorter[nearest].reach.stretched(horizon_days)
+    return shorter[max(observed)].reach.stretched(horizon_days)
