@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -104,16 +105,12 @@ class Models:
 
     def __init__(self, history: History, movies: pd.DataFrame, seed: int) -> None:
         self.history, self.movies, self.seed = history, movies, seed
-        self._fitted: dict[tuple[np.datetime64, int], ChangeModel | None] = {}
+        self.fitted_on = cache(self._fit)
 
-    def fitted_on(self, day: np.datetime64, horizon_days: int) -> ChangeModel | None:
-        """Return the model of a horizon as fitted on a day; None if too little was known then."""
-        key = (day, horizon_days)
-        if key not in self._fitted:
-            known = self.history.until(day.astype(dt.date)).trusted()
-            released = release_dates(known, self.movies)
-            self._fitted[key] = fit_change_model(known, released, horizon_days, self.seed)
-        return self._fitted[key]
+    def _fit(self, day: np.datetime64, horizon_days: int) -> ChangeModel | None:
+        """Fit the model of a horizon to what was known on a day; None if that is too little."""
+        known = self.history.until(day.astype(dt.date)).trusted()
+        return fit_change_model(known, release_dates(known, self.movies), horizon_days, self.seed)
 
 
 def fit_forecaster(history: History, movies: pd.DataFrame, made_on: dt.date, seed: int = 0) -> FittedForecaster:
