@@ -66,11 +66,9 @@ def walk(history: History, released: NDArray[np.datetime64], horizon_days: int, 
         first = last - BLOCK_DAYS * (weeks + block)
         days = np.arange(max(first, 0), max(first + BLOCK_DAYS, 0))
         film, place = np.nonzero(known[:, days])
-        if not len(film):
-            continue
-        model = model_at(history.days[first], horizon_days) if first >= 0 else None
-        blocks.append(_forecast_block(history, released, film, days[place], (horizon_days, model)))
-    return pd.concat(blocks, ignore_index=True) if blocks else _NOTHING
+        model = model_at(history.days[first], horizon_days) if first >= 0 and len(film) else None
+        blocks.append(_forecast_block(history, released, film, days[place], horizon_days, model))
+    return pd.concat(blocks, ignore_index=True)
 
 
 def _forecast_block(
@@ -78,13 +76,13 @@ def _forecast_block(
     released: NDArray[np.datetime64],
     film: NDArray[np.intp],
     day: NDArray[np.intp],
-    fitted: tuple[int, ChangeModel | None],
+    horizon_days: int,
+    model: ChangeModel | None,
 ) -> pd.DataFrame:
-    horizon_days, model = fitted
     origin = history.popularity[film, day].astype("float64")
     actual = history.popularity[film, day + horizon_days].astype("float64")
     rows = features(history, released, film, day)
-    predicted = np.zeros(len(film)) if model else np.full(len(film), np.nan)
+    predicted = np.full(len(film), 0.0 if model else np.nan)
     if model:
         is_modeled = origin >= LOWEST_LEVEL
         predicted[is_modeled] = model.predict(rows[is_modeled])
@@ -98,10 +96,6 @@ def _forecast_block(
             "predicted": predicted,
         }
     ).join(circumstances(rows, origin, day).drop(columns="origin"))
-
-
-_COLUMNS = ("film", "day", "origin", "actual", "log_change", "predicted", "days_known", "step", "displacement")
-_NOTHING = pd.DataFrame({name: pd.Series(dtype="float64") for name in _COLUMNS})
 
 
 def shift(origin: NDArray[np.float64], log_change: NDArray[np.float64]) -> NDArray[np.float64]:
