@@ -178,19 +178,17 @@ def _train(problem: Problem, champion: Champion | None, now: dt.datetime) -> Tra
     if compared is None:
         return Training("skipped", "there are too few films before the newest ones to learn from")
     problem, walk, scores = compared
-    decision = _decide(problem, walk.frame, scores, usable, now)
-    shown = (decision.algorithm, *BASELINES)
+    outcome, algorithm, reason = _decide(problem, walk.frame, scores, usable, now)
+    shown = (algorithm, *BASELINES)
     earlier = backtest.calibration(problem, shown, intervals.WINDOW)
     forward = pd.concat([*earlier, walk.frame], ignore_index=True)
     for name in shown:
         scores[name]["interval"] = intervals.coverage(spec, forward, name)
-    reason = decision.reason
     if champion is not None and champion.refusal:
         reason = f"{champion.refusal}; {reason}"
-    version = None
-    if decision.outcome in ("promoted", "renewed"):
-        version = _version(problem, walk, scores, decision.algorithm, data)
-    return Training(decision.outcome, reason, version, forward, decision.algorithm, scores)
+    is_fitted = outcome in ("promoted", "renewed")
+    version = _version(problem, walk, scores, algorithm, data) if is_fitted else None
+    return Training(outcome, reason, version, forward, algorithm, scores)
 
 
 def compare(problem: Problem, first: int = 0) -> tuple[Problem, backtest.Walk, dict[str, dict[str, Any]]] | None:
@@ -291,21 +289,14 @@ def is_better_than_constant(spec: ModelSpec, forward: pd.DataFrame, algorithm: s
     return bool(gain.mean() / error > GAIN_Z and np.sum(z) / np.sqrt(len(z)) > ORDER_Z)
 
 
-@dataclass(frozen=True)
-class _Decision:
-    outcome: Outcome
-    algorithm: str
-    reason: str
-
-
 def _decide(
     problem: Problem,
     forward: pd.DataFrame,
     scores: dict[str, dict[str, Any]],
     champion: Champion | None,
     now: dt.datetime,
-) -> _Decision:
-    """Decide which candidate is to be the champion, and whether it has to be fitted."""
+) -> tuple[Outcome, str, str]:
+    """Decide what happens to the champion; return it with the candidate it is about, and the reason in words."""
     spec, kind = problem.spec, "log error" if problem.spec.is_popularity else "MAE"
     error = {name: judged(spec, of_candidate) for name, of_candidate in scores.items()}
     best = min((name for name in error if name != CONSTANT), key=lambda name: error[name])
@@ -313,22 +304,20 @@ def _decide(
         reason = (
             f"{best} ({kind} {error[best]:.3f}) does not beat the constant ({error[CONSTANT]:.3f}) by more than chance"
         )
-        return _Decision("kept" if champion else "skipped", best, reason)
+        return "kept" if champion else "skipped", best, reason
     figures = f"{kind} {error[best]:.3f}, constant {error[CONSTANT]:.3f}, linear {error[LINEAR]:.3f}"
     if champion is None:
-        return _Decision("promoted", best, f"{best} is the first champion: {figures}")
+        return "promoted", best, f"{best} is the first champion: {figures}"
     current = champion.algorithm
     if current not in scores:
-        return _Decision("promoted", best, f"{best} replaces {current}, which is no longer a candidate: {figures}")
+        return "promoted", best, f"{best} replaces {current}, which is no longer a candidate: {figures}"
     if error[best] < error[current] * (1 - CHAMPION_MARGIN):
-        return _Decision(
-            "promoted", best, f"{best} beats {current} ({error[current]:.3f}) on the same films: {figures}"
-        )
+        return "promoted", best, f"{best} beats {current} ({error[current]:.3f}) on the same films: {figures}"
     change = _change_since(champion, problem, now)
     if change is None or not is_better_than_constant(spec, forward, current):
         reason = f"no recipe beats {current} ({kind} {error[current]:.3f}) by {CHAMPION_MARGIN:.1%} on the same films"
-        return _Decision("kept", current, reason)
-    return _Decision("renewed", current, f"{current} is still best and {change}: {figures}")
+        return "kept", current, reason
+    return "renewed", current, f"{current} is still best and {change}: {figures}"
 
 
 def _change_since(champion: Champion, problem: Problem, now: dt.datetime) -> str | None:
