@@ -55,11 +55,6 @@ def classify(inputs: Inputs, films: pd.DataFrame, seed: int = 0) -> Classificati
     Returns:
         The classification; or the reason, in words, why there is none.
     """
-    with threadpool_limits(limits=1):
-        return _classify(inputs, films, seed)
-
-
-def _classify(inputs: Inputs, films: pd.DataFrame, seed: int) -> Classification | str:
     voted = films["vote_count"].fillna(0).ge(MIN_VOTES_SCORED) & films["vote_average"].notna()
     known = films[voted & films["stage"].eq("after_release") & films["release_date"].notna()]
     known = known.sort_values(["release_date", "tmdb_id"], kind="stable")
@@ -71,9 +66,9 @@ def _classify(inputs: Inputs, films: pd.DataFrame, seed: int) -> Classification 
     is_high = known["vote_average"] >= threshold
     if is_high[earlier.index].nunique() < 2 or is_high[later.index].nunique() < 2:
         return "the films' ratings are all on one side of their median: there is nothing to tell apart"
-    probability = _fit(inputs, earlier, is_high, seed).predict(later)
-    metrics = _scores(is_high[later.index].to_numpy(), probability)
-    probabilities = np.clip(in_batches(_fit(inputs, known, is_high, seed), films), 0.0, 1.0)
+    with threadpool_limits(limits=1):
+        metrics = _scores(is_high[later.index].to_numpy(), _fit(inputs, earlier, is_high, seed).predict(later))
+        probabilities = np.clip(in_batches(_fit(inputs, known, is_high, seed), films), 0.0, 1.0)
     actual = (films["vote_average"] >= threshold).astype("object").where(voted, None)
     classes = pd.DataFrame(
         {
