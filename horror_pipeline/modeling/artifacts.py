@@ -5,6 +5,8 @@ skops is imported where it is used, because it is slow to import and reading ver
 
 from __future__ import annotations
 
+import hashlib
+import json
 import platform
 import zipfile
 from dataclasses import dataclass
@@ -80,6 +82,12 @@ def library_versions() -> dict[str, str]:
     libraries = ("scikit-learn", "numpy", "scipy", "skops")
     python = ".".join(platform.python_version_tuple()[:2])
     return {"horror_pipeline": CODE_VERSION, "python": python, **{name: version(name) for name in libraries}}
+
+
+def version_id(*inputs: str) -> str:
+    """Return the id of a fitted version: equal inputs, code and libraries give an equal id."""
+    parts = [*inputs, json.dumps(library_versions())]
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
 
 
 def dump(artifact: Artifact) -> bytes:

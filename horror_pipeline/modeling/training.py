@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from horror_pipeline.domain import MIN_VOTES_SCORED, highest_credible
 from horror_pipeline.modeling import backtest, intervals
-from horror_pipeline.modeling.artifacts import Artifact, library_versions
+from horror_pipeline.modeling.artifacts import Artifact, version_id
 from horror_pipeline.modeling.candidates import BASELINES, CONSTANT, LINEAR, OWN, fit
 from horror_pipeline.modeling.specs import Inputs, ModelSpec, Problem
 
@@ -131,12 +131,6 @@ def fingerprint(problem: Problem) -> str:
     return digest.hexdigest()
 
 
-def version_id(spec: ModelSpec, algorithm: str, data_fingerprint: str, seed: int) -> str:
-    """Return the id of a version: equal data, seed, code and libraries give an equal id."""
-    parts = [spec.name, algorithm, data_fingerprint, str(seed), json.dumps(library_versions())]
-    return hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
-
-
 def train(
     spec: ModelSpec, inputs: Inputs, films: pd.DataFrame, champion: Champion | None, now: dt.datetime, seed: int = 0
 ) -> Training:
@@ -171,7 +165,7 @@ def _train(problem: Problem, champion: Champion | None, now: dt.datetime) -> Tra
     if (
         usable
         and usable.data_fingerprint == data
-        and version_id(spec, usable.algorithm, data, problem.seed) == usable.model_version
+        and version_id(spec.name, usable.algorithm, data, str(problem.seed)) == usable.model_version
     ):
         return Training("unchanged", f"the films are those that {usable.model_version} was fitted to")
     compared = compare(problem)
@@ -218,7 +212,7 @@ def _version(
     spec, films = problem.spec, problem.films
     interval = intervals.calibrate_newest(spec, walk.frame, algorithm)
     return Version(
-        model_version=version_id(spec, algorithm, data_fingerprint, problem.seed),
+        model_version=version_id(spec.name, algorithm, data_fingerprint, str(problem.seed)),
         algorithm=algorithm,
         training_rows=problem.rows,
         data_fingerprint=data_fingerprint,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -116,10 +115,8 @@ def _horizon_metrics(horizon: HorizonForecaster) -> dict[str, Any]:
 
 
 def version_of(fitted: FittedForecaster, history: History) -> str:
-    """Return the id of a fitted forecaster: equal data, seed, code and libraries give an equal id."""
-    known = _fingerprint(history.until(fitted.made_on))
-    parts = [FORECASTER_NAME, known, str(fitted.seed), json.dumps(artifacts.library_versions())]
-    return hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
+    """Return the id of a forecaster that was fitted to a history."""
+    return artifacts.version_id(FORECASTER_NAME, _fingerprint(history.until(fitted.made_on)), str(fitted.seed))
 
 
 def _fingerprint(history: History) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from horror_pipeline.modeling import backtest, training
+from horror_pipeline.modeling.artifacts import version_id
 from horror_pipeline.modeling.prediction import predict
 from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.modeling.training import Champion, Training, train
@@ -85,7 +86,7 @@ def test_equal_data_and_seed_give_an_equal_version(first: Training) -> None:
     assert first.version is not None
     assert again.version is not None
     assert again.version.model_version == first.version.model_version
-    other = training.version_id(RATING, first.version.algorithm, first.version.data_fingerprint, seed=5)
+    other = version_id(RATING.name, first.version.algorithm, first.version.data_fingerprint, "5")
     assert other != first.version.model_version
     predicted = predict(RATING, first.version.artifact, films())["predicted"]
     np.testing.assert_array_equal(predict(RATING, again.version.artifact, films())["predicted"], predicted)
