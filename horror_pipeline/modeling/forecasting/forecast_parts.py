@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from horror_pipeline.domain import POPULARITY_DECIMALS
 from horror_pipeline.modeling.explanation import Film, explain, in_words, out_for
+from horror_pipeline.modeling.forecasting.change_model import ChangeModel
 from horror_pipeline.modeling.forecasting.features import FEATURES, LONGEST_WAIT, OFFSET, OLDEST, WEEK, log_level
 from horror_pipeline.modeling.forecasting.forecaster import FittedForecaster, HorizonForecaster
 from horror_pipeline.modeling.forecasting.prediction import Forecasts
@@ -34,16 +35,17 @@ def explain_forecasts(fitted: FittedForecaster, made: Forecasts) -> pd.DataFrame
         forecast change of log(popularity + `OFFSET`), with popularity rounded as it is stored. Forecasts of no change
         are not explained.
     """
-    explained = [pd.DataFrame(columns=["tmdb_id", "horizon_days", "base", "parts"])]
-    if len(made.described):
-        with threadpool_limits(limits=1):
-            explained = [_explain(horizon, made) for horizon in fitted.horizons.values() if horizon.model]
-    return pd.concat(explained or [pd.DataFrame()], ignore_index=True)
+    explained = []
+    with threadpool_limits(limits=1):
+        for horizon in fitted.horizons.values():
+            if horizon.model is not None and len(made.described):
+                explained.append(_explain(horizon, horizon.model, made))
+    none = pd.DataFrame(columns=["tmdb_id", "horizon_days", "base", "parts"])
+    return pd.concat(explained or [none], ignore_index=True)
 
 
-def _explain(horizon: HorizonForecaster, made: Forecasts) -> pd.DataFrame:
-    model, described = horizon.model, made.described
-    assert model is not None  # noqa: S101  # the caller looked
+def _explain(horizon: HorizonForecaster, model: ChangeModel, made: Forecasts) -> pd.DataFrame:
+    described = made.described
 
     def value(rows: NDArray[np.float32]) -> Floats:
         return horizon.share * model.predict(rows)
