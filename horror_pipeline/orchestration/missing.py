@@ -33,12 +33,6 @@ def change_days_wanted(first_read: dt.date | None, today: dt.date) -> list[dt.da
     return [start + dt.timedelta(days=n) for n in range((today - start).days)]
 
 
-def missing_days(wanted: Sequence[dt.date], stored: set[dt.date]) -> tuple[dt.date, dt.date] | None:
-    """Return the range from the first to the last missing day; None when no day is missing."""
-    missing = [day for day in wanted if day not in stored]
-    return (min(missing), max(missing)) if missing else None
-
-
 def missing_change_days(warehouse: Engine, today: dt.date) -> tuple[str, str] | None:
     """Find the range from the first to the last closed day whose changes have yet to be collected.
 
@@ -47,8 +41,9 @@ def missing_change_days(warehouse: Engine, today: dt.date) -> tuple[str, str] | 
     """
     with warehouse.connect() as connection:
         wanted = change_days_wanted(raw.first_read_date(connection), today)
-        missing = missing_days(wanted, raw.collected_change_days(connection))
-    return (str(missing[0]), str(missing[1])) if missing else None
+        collected = raw.collected_change_days(connection)
+    missing = [str(day) for day in wanted if day not in collected]
+    return (missing[0], missing[-1]) if missing else None
 
 
 def snapshot_days_wanted(

@@ -10,7 +10,6 @@ from horror_pipeline.definitions import loaded_defs
 from horror_pipeline.defs.partitions import closed_days, days, last_release_year, release_years
 from horror_pipeline.orchestration.missing import (
     change_days_wanted,
-    missing_days,
     missing_ranges,
     range_tags,
     snapshot_days_wanted,
@@ -121,10 +120,3 @@ def test_every_stretch_of_missing_days_is_asked_for_by_itself_the_newest_first()
     days_of = [(first.day, last.day) for first, last in missing_ranges(wanted, span(1, 2, 4, 7))]
     assert days_of == [(8, 8), (5, 6), (3, 3)]
     assert missing_ranges(wanted, set(wanted)) == []
-
-
-def test_the_range_asked_for_spans_every_missing_day() -> None:
-    wanted = [dt.date(2026, 11, day) for day in range(1, 8)]
-    have = {dt.date(2026, 11, day) for day in (1, 2, 4, 7)}
-    assert missing_days(wanted, have) == (dt.date(2026, 11, 3), dt.date(2026, 11, 6))
-    assert missing_days(wanted, set(wanted)) is None

@@ -15,7 +15,7 @@ from horror_pipeline.defs.schedules import (
     hourly_training,
 )
 from horror_pipeline.orchestration.missing import PARTITION, RANGE_END, RANGE_START
-from horror_pipeline.warehouse import features, snapshots, tables
+from horror_pipeline.warehouse import features, raw, snapshots, tables
 from horror_pipeline_tests.warehouse import history
 
 TICK = dt.datetime(2026, 11, 22, 9, tzinfo=dt.UTC)
@@ -94,6 +94,12 @@ def store_film(engine: Engine, seen: dt.datetime) -> None:
         connection.execute(insert(tables.movies), row | moments)
 
 
+def store_details(engine: Engine, read: dt.datetime) -> None:
+    with engine.begin() as connection:
+        document = {"tmdb_id": 1, "release_year": 2020, "payload": {}, "missing_parts": []}
+        connection.execute(insert(tables.movie_details), document | dict.fromkeys(("fetched_at", "changed_at"), read))
+
+
 def test_every_release_year_is_swept_daily_as_one_run(clockwork: Clockwork) -> None:
     assert clockwork.ranges(daily_catalogue) == [("2010", "2028")]
 
@@ -115,10 +121,7 @@ def test_runs_never_overlap(instance: dg.DagsterInstance, schedule: dg.ScheduleD
 
 def test_a_run_that_has_ended_holds_up_nothing(clockwork: Clockwork) -> None:
     store_film(clockwork.warehouse, TICK - dt.timedelta(days=2))
-    with clockwork.warehouse.begin() as connection:
-        document = {"tmdb_id": 1, "release_year": 2020, "payload": {}, "missing_parts": []}
-        moments = dict.fromkeys(("fetched_at", "changed_at"), TICK - dt.timedelta(days=2))
-        connection.execute(insert(tables.movie_details), document | moments)
+    store_details(clockwork.warehouse, TICK - dt.timedelta(days=2))
     for schedule in SCHEDULES:
         for status in ENDED:
             start(clockwork.instance, schedule.job_name, status)
@@ -167,6 +170,14 @@ def test_days_collected_before_the_first_ingest_was_complete_are_asked_for_again
 
 def test_changes_wait_for_the_first_film(clockwork: Clockwork) -> None:
     assert "no film was ever read" in str(clockwork.tick(daily_changes))
+
+
+def test_one_run_collects_the_changes_from_the_first_to_the_last_missing_day(clockwork: Clockwork) -> None:
+    store_details(clockwork.warehouse, TICK - dt.timedelta(days=7))
+    with clockwork.warehouse.begin() as connection:
+        for day in (15, 16, 18, 21):
+            raw.replace_changes(connection, dt.date(2026, 11, day), [(1, '{"results": [{"id": 1}]}')], TICK)
+    assert clockwork.ranges(daily_changes) == [("2026-11-17", "2026-11-20")]
 
 
 def test_training_is_skipped_while_nothing_changed_and_comes_back_when_something_did(clockwork: Clockwork) -> None:
