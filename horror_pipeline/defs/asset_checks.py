@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Table, func, select
 
 from horror_pipeline.defs.resources import Warehouse
 from horror_pipeline.domain import MODEL_NAMES
-from horror_pipeline.orchestration.missing import PARTITION, RANGE_END, RANGE_START
+from horror_pipeline.orchestration.missing import range_of
 from horror_pipeline.warehouse import tables
 from horror_pipeline.warehouse.constraint_checks import find_violations
 
@@ -47,11 +47,11 @@ def _days_of_run(column: ColumnElement[dt.date]) -> RowFilter:
     """Select the rows of the run's partitions; all rows if the run has none, as when a check is run by itself."""
 
     def rows(tags: Tags) -> ColumnElement[bool] | None:
-        day = tags.get(PARTITION)
-        first, last = tags.get(RANGE_START, day), tags.get(RANGE_END, day)
-        if first is None or last is None:
+        days = range_of(tags)
+        if days is None:
             return None
-        return column.between(dt.date.fromisoformat(first), dt.date.fromisoformat(last))
+        first, last = map(dt.date.fromisoformat, days)
+        return column.between(first, last)
 
     return rows
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from horror_pipeline.orchestration.missing import PARTITION, RANGE_END, RANGE_START
+from horror_pipeline.orchestration.missing import range_of
 from horror_pipeline.settings import get_settings
 
 FIRST_DAY = "2026-01-01"
@@ -46,14 +46,14 @@ def _keys_of(context: dg.AssetExecutionContext) -> Sequence[str]:
     Raises:
         Failure: the tags name no partition, one that does not exist, or a range that ends before it begins.
     """
-    definition, tags, name = context.assets_def.partitions_def, context.run.tags, context.asset_key.to_user_string()
+    definition, name = context.assets_def.partitions_def, context.asset_key.to_user_string()
     assert definition is not None  # noqa: S101  # only partitioned assets ask
     keys: Sequence[str] = definition.get_partition_keys()
-    one = tags.get(PARTITION)
-    first, last = tags.get(RANGE_START, one), tags.get(RANGE_END, one)
     remedy = f"launch it for one partition, or a range, from {keys[0]} to {keys[-1]}"
-    if first is None or last is None:
+    launched = range_of(context.run.tags)
+    if launched is None:
         raise dg.Failure(f"{name} was launched without a partition; {remedy}")
+    first, last = launched
     if unknown := [key for key in (first, last) if key not in keys]:
         raise dg.Failure(f"{' and '.join(dict.fromkeys(unknown))} is no partition of {name}; {remedy}")
     if first > last:

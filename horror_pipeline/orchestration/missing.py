@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, Engine
 
@@ -23,6 +23,13 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 def range_tags(first: str, last: str) -> dict[str, str]:
     """Return the tags that make one run of the partitions from first to last, both included."""
     return {PARTITION: first} if first == last else {RANGE_START: first, RANGE_END: last}
+
+
+def range_of(tags: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the first and the last partition that a run's tags name; None if they name none."""
+    one = tags.get(PARTITION)
+    first, last = tags.get(RANGE_START, one), tags.get(RANGE_END, one)
+    return None if first is None or last is None else (first, last)
 
 
 def change_days_wanted(first_read: dt.date | None, today: dt.date) -> list[dt.date]:
