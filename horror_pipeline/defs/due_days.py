@@ -26,28 +26,22 @@ DUE_DAY_IS_STORED, EVERY_DAY_IS_GOOD = "due_day_is_stored", "every_day_is_good"
 HISTORY = dg.AssetKey("movie_snapshots")
 
 
-def _snapshots(connection: Connection, day: dt.date) -> tuple[dt.date, set[dt.date]]:
-    return day, snapshots.snapshot_days(connection)
-
-
-def _changes(connection: Connection, day: dt.date) -> tuple[dt.date, set[dt.date]]:
-    return day - dt.timedelta(days=1), raw.collected_change_days(connection)
-
-
-STORED: dict[str, Callable[[Connection, dt.date], tuple[dt.date, set[dt.date]]]] = {
-    "movie_snapshots": _snapshots,
-    "raw/movie_changes": _changes,
+STORED: dict[str, tuple[Callable[[Connection], set[dt.date]], int]] = {
+    "movie_snapshots": (snapshots.snapshot_days, 0),
+    "raw/movie_changes": (raw.collected_change_days, 1),
 }
-"""By asset, a function from the newest day that TMDB has published to the day due and the days stored."""
+"""By asset: the function that reads which days are stored, and how many days after its export a day is due."""
 
 
 def judge(connection: Connection, asset: str, now: dt.datetime) -> tuple[bool, str]:
     """Say whether the asset's due day is stored; before any film is known, nothing is due."""
-    day, stored = STORED[asset](connection, (now - dt.timedelta(hours=DUE_HOURS)).date())
+    stored_days, days_back = STORED[asset]
+    day = (now - dt.timedelta(hours=DUE_HOURS)).date() - dt.timedelta(days=days_back)
     first_read = raw.first_read_date(connection)
     if first_read is None or first_read > day:
         return True, f"films were first read after {day}"
-    return day in stored, f"{day} is {'stored' if day in stored else 'due and not stored'}"
+    is_stored = day in stored_days(connection)
+    return is_stored, f"{day} is {'stored' if is_stored else 'due and not stored'}"
 
 
 def judge_days(instance: dg.DagsterInstance, connection: Connection) -> tuple[bool, str]:
