@@ -13,7 +13,7 @@ from horror_pipeline.orchestration.code_version import note_code_version
 from horror_pipeline.orchestration.digest import message_of as digest_of
 from horror_pipeline.orchestration.digest import week_due
 from horror_pipeline.orchestration.liveness import reap_dead_runs
-from horror_pipeline.orchestration.messages import poster, secrets_of, ui_url
+from horror_pipeline.orchestration.messages import poster, ui_url
 from horror_pipeline.orchestration.monitoring import note_finished_runs
 from horror_pipeline.settings import get_settings
 from horror_pipeline.warehouse.movers import newest_breakouts
@@ -32,9 +32,9 @@ def status_if(setting: object) -> dg.DefaultSensorStatus:
 def failure_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Post one JSON message for each failed run, failed check and stale asset to `HORROR_ALERT_WEBHOOK`."""
     settings = get_settings()
-    if settings.horror_alert_webhook is None:
+    post = poster(settings)
+    if post is None:
         return dg.SensorResult(skip_reason="HORROR_ALERT_WEBHOOK is not set", cursor="")
-    post = poster(settings.horror_alert_webhook, secrets_of(settings))
     alerts = Alerts(context.instance, ui_url(settings), post, time.time())
     cursor, why_stopped = alerts.post_since(Cursor.parse(context.cursor))
     if why_stopped:
@@ -50,14 +50,14 @@ def failure_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 def breakout_alerts(context: dg.SensorEvaluationContext, warehouse: Warehouse) -> dg.SensorResult:
     """Post the films that broke out on a new day to `HORROR_ALERT_WEBHOOK`, as one JSON message."""
     settings = get_settings()
-    if settings.horror_alert_webhook is None:
+    post = poster(settings)
+    if post is None:
         return dg.SensorResult(skip_reason="HORROR_ALERT_WEBHOOK is not set")
     with warehouse.connect() as connection:
         day, rows = newest_breakouts(connection)
     if day is None or str(day) == context.cursor:
         return dg.SensorResult(skip_reason="no new day has movers")
     if rows:
-        post = poster(settings.horror_alert_webhook, secrets_of(settings))
         try:
             post(message_of(day, rows, ui_url(settings)))
         except OSError as error:
@@ -78,7 +78,8 @@ def weekly_digest(context: dg.SensorEvaluationContext, warehouse: Warehouse, clo
     is skipped once the next one is over.
     """
     settings, monday = get_settings(), week_due(clock())
-    if settings.horror_alert_webhook is None:
+    post = poster(settings)
+    if post is None:
         return dg.SensorResult(skip_reason="HORROR_ALERT_WEBHOOK is not set")
     if context.cursor is None:
         return dg.SensorResult(skip_reason="the first week to be posted is the present one", cursor=str(monday))
@@ -87,7 +88,7 @@ def weekly_digest(context: dg.SensorEvaluationContext, warehouse: Warehouse, clo
     with warehouse.connect() as connection:
         week = read_week(connection, monday)
     try:
-        poster(settings.horror_alert_webhook, secrets_of(settings))(digest_of(week, ui_url(settings)))
+        post(digest_of(week, ui_url(settings)))
     except OSError as error:
         context.log.warning(f"the message is kept for the next try: {error}")
         return dg.SensorResult(skip_reason=str(error))

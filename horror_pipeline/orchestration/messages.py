@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from urllib.parse import urlsplit
 
 import requests
-from pydantic import SecretStr
 
 from horror_pipeline.settings import Settings, postgres_url
 
@@ -71,9 +70,15 @@ def secrets_of(settings: Settings) -> list[str]:
     return sorted(values, key=len, reverse=True)
 
 
-def poster(webhook: SecretStr, secrets: list[str]) -> Callable[[Message], None]:
-    """Return a function that redacts a message and posts it; it raises `OSError`, in one line without the URL."""
-    host = urlsplit(webhook.get_secret_value()).hostname
+def poster(settings: Settings) -> Callable[[Message], None] | None:
+    """Return a function that redacts a message and posts it; it raises `OSError`, in one line without the URL.
+
+    Return None if no webhook is set.
+    """
+    if settings.horror_alert_webhook is None:
+        return None
+    url, secrets = settings.horror_alert_webhook.get_secret_value(), secrets_of(settings)
+    host = urlsplit(url).hostname
 
     def post(message: Message) -> None:
         error = redacted(message.error, secrets)
@@ -83,7 +88,6 @@ def poster(webhook: SecretStr, secrets: list[str]) -> Callable[[Message], None]:
         body = json.dumps(asdict(replace(message, error=error, text=text))).encode()
         headers = {"Content-Type": "application/json", "User-Agent": "horror-pipeline"}
         try:
-            url = webhook.get_secret_value()
             answer = requests.post(url, data=body, headers=headers, timeout=POST_SECONDS, allow_redirects=False)
         except requests.RequestException as error:
             # Only the error's type is reported: its text holds the URL's path, which may be a secret.

@@ -14,7 +14,7 @@ from horror_pipeline.defs.sensors import breakout_alerts, failure_alerts, weekly
 from horror_pipeline.orchestration import alerts
 from horror_pipeline.orchestration.alerts import Alerts, Cursor
 from horror_pipeline.orchestration.messages import Message, poster, redacted
-from horror_pipeline.settings import get_settings
+from horror_pipeline.settings import Settings, get_settings
 from horror_pipeline.warehouse import tables
 from horror_pipeline_tests.web import rows
 
@@ -257,8 +257,9 @@ def test_errors_are_told_in_one_line_without_credentials(text: str, said: str) -
     assert redacted(text, ["swordfish"]) == said
 
 
-def test_a_webhook_that_is_no_url_is_an_error_like_any_other() -> None:
-    post = poster(SecretStr("not a url"), [])
+def test_a_webhook_that_cannot_be_reached_is_an_error_like_any_other() -> None:
+    post = poster(Settings(horror_alert_webhook=SecretStr("http://127.0.0.1:9/hook")))  # nobody listens there
+    assert post is not None
     message = Message("run_failed:1", "run_failed", "", "link", "reason", "2026-11-22T00:00:00+00:00", "1", "job")
     with pytest.raises(OSError, match="could not be reached"):
         post(message)
