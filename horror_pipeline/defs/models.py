@@ -14,7 +14,7 @@ from horror_pipeline.orchestration.learning import (
     pending_fingerprint,
     read_training_films,
 )
-from horror_pipeline.orchestration.metadata import last_metadata, rounded
+from horror_pipeline.orchestration.metadata import rounded
 from horror_pipeline.warehouse import features, models
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from horror_pipeline.modeling.artifacts import Artifact
     from horror_pipeline.modeling.training import Champion, Training
-
-CHARTS = ("predicted_against_real", "residuals_over_time", "coverage_by_decile", "chances", "importance")
-"""Metadata that holds a picture."""
 
 DESCRIPTIONS = {
     "popularity_before_release": "How popular an upcoming film will be once it is out, predicted from what is known "
@@ -142,7 +139,7 @@ def _metadata(
         metadata |= {key: row[key] for key in ("model_version", "algorithm", "training_rows")}
         metadata["trained_at"] = dg.MetadataValue.timestamp(row["trained_at"])
     if training is None or training.forward is None or training.best is None:
-        return metadata | {key: value for key, value in last_metadata(context).items() if key in CHARTS}
+        return metadata | _last_charts(context)
     return metadata | _charts(context.asset_key.path[-1], training, row)
 
 
@@ -153,6 +150,15 @@ def _figures(scores: dict[str, dict[str, Any]], algorithm: str) -> dict[str, Any
     if interval := scores[algorithm].get("interval"):
         figures |= {"coverage": round(interval["coverage"], 3), "width": round(interval["width"], 3)}
     return figures
+
+
+def _last_charts(context: dg.AssetExecutionContext) -> dict[str, Any]:
+    """Return the charts of the last materialization, so that a run that changed nothing keeps them."""
+    event = context.instance.get_latest_materialization_event(context.asset_key)
+    if event is None or event.asset_materialization is None:
+        return {}
+    metadata = event.asset_materialization.metadata
+    return {key: value for key, value in metadata.items() if isinstance(value, dg.MarkdownMetadataValue)}
 
 
 def _charts(name: str, training: "Training", row: dict[str, Any] | None) -> dict[str, Any]:

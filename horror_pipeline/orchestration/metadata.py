@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import dagster as dg
 from sqlalchemy import Dialect, Engine, Table
@@ -60,24 +59,9 @@ def request_figures(stats: ClientStats) -> dict[str, int | float]:
     }
 
 
-def rounded(values: Mapping[str, float], digits: int = 3) -> dict[str, float]:
+def rounded(values: Mapping[str, float]) -> dict[str, float]:
     """Round figures for a reader."""
-    return {name: round(value, digits) for name, value in values.items()}
-
-
-def last_metadata(context: dg.AssetExecutionContext) -> dict[str, Any]:
-    """Return the metadata of the asset's last materialization, so that a run that changed nothing keeps its figures.
-
-    Args:
-        context: the context of the asset.
-
-    Returns:
-        Values by key; empty before the first materialization.
-    """
-    event = context.instance.get_latest_materialization_event(context.asset_key)
-    if event is None or event.asset_materialization is None:
-        return {}
-    return dict(event.asset_materialization.metadata)
+    return {name: round(value, 3) for name, value in values.items()}
 
 
 def skip(context: dg.AssetExecutionContext, reason: str) -> None:
