@@ -116,9 +116,10 @@ def popularity_forecasts(
     progress = Progress(context.log, "days of forecasts", len(plan.days))
     done: dict[str, Figures] = {}
     for day, made in forecasting.forecasts_of(warehouse, plan, SEED):
+        is_backtest = day != plan.live_day
         with warehouse.begin() as connection:
-            rows = forecasts.replace_forecasts(connection, day, made.columns, is_backtest=made.is_backtest)
-            if not made.is_backtest:
+            rows = forecasts.replace_forecasts(connection, day, made.columns, is_backtest=is_backtest)
+            if not is_backtest:
                 predictions.replace_explanations(connection, made.explanations, of_forecasts=True)
         done[str(day)] = {"dagster/partition_row_count": rows, "films_without_forecast": made.films_without}
         progress.advance()

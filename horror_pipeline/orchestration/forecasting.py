@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine
@@ -224,21 +224,20 @@ class DayOfForecasts:
 
     Attributes:
         columns: values by column of `popularity_forecasts`.
-        is_backtest: whether they were made afterward.
         films_without: number of films with a snapshot and no forecast.
         explanations: rows of `prediction_explanations`; none for a backtest.
     """
 
     columns: dict[str, Sequence[Any]]
-    is_backtest: bool
     films_without: int
-    explanations: list[dict[str, Any]] = field(default_factory=list)
+    explanations: list[dict[str, Any]]
 
 
 def forecasts_of(warehouse: Engine, plan: Plan, seed: int) -> Iterator[tuple[dt.date, DayOfForecasts]]:
     """Forecast every day of a plan: past days by the forecasters of their weeks, the live day by the champion."""
     from horror_pipeline.modeling.forecasting.forecast_parts import explain_forecasts
     from horror_pipeline.modeling.forecasting.prediction import forecast, track_record
+    from horror_pipeline.modeling.forecasting.state import from_state
 
     history, movies = read_history(
         warehouse, min(plan.days) - dt.timedelta(days=FORECAST_WINDOW_DAYS + REFIT_DAYS), max(plan.days)
@@ -248,29 +247,23 @@ def forecasts_of(warehouse: Engine, plan: Plan, seed: int) -> Iterator[tuple[dt.
     for day, fitted, made in track_record(history, movies, past, seed):
         if fitted.made_on not in versions:  # hash the history once a week
             versions[fitted.made_on] = version_of(fitted, history)
-        yield day, _rows(made, versions[fitted.made_on], is_backtest=True)
+        yield day, _rows(made, versions[fitted.made_on], [])
     if plan.live_day is not None:
         with warehouse.connect() as connection:
             champion = models.champion(connection, FORECASTER_NAME)
         assert champion is not None  # noqa: S101  # the plan has no live day without a forecaster
-        fitted = _load(champion)
+        artifact, version = bytes(champion["artifact"]), champion["model_version"]
+        fitted = from_state(artifacts.load(artifact, champion["library_versions"]).estimator)
         made = forecast(fitted, history, movies, plan.live_day)
-        rows, version = _rows(made, champion["model_version"], is_backtest=False), champion["model_version"]
         key = {"target": "popularity", "model_version": version, "explained_at": start_of(plan.live_day)}
         explained = explain_forecasts(fitted, made).assign(**key)
-        yield plan.live_day, replace(rows, explanations=[*records(explained)])
+        yield plan.live_day, _rows(made, version, [*records(explained)])
 
 
-def _load(champion: Mapping[str, Any]) -> FittedForecaster:
-    from horror_pipeline.modeling.forecasting.state import from_state
-
-    return from_state(artifacts.load(bytes(champion["artifact"]), champion["library_versions"]).estimator)
-
-
-def _rows(made: Forecasts, model_version: str, *, is_backtest: bool) -> DayOfForecasts:
+def _rows(made: Forecasts, model_version: str, explanations: list[dict[str, Any]]) -> DayOfForecasts:
     columns: dict[str, Sequence[Any]] = {name: made.rows[name].tolist() for name in ("tmdb_id", "horizon_days")}
     for name in ("origin_popularity", "forecast_popularity", "popularity_lower", "popularity_upper"):
         columns[name] = made.rows[name].round(POPULARITY_DECIMALS).tolist()
     columns["rise_probability"] = made.rows["rise_probability"].round(4).tolist()
     columns["model_version"] = [model_version] * len(made.rows)
-    return DayOfForecasts(columns, is_backtest, len(made.skipped))
+    return DayOfForecasts(columns, len(made.skipped), explanations)
