@@ -29,13 +29,11 @@ def predict(spec: ModelSpec, artifact: Artifact, films: pd.DataFrame) -> pd.Data
     Args:
         spec: the model.
         artifact: its champion.
-        films: rows of `movie_features`; any value may be missing, and categories may be new.
+        films: rows of `movie_features`, at least one; any value may be missing, and categories may be new.
 
     Returns:
         `predicted`, `lower` and `upper` with the index of `films`, finite and within the target's range.
     """
-    if films.empty:
-        return pd.DataFrame({"predicted": [], "lower": [], "upper": []}, index=films.index, dtype="float64")
     with threadpool_limits(limits=1):
         predicted = spec.clip(in_batches(artifact.estimator, films[artifact.features]).astype("float64"))
     votes, age = (

@@ -38,13 +38,6 @@ def test_whatever_a_film_lacks_its_prediction_is_a_number(fitted: tuple[str, Art
         assert (found <= 10).all(axis=None)
 
 
-def test_no_films_are_no_predictions(fitted: tuple[str, Artifact]) -> None:
-    name, artifact = fitted
-    found = predict(MODELS[name], artifact, films().head(0))
-    assert list(found.columns) == ["predicted", "lower", "upper"]
-    assert found.empty
-
-
 def test_a_prediction_does_not_hang_on_the_films_beside_it(fitted: tuple[str, Artifact]) -> None:
     name, artifact = fitted
     spec, known = MODELS[name], films()
