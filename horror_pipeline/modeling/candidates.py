@@ -128,16 +128,12 @@ def weights(problem: Problem, algorithm: str) -> Floats | None:
 def fit(problem: Problem, algorithm: str) -> Pipeline:
     """Fit the pipeline of a candidate to all films of a problem."""
     parts, recipe = components(problem), candidates(problem)[algorithm]
-    estimator = parts[algorithm] if len(recipe) == 1 else blend(parts, recipe)
+    blend = VotingRegressor([(name, parts[name]) for name in recipe], weights=[*recipe.values()])
+    estimator = parts[algorithm] if len(recipe) == 1 else blend
     pipeline = Pipeline([("preprocessor", Preprocessor(problem.inputs)), ("estimator", estimator)])
     training = problem.training()
     films = training.films[problem.inputs.names]
     return pipeline.fit(films, training.target, estimator__sample_weight=weights(training, algorithm))
-
-
-def blend(parts: dict[str, Any], recipe: dict[str, float]) -> VotingRegressor:
-    """Build the weighted average of components, unfitted."""
-    return VotingRegressor([(name, parts[name]) for name in recipe], weights=[*recipe.values()])
 
 
 def _predecessor_linear(inputs: Inputs) -> TransformedRegressor:
