@@ -129,7 +129,7 @@ def popularity_forecasts(
             forecasting.finish(connection, plan.live_day, clock())
     if has_days and not plan.skipped:
         for key, figures in done.items():
-            context.add_asset_metadata(dict(figures), partition_key=key)
+            context.add_asset_metadata(figures, partition_key=key)
         yield dg.MaterializeResult()
     else:
         # If the asset yielded a result, Dagster would record every partition of the run, not only those that were made.

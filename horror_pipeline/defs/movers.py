@@ -53,5 +53,5 @@ def movie_movers(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.
         done[day] = {"dagster/partition_row_count": rows, "breakouts": int(found["is_breakout"].sum())}
     record_partitions(context, {day: done[day] for day in (*caught_up, *later)})
     for day in requested:
-        context.add_asset_metadata(dict(done[day]), partition_key=day.isoformat())
+        context.add_asset_metadata(done[day], partition_key=day.isoformat())
     return dg.MaterializeResult()

@@ -53,7 +53,7 @@ def other_movies(
         return _store(warehouse, year, pages, settings.horror_genres, clock())
 
     with asking_tmdb(context, warehouse, tmdb):
-        each_partition(context, tmdb, {str(year): year for year in years_of(context)}, sweep)
+        each_partition(context, tmdb, years_of(context), sweep)
     progress.finish()
     figures = {**row_count(warehouse, tables.other_movies), **request_figures(tmdb.stats - before)}
     yield dg.MaterializeResult(metadata=figures)

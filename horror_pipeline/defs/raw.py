@@ -63,7 +63,7 @@ def movie_changes(
         return {"dagster/partition_row_count": rows, "films": len({tmdb_id for page in pages for tmdb_id in page.ids})}
 
     with asking_tmdb(context, warehouse, tmdb):
-        each_partition(context, tmdb, {day.isoformat(): day for day in days}, collect)
+        each_partition(context, tmdb, days, collect)
     progress.finish()
     figures = {**row_count(warehouse, tables.movie_changes), **request_figures(tmdb.stats - before)}
     return dg.MaterializeResult(metadata=figures)
@@ -116,11 +116,10 @@ def discover_pages(
         return _store_sweep(warehouse, year, sweeps, clock())
 
     with asking_tmdb(context, warehouse, tmdb):
-        years = {str(year): year for year in years_of(context)}
-        each_partition(context, tmdb, years, sweep)
+        each_partition(context, tmdb, years_of(context), sweep)
         if sweeper.is_moving and settled:
             context.log.info("TMDB's pages shifted between requests, so the years read before that are swept again")
-            each_partition(context, tmdb, {str(year): year for year in sorted(settled)}, sweep)
+            each_partition(context, tmdb, sorted(settled), sweep)
     progress.finish()
     figures = {**row_count(warehouse, tables.discover_pages), **request_figures(tmdb.stats - before)}
     yield dg.MaterializeResult(metadata=figures)

@@ -93,7 +93,7 @@ def movie_snapshots(
         record_partitions(context, taken.done)
     else:
         for day, figures in taken.done.items():
-            context.add_asset_metadata(dict(figures), partition_key=str(day))
+            context.add_asset_metadata(figures, partition_key=str(day))
         yield dg.MaterializeResult()
     for day, reason in taken.awaited.items():
         context.log.warning(f"{reason}; this day is skipped, and the next scheduled run takes it")

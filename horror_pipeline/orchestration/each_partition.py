@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -17,14 +17,14 @@ LONGEST_LIST = 6
 
 
 def each_partition(
-    context: dg.AssetExecutionContext, tmdb: TmdbClient, partitions: Mapping[str, P], work: Callable[[P], Figures]
+    context: dg.AssetExecutionContext, tmdb: TmdbClient, partitions: Sequence[P], work: Callable[[P], Figures]
 ) -> None:
     """Do the work for every partition of the run, and report the failures at the end.
 
     Args:
         context: the context of the asset.
         tmdb: the client that the work uses.
-        partitions: what to work on by partition key.
+        partitions: the release years or days to work on, whose texts are the partition keys.
         work: stores one partition and returns its figures.
 
     Raises:
@@ -32,19 +32,19 @@ def each_partition(
         TmdbError: at the end, if partitions failed. After two unavailable partitions in a row, the others are tried
             only if TMDB still answers. Partitions that succeeded are recorded as materialized.
     """
-    done: dict[str, Figures] = {}
+    done: dict[P, Figures] = {}
     errors: list[TmdbError] = []
     unavailable_in_a_row = 0
-    for key, partition in partitions.items():
+    for partition in partitions:
         try:
-            done[key] = work(partition)
+            done[partition] = work(partition)
             unavailable_in_a_row = 0
         except CredentialError:
             raise
         except TmdbError as error:
             errors.append(error)
             unavailable_in_a_row += 1
-            context.log.error(f"{key}: {error}")
+            context.log.error(f"{partition}: {error}")
             may_be_down = isinstance(error, UnavailableError) and unavailable_in_a_row >= UNAVAILABLE_IN_A_ROW
             if may_be_down and not tmdb.answers():
                 break
@@ -52,17 +52,17 @@ def each_partition(
         record_partitions(context, done)
         raise type(errors[0])(f"{errors[0].problem} ({_missing(partitions, done)})", errors[0].remedy)
     for key, figures in done.items():
-        context.add_asset_metadata(dict(figures), partition_key=key)
+        context.add_asset_metadata(figures, partition_key=str(key))
 
 
 def record_partitions(context: dg.AssetExecutionContext, done: Mapping[Any, Figures]) -> None:
     """Record each finished partition as materialized. The asset yields no result, because other partitions failed."""
     for key, figures in done.items():
-        context.log_event(dg.AssetMaterialization(context.asset_key, metadata=dict(figures), partition=str(key)))
+        context.log_event(dg.AssetMaterialization(context.asset_key, metadata=figures, partition=str(key)))
 
 
-def _missing(partitions: Mapping[str, object], done: Mapping[str, object]) -> str:
-    missing = [key for key in partitions if key not in done]
+def _missing(partitions: Sequence[P], done: Mapping[P, Figures]) -> str:
+    missing = [str(key) for key in partitions if key not in done]
     listed = ", ".join(missing[:LONGEST_LIST]) + (", …" if len(missing) > LONGEST_LIST else "")
     stored = "; the others are stored" if done else ""
     return f"{len(missing)} of {len(partitions)} partitions are not done: {listed}{stored}"
