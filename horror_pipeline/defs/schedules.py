@@ -6,6 +6,7 @@ request each range of them as one run.
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 
 import dagster as dg
@@ -14,13 +15,7 @@ from horror_pipeline.defs.jobs import collect_changes, ingest_catalogue, snapsho
 from horror_pipeline.defs.partitions import last_release_year
 from horror_pipeline.defs.resources import Warehouse
 from horror_pipeline.orchestration import forecasting
-from horror_pipeline.orchestration.missing import (
-    MONDAY,
-    days_of_new_films,
-    days_to_take,
-    missing_change_days,
-    range_tags,
-)
+from horror_pipeline.orchestration.missing import days_of_new_films, days_to_take, missing_change_days, range_tags
 from horror_pipeline.settings import get_settings
 from horror_pipeline.warehouse import features
 
@@ -79,7 +74,7 @@ def daily_snapshot(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) 
         return skip
     today = _tick(context).date()
     with warehouse.connect() as connection:
-        again = days_of_new_films(connection, today) if today.weekday() == MONDAY else None
+        again = days_of_new_films(connection, today) if today.weekday() == calendar.MONDAY else None
         # Each stretch gets a run of its own, so that a day whose export has expired does not fail the others.
         ranges = [again] if again else days_to_take(connection, today, get_settings().horror_retention_days)
     if not ranges:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import dagster as dg
 from sqlalchemy import Engine
@@ -22,8 +22,7 @@ PATIENCE_SECONDS = 6.0
 """A free lock is checked again after this, because processes need seconds to retake theirs when Postgres restarts."""
 
 
-@contextmanager
-def executing(engine: Engine, instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+def executing(engine: Engine, instance: dg.DagsterInstance, run_id: str) -> AbstractContextManager[None]:
     """Hold the lock that shows that this process executes the run.
 
     If the run has been marked failed, this process is ended, because another one may execute the run's retry.
@@ -33,8 +32,7 @@ def executing(engine: Engine, instance: dg.DagsterInstance, run_id: str) -> Iter
         run = instance.get_run_by_id(run_id)
         return run is None or not run.is_finished
 
-    with held_run(engine, run_id, is_wanted):
-        yield
+    return held_run(engine, run_id, is_wanted)
 
 
 def reap_dead_runs(

@@ -14,8 +14,6 @@ HOLE_DAYS = 7
 """Days missing between others are requested again for so long. Older ones have most likely expired at TMDB, and every
 run would fail because of them. All days since the newest one are requested, however many they are."""
 
-MONDAY = 0
-
 PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
