@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 
 from horror_pipeline.domain import BREAKOUT_PERCENTILE, MOVER_SPANS_DAYS, POPULARITY_DECIMALS
 from horror_pipeline.modeling.forecasting.history import NOTABLE, History
-
-Floats = NDArray[np.float64]
-Ids = NDArray[np.intp]
+from horror_pipeline.modeling.specs import Floats
 
 LEVEL_SHARES = (0.4, 0.6, 0.75, 0.85, 0.93)
 """The quantiles of popularity, at the start of the span, between which the levels lie."""
@@ -125,7 +123,7 @@ def _typical(change: Floats) -> tuple[float, float]:
     return float(usual), float(large - usual)
 
 
-def _levels(change: Floats, start: Floats) -> list[Ids]:
+def _levels(change: Floats, start: Floats) -> list[NDArray[np.intp]]:
     """Divide the films whose change is known into levels by their popularity at the start of it."""
     films = np.flatnonzero(~np.isnan(change))
     films = films[np.argsort(start[films], kind="stable")]

@@ -53,9 +53,10 @@ def forecast(fitted: FittedForecaster, history: History, movies: pd.DataFrame, m
     origin, is_doubtful, skipped = _origins(seen, known, made_on)
     film = np.flatnonzero(~np.isnan(origin))
     described = features(known, release_dates(known, movies), film, np.full(len(film), len(known.days) - 1))
+    films = residuals.circumstances(described, origin[film], np.zeros(len(film)))
     with threadpool_limits(limits=1):
         parts = [
-            _forecast_horizon(horizon, seen.tmdb_ids[film], origin[film], described, is_doubtful)
+            _forecast_horizon(horizon, seen.tmdb_ids[film], films, described, is_doubtful)
             for horizon in fitted.horizons.values()
         ]
     rows = pd.concat(parts, ignore_index=True).sort_values(["tmdb_id", "horizon_days"], ignore_index=True)
@@ -89,16 +90,16 @@ def _origins(seen: History, known: History, made_on: dt.date) -> tuple[NDArray[n
 def _forecast_horizon(
     horizon: HorizonForecaster,
     tmdb_ids: NDArray[np.int64],
-    origin: NDArray[np.float64],
+    films: pd.DataFrame,
     described: NDArray[np.float32],
     is_doubtful: bool,
 ) -> pd.DataFrame:
+    origin = films["origin"].to_numpy()
     change = np.zeros(len(origin))
     is_modeled = origin >= LOWEST_LEVEL
     if horizon.model is not None and not is_doubtful:
         change[is_modeled] = horizon.share * horizon.model.predict(described[is_modeled])
     center = backtest.shift(origin, change)
-    films = residuals.circumstances(described, origin, np.zeros(len(origin)))
     lower, upper = horizon.reach.bounds(center, films, residuals.DOUBT_FACTOR if is_doubtful else 1.0)
     return pd.DataFrame(
         {

@@ -176,7 +176,7 @@ def default_reach(horizon_days: int) -> Reach:
 
 def bins(popularity: NDArray[Any]) -> NDArray[np.intp]:
     """Return the bin of `LEVELS` that each value is in."""
-    return np.clip(np.searchsorted(np.asarray(LEVELS), popularity, side="right") - 1, 0, len(LEVELS) - 1)
+    return np.digitize(popularity, LEVELS[1:])
 
 
 def volatility_exponent(horizon_days: int) -> float:
