@@ -44,9 +44,9 @@ def main() -> None:
     if options._size:
         print(json.dumps(_timing(options._size)))
         return
-    frame, movies = _stored(options.database_url) if options.database_url else _made_up(options.days)
+    frame, release_dates = _stored(options.database_url) if options.database_url else _made_up(options.days)
     with threadpool_limits(limits=1):  # as in the package
-        scores = pd.DataFrame(_scores(frame, movies, options.days))
+        scores = pd.DataFrame(_scores(frame, release_dates, options.days))
     if scores.empty:
         raise SystemExit(f"the history is too short: {HISTORY_DAYS} days and the longest horizon are needed")
     horizons = _by_horizon(scores)
@@ -72,19 +72,18 @@ def _sizes(text: str) -> tuple[int, ...]:
 # -- history -----------------------------------------------------------------------------------------------------------
 
 
-def _stored(url: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read the snapshots and the films of a warehouse."""
+def _stored(url: str) -> tuple[pd.DataFrame, pd.Series]:
+    """Read the snapshots of a warehouse, and the release dates of its films."""
     from horror_pipeline.settings import postgres_url
     from horror_pipeline.warehouse import forecasts
     from horror_pipeline.warehouse.engine import opened
 
     with opened(postgres_url(url)) as engine, engine.connect() as connection:
         columns = forecasts.read_history(connection, dt.date.min, dt.date.max)
-        names, rows = forecasts.films_to_forecast(connection)
-    return pd.DataFrame(columns), pd.DataFrame(rows, columns=names).set_index("tmdb_id")
+        return pd.DataFrame(columns), pd.Series(forecasts.release_dates(connection), dtype="object")
 
 
-def _made_up(origins: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _made_up(origins: int) -> tuple[pd.DataFrame, pd.Series]:
     """Generate as much history of the made-up films as the days to forecast on need."""
     from horror_pipeline.demo.catalogue import DEMO_SEED, Catalogue
     from horror_pipeline.demo.daily_state import popularity
@@ -93,16 +92,14 @@ def _made_up(origins: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     length = HISTORY_DAYS + 7 * (origins - 1) + 1 + max(FORECAST_HORIZONS_DAYS)
     days = [TODAY - dt.timedelta(days=back) for back in range(length)]
     rows = [(film.id, day, popularity(film, day, DEMO_SEED)) for film in films for day in days]
-    movies = pd.DataFrame(
-        {"tmdb_id": [film.id for film in films], "release_date": [film.release_date for film in films]}
-    )
-    return pd.DataFrame(rows, columns=["tmdb_id", "snapshot_date", "popularity"]), movies.set_index("tmdb_id")
+    release_dates = pd.Series({film.id: film.release_date for film in films}, dtype="object")
+    return pd.DataFrame(rows, columns=["tmdb_id", "snapshot_date", "popularity"]), release_dates
 
 
 # -- scores ------------------------------------------------------------------------------------------------------------
 
 
-def _scores(frame: pd.DataFrame, movies: pd.DataFrame, origins: int) -> Iterator[dict[str, Any]]:
+def _scores(frame: pd.DataFrame, release_dates: pd.Series, origins: int) -> Iterator[dict[str, Any]]:
     """Forecast on each day, and compare with what came: one row per day and horizon."""
     history = History.from_frame(frame)
     newest = len(history.days) - 1 - max(FORECAST_HORIZONS_DAYS)
@@ -112,13 +109,13 @@ def _scores(frame: pd.DataFrame, movies: pd.DataFrame, origins: int) -> Iterator
         day = history.days[place].astype(dt.date)
         start = place - HISTORY_DAYS + 1
         known = History(history.days[start : place + 1], history.tmdb_ids, history.popularity[:, start : place + 1])
-        made = forecast(fit_forecaster(known, movies, day), known, movies, day).rows
+        made = forecast(fit_forecaster(known, release_dates, day), known, release_dates, day).rows
         origin = known.popularity[:, -1].astype("float64")
         for horizon in FORECAST_HORIZONS_DAYS:
             ours = made[made["horizon_days"] == horizon].set_index("tmdb_id").reindex(history.tmdb_ids)
             actual = history.popularity[:, place + horizon].astype("float64")
             counted = (origin >= LOWEST_POPULARITY) & ~np.isnan(actual) & ours["forecast_popularity"].notna().to_numpy()
-            rivals = {"forecast": ours["forecast_popularity"].to_numpy(), **_rivals(known, movies, horizon)}
+            rivals = {"forecast": ours["forecast_popularity"].to_numpy(), **_rivals(known, release_dates, horizon)}
             unchanged = np.abs(actual - origin)[counted].mean()
             inside = (ours["popularity_lower"] <= actual) & (actual <= ours["popularity_upper"])
             yield {
@@ -130,14 +127,14 @@ def _scores(frame: pd.DataFrame, movies: pd.DataFrame, origins: int) -> Iterator
             }
 
 
-def _rivals(known: History, movies: pd.DataFrame, horizon: int) -> dict[str, np.ndarray[Any, Any]]:
+def _rivals(known: History, release_dates: pd.Series, horizon: int) -> dict[str, np.ndarray[Any, Any]]:
     """Forecast by simple methods from the same days: the usual change, and a boosting with scikit-learn's defaults."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     level = np.log(np.where(known.popularity > 0, known.popularity, np.nan))
     change = level[:, horizon:] - level[:, :-horizon]
     film, day = np.nonzero(~np.isnan(change))
-    released = pd.to_datetime(movies["release_date"]).reindex(known.tmdb_ids).to_numpy().astype("datetime64[D]")
+    released = pd.to_datetime(release_dates).reindex(known.tmdb_ids).to_numpy().astype("datetime64[D]")
     model = HistGradientBoostingRegressor(loss="absolute_error", random_state=0)
     model.fit(_plain_features(known, level, released, film, day), change[film, day])
     films = np.arange(len(level))
@@ -192,7 +189,7 @@ def _timing(films: int) -> dict[str, float]:
     level = random.normal(-0.5, 1.5, films)[:, None] + random.normal(0, 0.1, (films, HISTORY_DAYS)).cumsum(axis=1)
     days = np.arange(HISTORY_DAYS) + (np.datetime64(TODAY) - (HISTORY_DAYS - 1))
     released = days[-1] - random.integers(-365, 4_000, films)
-    movies = pd.DataFrame({"release_date": released.astype("datetime64[s]")}, index=np.arange(films))
+    release_dates = pd.Series(released.astype("datetime64[s]"), index=np.arange(films))
     columns = {
         "tmdb_id": np.tile(np.arange(films), HISTORY_DAYS),
         "snapshot_date": np.repeat(days, films),
@@ -200,7 +197,7 @@ def _timing(films: int) -> dict[str, float]:
     }
     started = time.perf_counter()
     history = History.from_frame(pd.DataFrame(columns))
-    rows = len(forecast(fit_forecaster(history, movies, TODAY), history, movies, TODAY).rows)
+    rows = len(forecast(fit_forecaster(history, release_dates, TODAY), history, release_dates, TODAY).rows)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"seconds": seconds, "most_memory_mb": peak, "forecasts": float(rows)}

@@ -55,8 +55,8 @@ def _fit(warehouse: Warehouse, days_stored: Sequence[dt.date], now: dt.datetime)
     made_on = days_stored[-1]
     with warehouse.connect() as connection:
         films_known = forecasting.films_known(connection, made_on)
-    history, movies = forecasting.read_history(warehouse, days_stored[0], made_on)
-    fitted = fit_forecaster(history, movies, made_on, SEED)
+    history, release_dates = forecasting.read_history(warehouse, days_stored[0], made_on)
+    fitted = fit_forecaster(history, release_dates, made_on, SEED)
     row = forecasting.version_row(fitted, history, days_stored=len(days_stored), films_known=films_known)
     with warehouse.begin() as connection:
         models.promote(connection, row | {"trained_at": now, "library_versions": library_versions()})

@@ -45,9 +45,9 @@ def movie_movers(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.
     later = [day for day in stored if 0 < (day - requested[-1]).days < FORECAST_WINDOW_DAYS]
     wanted = [*caught_up, *requested, *later]
     first = wanted[0] - dt.timedelta(days=FORECAST_WINDOW_DAYS)
-    history, movies = read_history(warehouse, first, wanted[-1])
+    history, release_dates = read_history(warehouse, first, wanted[-1])
     done: dict[dt.date, Figures] = {}
-    for day, found in movers(history, movies["release_date"], wanted):
+    for day, found in movers(history, release_dates, wanted):
         with warehouse.begin() as connection:
             rows = table.replace_movers(connection, day, {str(name): found[name].tolist() for name in found})
         done[day] = {"dagster/partition_row_count": rows, "breakouts": int(found["is_breakout"].sum())}

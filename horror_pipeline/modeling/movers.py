@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from horror_pipeline.domain import BREAKOUT_PERCENTILE, MOVER_SPANS_DAYS, POPULARITY_DECIMALS
+from horror_pipeline.modeling.forecasting.features import dates_of
 from horror_pipeline.modeling.forecasting.history import NOTABLE, History
 from horror_pipeline.modeling.specs import Floats
 
@@ -89,7 +90,7 @@ def movers(
 
 def _stages(known: History, release_dates: pd.Series) -> NDArray[np.int8]:
     """Number each film's stage on each day."""
-    released = pd.to_datetime(release_dates.reindex(known.tmdb_ids), errors="coerce").to_numpy("datetime64[D]")
+    released = dates_of(known, release_dates)
     age = (known.days[:, None] - released).astype("float64")
     age[:, np.isnat(released)] = np.nan
     return np.where(np.isnan(age), STAGES - 1, np.digitize(age, STAGE_DAYS)).astype("int8")

@@ -39,16 +39,16 @@ def days_of_history(connection: Connection) -> list[dt.date]:
     return [day for day in stored if stored[-1] - day < dt.timedelta(days=FORECAST_WINDOW_DAYS)]
 
 
-def read_history(warehouse: Engine, first: dt.date, last: dt.date) -> tuple[History, pd.DataFrame]:
-    """Read the history from a day to another, both included, and the attributes of its films, by `tmdb_id`."""
+def read_history(warehouse: Engine, first: dt.date, last: dt.date) -> tuple[History, pd.Series]:
+    """Read the history from a day to another, both included, and the release date of every film, by `tmdb_id`."""
     import pandas as pd
 
     from horror_pipeline.modeling.forecasting.history import History
 
     with warehouse.connect() as connection:
         columns = forecasts.read_history(connection, first, last)
-        names, rows = forecasts.films_to_forecast(connection)
-    return History.from_frame(pd.DataFrame(columns)), pd.DataFrame(rows, columns=names).set_index("tmdb_id")
+        release_dates = pd.Series(forecasts.release_dates(connection), dtype="object")
+    return History.from_frame(pd.DataFrame(columns)), release_dates
 
 
 # -- the forecaster ----------------------------------------------------------------------------------------------------
@@ -239,12 +239,12 @@ def forecasts_of(warehouse: Engine, plan: Plan, seed: int) -> Iterator[tuple[dt.
     from horror_pipeline.modeling.forecasting.prediction import forecast, track_record
     from horror_pipeline.modeling.forecasting.state import from_state
 
-    history, movies = read_history(
+    history, release_dates = read_history(
         warehouse, min(plan.days) - dt.timedelta(days=FORECAST_WINDOW_DAYS + REFIT_DAYS), max(plan.days)
     )
     past = [day for day in plan.days if day != plan.live_day]
     versions: dict[dt.date, str] = {}
-    for day, fitted, made in track_record(history, movies, past, seed):
+    for day, fitted, made in track_record(history, release_dates, past, seed):
         if fitted.made_on not in versions:  # hash the history once a week
             versions[fitted.made_on] = version_of(fitted, history)
         yield day, _rows(made, versions[fitted.made_on], [])
@@ -254,7 +254,7 @@ def forecasts_of(warehouse: Engine, plan: Plan, seed: int) -> Iterator[tuple[dt.
         assert champion is not None  # noqa: S101  # the plan has no live day without a forecaster
         artifact, version = bytes(champion["artifact"]), champion["model_version"]
         fitted = from_state(artifacts.load(artifact, champion["library_versions"]).estimator)
-        made = forecast(fitted, history, movies, plan.live_day)
+        made = forecast(fitted, history, release_dates, plan.live_day)
         key = {"target": "popularity", "model_version": version, "explained_at": start_of(plan.live_day)}
         explained = explain_forecasts(fitted, made).assign(**key)
         yield plan.live_day, _rows(made, version, [*records(explained)])

@@ -64,16 +64,10 @@ def _read_day(connection: Connection, day: dt.date) -> NDArray[np.void]:
         return np.frombuffer(received.getbuffer(), dtype=_COPY_ROW, count=cursor.rowcount, offset=_COPY_HEADER_BYTES)
 
 
-_MOVIE_COLUMNS = ("tmdb_id", "release_date", "original_language", "genres", "collection_id", "vote_count")
-
-
-def films_to_forecast(connection: Connection) -> tuple[list[str], list[Sequence[Any]]]:
-    """Return the attributes of every film that forecasts may use: column names, and a row for each film.
-
-    `vote_count` is as last observed, hence later than a past day for which forecasts are made.
-    """
-    rows = connection.execute(select(*(movies.c[name] for name in _MOVIE_COLUMNS)).order_by(movies.c.tmdb_id))
-    return list(_MOVIE_COLUMNS), [tuple(row) for row in rows]
+def release_dates(connection: Connection) -> dict[int, dt.date | None]:
+    """Return the release date of every film, by `tmdb_id`; None where it is unknown."""
+    rows = connection.execute(select(movies.c.tmdb_id, movies.c.release_date).order_by(movies.c.tmdb_id))
+    return {row.tmdb_id: row.release_date for row in rows}
 
 
 def day_total(connection: Connection, day: dt.date) -> tuple[int, str]:

@@ -38,7 +38,6 @@ def walking(films: int = 80, days: int = 60, seed: int = 1) -> NDArray[np.float6
     return np.exp(level + np.cumsum(random.normal(0, 0.1, (films, days)), axis=1))
 
 
-def released(count: int) -> pd.DataFrame:
-    """Movies with release dates, for films of `history`."""
-    dates = [FIRST - dt.timedelta(days=30 * place) for place in range(count)]
-    return pd.DataFrame({"release_date": dates}, index=pd.Index(range(101, 101 + count), name="tmdb_id"))
+def released(count: int) -> pd.Series:
+    """Release dates of the films of `history`."""
+    return pd.Series({101 + place: FIRST - dt.timedelta(days=30 * place) for place in range(count)}, dtype="object")

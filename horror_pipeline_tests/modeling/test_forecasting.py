@@ -23,7 +23,7 @@ from horror_pipeline.modeling.forecasting.state import from_state, to_state
 from horror_pipeline_tests.conftest import keep_forecasters_small
 from horror_pipeline_tests.modeling.series import day, history, released, reverting, walking
 
-MOVIES = released(80)
+RELEASED = released(80)
 LAST = day(49)
 
 
@@ -44,12 +44,12 @@ def known() -> History:
 @pytest.fixture(scope="module")
 def fitted(known: History) -> FittedForecaster:
     """Fitted ten days before the history ends."""
-    return fit_forecaster(known, MOVIES, LAST, seed=3)
+    return fit_forecaster(known, RELEASED, LAST, seed=3)
 
 
 def made(values: np.ndarray, on: dt.date) -> Forecasts:
     past = history(values)
-    return forecast(fit_forecaster(past, MOVIES, on), past, MOVIES, on)
+    return forecast(fit_forecaster(past, RELEASED, on), past, RELEASED, on)
 
 
 def of(rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
@@ -62,7 +62,7 @@ def width(rows: pd.DataFrame) -> Any:
 
 
 def test_every_film_has_every_horizon(known: History, fitted: FittedForecaster) -> None:
-    rows = forecast(fitted, known, MOVIES, LAST).rows
+    rows = forecast(fitted, known, RELEASED, LAST).rows
     assert rows.columns.tolist() == [
         "tmdb_id",
         "horizon_days",
@@ -85,9 +85,9 @@ def test_later_days_change_nothing_to_the_byte(known: History, fitted: FittedFor
     values[:, 50:] = 1e6
     without = history(reverting()[:, :50])
     planted = History(known.days, known.tmdb_ids, values.astype("float32"))
-    expected = forecast(fitted, known, MOVIES, LAST).rows
+    expected = forecast(fitted, known, RELEASED, LAST).rows
     for other in (without, planted):
-        found = forecast(fit_forecaster(other, MOVIES, LAST, seed=3), other, MOVIES, LAST).rows
+        found = forecast(fit_forecaster(other, RELEASED, LAST, seed=3), other, RELEASED, LAST).rows
         assert found.to_csv() == expected.to_csv()
 
 
@@ -101,13 +101,13 @@ def test_the_order_of_rows_changes_nothing(known: History, fitted: FittedForecas
         }
     )
     shuffled = History.from_frame(frame.sample(frac=1.0, random_state=5))
-    found = forecast(fit_forecaster(shuffled, MOVIES, LAST, seed=3), shuffled, MOVIES, LAST).rows
-    assert found.to_csv() == forecast(fitted, known, MOVIES, LAST).rows.to_csv()
+    found = forecast(fit_forecaster(shuffled, RELEASED, LAST, seed=3), shuffled, RELEASED, LAST).rows
+    assert found.to_csv() == forecast(fitted, known, RELEASED, LAST).rows.to_csv()
 
 
 def test_a_forecaster_that_knows_the_day_is_refused_for_earlier_ones(known: History, fitted: FittedForecaster) -> None:
     with pytest.raises(ValueError, match="has seen days after"):
-        forecast(fitted, known, MOVIES, LAST - dt.timedelta(days=1))
+        forecast(fitted, known, RELEASED, LAST - dt.timedelta(days=1))
 
 
 def test_the_parts_of_a_thousand_forecasts_add_up_to_them(fitted: FittedForecaster) -> None:
@@ -149,7 +149,7 @@ def test_of_a_day_in_doubt_and_a_horizon_never_seen_no_chance_is_stated() -> Non
 
 def test_what_is_not_forecast_is_not_explained() -> None:
     values = walking(films=20, days=10)
-    assert explain_forecasts(fit_forecaster(history(values), MOVIES, day(9)), made(values, day(9))).empty
+    assert explain_forecasts(fit_forecaster(history(values), RELEASED, day(9)), made(values, day(9))).empty
 
 
 def test_every_feature_but_the_weekday_moves_one_part() -> None:
@@ -173,7 +173,7 @@ def test_what_returns_to_its_level_is_served_and_halves_the_error(known: History
     assert horizon.serves
     assert "better than no change" in horizon.verdict.reason
     assert horizon.metrics()["skill"] == pytest.approx(1 - 1 / np.sqrt(2), abs=0.08)  # noise once instead of twice
-    rows, came = of(forecast(fitted, known, MOVIES, LAST).rows, 1), known.popularity[:, 50]
+    rows, came = of(forecast(fitted, known, RELEASED, LAST).rows, 1), known.popularity[:, 50]
     errors = [np.abs(came - rows[name]).mean() for name in ("forecast_popularity", "origin_popularity")]
     assert errors[0] < 0.85 * errors[1]
 
@@ -181,12 +181,12 @@ def test_what_returns_to_its_level_is_served_and_halves_the_error(known: History
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_random_walks_are_not_served_and_it_says_so(seed: int) -> None:
     past = history(walking(seed=seed))
-    found = fit_forecaster(past, MOVIES, day(59))
+    found = fit_forecaster(past, RELEASED, day(59))
     for horizon in (found.horizons[days] for days in (1, 3, 7)):
         assert not horizon.serves
         assert "by more than chance" in horizon.verdict.reason
         assert horizon.metrics()["skill"] == 0
-    rows = forecast(found, past, MOVIES, day(59)).rows
+    rows = forecast(found, past, RELEASED, day(59)).rows
     served = rows[rows["horizon_days"] <= 7]
     np.testing.assert_allclose(served["forecast_popularity"], served["origin_popularity"], rtol=1e-12)
 
@@ -208,7 +208,8 @@ def test_the_track_record_knows_no_later_day_than_each() -> None:
     planted = values.copy()
     planted[:, 45:] *= 50
     records = [
-        list(track_record(history(one), MOVIES, [day(number) for number in range(42, 45)])) for one in (values, planted)
+        list(track_record(history(one), RELEASED, [day(number) for number in range(42, 45)]))
+        for one in (values, planted)
     ]
     assert [on for on, _, _ in records[0]] == [day(42), day(43), day(44)]
     assert [fitted.made_on for _, fitted, _ in records[0]] == [day(42)] * 3
@@ -218,10 +219,10 @@ def test_the_track_record_knows_no_later_day_than_each() -> None:
 
 def test_ten_days_of_history_are_enough_for_no_change() -> None:
     past = history(reverting(days=10))
-    found = fit_forecaster(past, MOVIES, day(9))
+    found = fit_forecaster(past, RELEASED, day(9))
     assert not any(horizon.serves for horizon in found.horizons.values())
     assert "too few past days" in found.horizons[30].verdict.reason
-    rows = forecast(found, past, MOVIES, day(9)).rows
+    rows = forecast(found, past, RELEASED, day(9)).rows
     assert len(rows) == 80 * 5
     np.testing.assert_allclose(rows["forecast_popularity"], rows["origin_popularity"])
     widths = width(rows).groupby(rows["horizon_days"]).median()
@@ -275,11 +276,11 @@ def test_a_scale_break_leaves_the_far_side_unused() -> None:
     values = reverting(days=50)
     broken = values.copy()
     broken[:, :20] /= 7
-    found = fit_forecaster(history(broken), MOVIES, LAST)
+    found = fit_forecaster(history(broken), RELEASED, LAST)
     assert found.first_day == day(20)
     missing = values.copy()
     missing[:, :20] = np.nan
-    rows = forecast(found, history(broken), MOVIES, LAST).rows
+    rows = forecast(found, history(broken), RELEASED, LAST).rows
     assert rows.to_csv() == made(missing, LAST).rows.to_csv()
 
 
@@ -288,16 +289,15 @@ def test_a_copied_day_is_forecast_with_no_change_and_twice_the_width(known: Hist
     values[:, 49] = values[:, 48]
     found = made(values, LAST).rows
     np.testing.assert_allclose(found["forecast_popularity"], found["origin_popularity"])
-    usual = forecast(fitted, known, MOVIES, LAST).rows
+    usual = forecast(fitted, known, RELEASED, LAST).rows
     assert width(of(found, 7)).median() > 1.6 * width(of(usual, 7)).median()
 
 
 def test_upcoming_films_and_films_without_a_date_are_forecast() -> None:
-    movies = released(80)
-    movies["release_date"] = movies["release_date"].astype("object")
-    movies.loc[101, "release_date"], movies.loc[102, "release_date"] = LAST + dt.timedelta(days=20), None
+    dates = released(80).drop(index=103)
+    dates[101], dates[102] = LAST + dt.timedelta(days=20), None
     past = history(reverting(days=50))
-    rows = forecast(fit_forecaster(past, movies.drop(index=103), LAST), past, movies.drop(index=103), LAST).rows
+    rows = forecast(fit_forecaster(past, dates, LAST), past, dates, LAST).rows
     assert rows["tmdb_id"].nunique() == 80
 
 
@@ -306,8 +306,8 @@ def test_a_stored_forecaster_forecasts_the_same(known: History, fitted: FittedFo
     untrusted = set(get_untrusted_types(data=data))
     assert untrusted <= ALLOWED_TYPES | {"sklearn._loss.loss.AbsoluteError"}
     again = from_state(loads(data, trusted=sorted(untrusted)))
-    expected = forecast(fitted, known, MOVIES, LAST).rows
-    assert forecast(again, known, MOVIES, LAST).rows.to_csv() == expected.to_csv()
+    expected = forecast(fitted, known, RELEASED, LAST).rows
+    assert forecast(again, known, RELEASED, LAST).rows.to_csv() == expected.to_csv()
     for days, horizon in fitted.horizons.items():
         other = again.horizons[days]
         assert dataclasses.replace(other.verdict, z=0.0) == dataclasses.replace(horizon.verdict, z=0.0)

@@ -7,7 +7,7 @@ import pytest
 from horror_pipeline.modeling.forecasting import backtest, residuals
 from horror_pipeline.modeling.forecasting.backtest import clustered_z, judge, shift, shrinkage
 from horror_pipeline.modeling.forecasting.change_model import ChangeModel, changes
-from horror_pipeline.modeling.forecasting.features import release_dates
+from horror_pipeline.modeling.forecasting.features import dates_of
 from horror_pipeline.modeling.forecasting.residuals import (
     DEFAULT_STEP,
     LEVELS,
@@ -90,7 +90,7 @@ def test_a_walk_fits_on_the_first_day_of_each_week_and_forecasts_only_known_outc
         asked.append((on, horizon_days))
         return None
 
-    rows = backtest.walk(past, release_dates(past, released(30)), 10, model_at)
+    rows = backtest.walk(past, dates_of(past, released(30)), 10, model_at)
     assert asked == [(np.datetime64(day(45)), 10), (np.datetime64(day(38)), 10)]
     assert sorted(rows["day"].unique()) == [*range(38, 50)]
     assert rows["predicted"].isna().all()

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from horror_pipeline.modeling.forecasting.change_model import fit_change_model
-from horror_pipeline.modeling.forecasting.features import FEATURES, features, release_dates
+from horror_pipeline.modeling.forecasting.features import FEATURES, dates_of, features
 from horror_pipeline.modeling.forecasting.history import History
 from horror_pipeline_tests.modeling.series import day, history, released, reverting, walking
 
@@ -12,7 +12,7 @@ from horror_pipeline_tests.modeling.series import day, history, released, revert
 def rows_of(past: History) -> np.ndarray:
     """The features of every film on the last day."""
     film = np.arange(len(past.tmdb_ids))
-    return features(past, release_dates(past, released(99)), film, np.full(len(film), len(past.days) - 1))
+    return features(past, dates_of(past, released(99)), film, np.full(len(film), len(past.days) - 1))
 
 
 def column(rows: np.ndarray, name: str) -> np.ndarray:
@@ -48,7 +48,7 @@ def test_features_of_a_day_do_not_change_with_anything_after_it() -> None:
     planted = values.copy()
     planted[:, 31:] = 99.0
     film, on = np.arange(6), np.full(6, 30)
-    dates = release_dates(history(values), released(6))
+    dates = dates_of(history(values), released(6))
     honest = features(history(values), dates, film, on)
     np.testing.assert_array_equal(features(history(planted), dates, film, on), honest)
 
@@ -81,7 +81,7 @@ def test_what_follows_each_weekday_is_learned() -> None:
     weekday = (history(walking(1, 60)).days.astype("int64") + 3) % 7
     common = np.concatenate([[0.0], np.cumsum(by_weekday[weekday])[:-1]])
     past = history(walking(80, 60) * np.exp(common))
-    dates = release_dates(past, released(80))
+    dates = dates_of(past, released(80))
     model = fit_change_model(past, dates, 1, 0)
     assert model
     np.testing.assert_allclose(model.weekday_changes, by_weekday, atol=0.03)

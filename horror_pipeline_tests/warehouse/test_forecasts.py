@@ -60,12 +60,11 @@ def test_no_history_is_empty_columns(engine: Engine) -> None:
     assert [column.dtype.str for column in history.values()] == ["<i8", "<M8[D]", "<f8"]
 
 
-def test_attributes_are_read_of_every_film(engine: Engine) -> None:
+def test_release_dates_are_read_of_every_film(engine: Engine) -> None:
     with engine.begin() as connection:
-        add_films(connection, [1], release_date=DAY, vote_count=7)
+        add_films(connection, [1], release_date=DAY)
         add_films(connection, [2], gone_at=NOON)
-        names, rows = forecasts.films_to_forecast(connection)
-    assert [dict(zip(names, row, strict=True))["vote_count"] for row in rows] == [7, None]
+        assert forecasts.release_dates(connection) == {1: DAY, 2: None}
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------

@@ -86,16 +86,14 @@ def features(history: History, released: NDArray[np.datetime64], film: NDArray[A
     return np.column_stack(columns).astype("float32")
 
 
-def release_dates(history: History, movies: pd.DataFrame) -> NDArray[np.datetime64]:
-    """Return the release date of each film of a history; NaT for films and dates that are unknown.
+def dates_of(history: History, release_dates: pd.Series) -> NDArray[np.datetime64]:
+    """Return the release date of each film of a history; NaT where it is unknown.
 
     Args:
         history: the films.
-        movies: indexed by `tmdb_id`, with `release_date` where there is one.
+        release_dates: the release date by `tmdb_id`; missing where unknown.
     """
-    if "release_date" not in movies:
-        return np.full(len(history.tmdb_ids), "NaT", dtype="datetime64[D]")
-    dates = pd.to_datetime(movies["release_date"], errors="coerce")
+    dates = pd.to_datetime(release_dates, errors="coerce")
     return dates.reindex(history.tmdb_ids).to_numpy().astype("datetime64[D]")
 
 

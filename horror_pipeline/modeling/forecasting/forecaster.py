@@ -15,7 +15,7 @@ from horror_pipeline.domain import FORECAST_HORIZONS_DAYS
 from horror_pipeline.modeling.chances import reliability
 from horror_pipeline.modeling.forecasting import backtest, residuals
 from horror_pipeline.modeling.forecasting.change_model import ChangeModel, changes, fit_change_model
-from horror_pipeline.modeling.forecasting.features import WEEK, release_dates
+from horror_pipeline.modeling.forecasting.features import WEEK, dates_of
 from horror_pipeline.modeling.forecasting.history import NOTABLE, History
 from horror_pipeline.modeling.forecasting.residuals import Reach
 from horror_pipeline.modeling.forecasting.rise import Rise, fit_rise
@@ -99,30 +99,30 @@ class Models:
 
     Args:
         history: the observations; the model of a day does not use later ones.
-        movies: indexed by `tmdb_id`, with `release_date`.
+        release_dates: the release date by `tmdb_id`; missing where unknown.
         seed: seed of everything random.
     """
 
-    def __init__(self, history: History, movies: pd.DataFrame, seed: int) -> None:
-        self.history, self.movies, self.seed = history, movies, seed
+    def __init__(self, history: History, release_dates: pd.Series, seed: int) -> None:
+        self.history, self.release_dates, self.seed = history, release_dates, seed
         self.fitted_on = cache(self._fit)
 
     def _fit(self, day: np.datetime64, horizon_days: int) -> ChangeModel | None:
         """Fit the model of a horizon to what was known on a day; None if that is too little."""
         known = self.history.until(day.astype(dt.date)).trusted()
-        return fit_change_model(known, release_dates(known, self.movies), horizon_days, self.seed)
+        return fit_change_model(known, dates_of(known, self.release_dates), horizon_days, self.seed)
 
 
-def fit_forecaster(history: History, movies: pd.DataFrame, made_on: dt.date, seed: int = 0) -> FittedForecaster:
+def fit_forecaster(history: History, release_dates: pd.Series, made_on: dt.date, seed: int = 0) -> FittedForecaster:
     """Fit every horizon to what was known on a day, with a backtest on the weeks before it.
 
     Args:
         history: the observations; days after `made_on` are not used.
-        movies: indexed by `tmdb_id`, with `release_date`.
+        release_dates: the release date by `tmdb_id`; missing where unknown.
         made_on: the day.
         seed: seed of everything random.
     """
-    return fit_with(Models(history, movies, seed), made_on, states_chances=True)
+    return fit_with(Models(history, release_dates, seed), made_on, states_chances=True)
 
 
 def fit_with(models: Models, made_on: dt.date, *, states_chances: bool = False) -> FittedForecaster:
@@ -134,7 +134,7 @@ def fit_with(models: Models, made_on: dt.date, *, states_chances: bool = False) 
         states_chances: whether to fit the distribution for chances of a rise, which a track record does not need.
     """
     known = models.history.until(made_on).trusted()
-    released = release_dates(known, models.movies)
+    released = dates_of(known, models.release_dates)
     horizons: dict[int, HorizonForecaster] = {}
     with threadpool_limits(limits=1):
         for days in FORECAST_HORIZONS_DAYS:

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from horror_pipeline.modeling.forecasting import backtest, residuals
 from horror_pipeline.modeling.forecasting.change_model import LOWEST_LEVEL
-from horror_pipeline.modeling.forecasting.features import FEATURES, features, release_dates
+from horror_pipeline.modeling.forecasting.features import FEATURES, dates_of, features
 from horror_pipeline.modeling.forecasting.forecaster import FittedForecaster, HorizonForecaster, Models, fit_with
 from horror_pipeline.modeling.forecasting.history import History
 
@@ -34,13 +34,13 @@ class Forecasts:
     described: pd.DataFrame
 
 
-def forecast(fitted: FittedForecaster, history: History, movies: pd.DataFrame, made_on: dt.date) -> Forecasts:
+def forecast(fitted: FittedForecaster, history: History, release_dates: pd.Series, made_on: dt.date) -> Forecasts:
     """Forecast the popularity of every film observed on a day, from nothing later than that day.
 
     Args:
         fitted: the forecaster.
         history: the observations; later days are not used.
-        movies: indexed by `tmdb_id`, with `release_date`.
+        release_dates: the release date by `tmdb_id`; missing where unknown.
         made_on: the day.
 
     Raises:
@@ -52,7 +52,7 @@ def forecast(fitted: FittedForecaster, history: History, movies: pd.DataFrame, m
     known = seen.trusted()
     origin, is_doubtful, skipped = _origins(seen, known, made_on)
     film = np.flatnonzero(~np.isnan(origin))
-    described = features(known, release_dates(known, movies), film, np.full(len(film), len(known.days) - 1))
+    described = features(known, dates_of(known, release_dates), film, np.full(len(film), len(known.days) - 1))
     films = residuals.circumstances(described, origin[film], np.zeros(len(film)))
     with threadpool_limits(limits=1):
         parts = [
@@ -115,7 +115,7 @@ def _forecast_horizon(
 
 
 def track_record(
-    history: History, movies: pd.DataFrame, days: Sequence[dt.date], seed: int = 0
+    history: History, release_dates: pd.Series, days: Sequence[dt.date], seed: int = 0
 ) -> Iterator[tuple[dt.date, FittedForecaster, Forecasts]]:
     """Make the forecasts that would have been made on past days, by forecasters fitted to what was known then.
 
@@ -124,17 +124,17 @@ def track_record(
 
     Args:
         history: the observations, from `FORECAST_WINDOW_DAYS` before the first day if there are any.
-        movies: indexed by `tmdb_id`, with `release_date`.
+        release_dates: the release date by `tmdb_id`; missing where unknown.
         days: the days to forecast on, in order.
         seed: seed of everything random.
 
     Yields:
         Each day, the forecaster that served, and its forecasts.
     """
-    models = Models(history, movies, seed)
+    models = Models(history, release_dates, seed)
     fitted: FittedForecaster | None = None
     for day in days:
         monday = day - dt.timedelta(days=day.weekday())
         if fitted is None or fitted.made_on != monday:
             fitted = fit_with(models, monday)
-        yield day, fitted, forecast(fitted, history, movies, day)
+        yield day, fitted, forecast(fitted, history, release_dates, day)
