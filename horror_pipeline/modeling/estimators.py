@@ -19,7 +19,6 @@ class TransformedRegressor(RegressorMixin, BaseEstimator):
     """
 
     def __init__(self, transformer: Any, regressor: Any) -> None:
-        """Keep both."""
         self.transformer, self.regressor = transformer, regressor
 
     def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> TransformedRegressor:
@@ -46,7 +45,6 @@ class ScaledLogRegressor(RegressorMixin, BaseEstimator):
     """
 
     def __init__(self, regressor: Any) -> None:
-        """Keep the regressor."""
         self.regressor = regressor
 
     def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> ScaledLogRegressor:
@@ -71,7 +69,6 @@ class LogRegressor(RegressorMixin, BaseEstimator):
     """
 
     def __init__(self, regressor: Any) -> None:
-        """Keep the regressor."""
         self.regressor = regressor
 
     def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> LogRegressor:
@@ -94,7 +91,6 @@ class CollectedRegressor(RegressorMixin, BaseEstimator):
     """
 
     def __init__(self, regressor: Any, columns: list[int]) -> None:
-        """Keep both."""
         self.regressor, self.columns = regressor, columns
 
     def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> CollectedRegressor:

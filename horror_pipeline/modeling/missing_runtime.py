@@ -40,7 +40,6 @@ class RuntimeEffect(RegressorMixin, BaseEstimator):
     """
 
     def __init__(self, estimator: Any, column: int) -> None:
-        """Keep the settings."""
         self.estimator, self.column = estimator, column
 
     def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> RuntimeEffect:
@@ -85,7 +84,6 @@ class RuntimeImputer(RegressorMixin, BaseEstimator):
     """
 
     def __init__(self, estimator: Any, column: int, random_state: int = 0) -> None:
-        """Keep the settings."""
         self.estimator, self.column, self.random_state = estimator, column, random_state
 
     def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> RuntimeImputer:

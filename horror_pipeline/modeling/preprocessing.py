@@ -30,7 +30,6 @@ class Preprocessor(TransformerMixin, BaseEstimator):
     """
 
     def __init__(self, inputs: Inputs) -> None:
-        """Keep the columns."""
         self.inputs = inputs
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Preprocessor:
@@ -79,7 +78,6 @@ class ColumnSelector(TransformerMixin, BaseEstimator):
     """
 
     def __init__(self, positions: list[int], bins: int | None = None) -> None:
-        """Keep the settings."""
         self.positions, self.bins = positions, bins
 
     def fit(self, X: Floats, y: object = None) -> ColumnSelector:
@@ -113,7 +111,6 @@ class SplineTerms(TransformerMixin, BaseEstimator):
     """
 
     def __init__(self, linear: list[int], votes: list[int], rate: list[int], age: list[int]) -> None:
-        """Keep the columns."""
         self.linear, self.votes, self.rate, self.age = linear, votes, rate, age
 
     def fit(self, X: Floats, y: object = None) -> SplineTerms:

@@ -41,7 +41,6 @@ class PrereleaseEffect(RegressorMixin, BaseEstimator):
     """
 
     def __init__(self, estimator: Any, column: int, age: int) -> None:
-        """Keep the settings."""
         self.estimator, self.column, self.age = estimator, column, age
 
     def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> PrereleaseEffect:
