@@ -56,22 +56,22 @@ PREDECESSOR_RUNTIME = 90.0
 
 @dataclass(frozen=True)
 class BoostingSize:
-    """The size of a boosted ensemble: leaves of a tree, number of trees, learning rate, and films in a leaf."""
+    """The size of a boosted ensemble: leaves of a tree, number of trees, films in a leaf, and learning rate."""
 
     leaves: int
     trees: int
-    learning_rate: float
     smallest_leaf: int = 20
+    learning_rate: float = 0.15
 
 
 BOOSTING_SIZES = (
-    (4_000, BoostingSize(4, 60, 0.15)),
-    (8_000, BoostingSize(8, 50, 0.15)),
-    (float("inf"), BoostingSize(16, 50, 0.15)),
+    (4_000, BoostingSize(4, 60)),
+    (8_000, BoostingSize(8, 50)),
+    (float("inf"), BoostingSize(16, 50)),
 )
 """Sizes, each with the number of films below which it is used: more films support larger trees."""
 
-ADDITIVE, AFTER_RELEASE = BoostingSize(2, 200, 0.15), BoostingSize(8, 75, 0.15, smallest_leaf=40)
+ADDITIVE, AFTER_RELEASE = BoostingSize(2, 200), BoostingSize(8, 75, smallest_leaf=40)
 """Sizes for popularity after release, which hangs on votes and age so closely that smooth functions of each, from trees
 of a single split, go a long way; trees that combine them average over more films to be as smooth."""
 
