@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from horror_pipeline.modeling.artifacts import Artifact
-    from horror_pipeline.modeling.training import Champion, Training
+    from horror_pipeline.modeling.training import Champion, Training, Version
 
 DESCRIPTIONS = {
     "popularity_before_release": "How popular an upcoming film will be once it is out, predicted from what is known "
@@ -90,7 +90,7 @@ def _asset(name: str) -> dg.AssetsDefinition:
             log(f"{training.outcome}: {training.reason}")
             with warehouse.begin() as connection:
                 if training.version is not None:
-                    models.promote(connection, _row(name, training, now))
+                    models.promote(connection, _row(name, training.version, now))
                 if fingerprint is not None:
                     features.set_state(connection, name, fingerprint, now)
         if training is not None and training.version is not None:
@@ -115,11 +115,9 @@ def _train(
     return train(spec, inputs_of(spec.stage, genres, spec.uses_history), films, load_champion(row), now, SEED)
 
 
-def _row(name: str, training: "Training", now: dt.datetime) -> dict[str, Any]:
+def _row(name: str, version: "Version", now: dt.datetime) -> dict[str, Any]:
     from horror_pipeline.modeling import artifacts
 
-    version = training.version
-    assert version is not None  # noqa: S101  # the caller asked
     row = vars(version) | {"artifact": artifacts.dump(version.artifact)}
     return row | {"model_name": name, "trained_at": now, "library_versions": library_versions()}
 
@@ -140,7 +138,7 @@ def _metadata(
         metadata["trained_at"] = dg.MetadataValue.timestamp(row["trained_at"])
     if training is None or training.forward is None or training.best is None:
         return metadata | _last_charts(context)
-    return metadata | _charts(context.asset_key.path[-1], training, row)
+    return metadata | _charts(context.asset_key.path[-1], training.forward, training.best, row)
 
 
 def _figures(scores: dict[str, dict[str, Any]], algorithm: str) -> dict[str, Any]:
@@ -161,16 +159,15 @@ def _last_charts(context: dg.AssetExecutionContext) -> dict[str, Any]:
     return {key: value for key, value in metadata.items() if isinstance(value, dg.MarkdownMetadataValue)}
 
 
-def _charts(name: str, training: "Training", row: dict[str, Any] | None) -> dict[str, Any]:
+def _charts(name: str, forward: "pd.DataFrame", best: str, row: dict[str, Any] | None) -> dict[str, Any]:
     """Chart the best candidate's predictions of later films, and the champion's most important features."""
     from horror_pipeline.modeling import chances, intervals
     from horror_pipeline.modeling import charts as plots
     from horror_pipeline.modeling.specs import MODELS
 
     spec = MODELS[name]
-    assert training.forward is not None and training.best is not None  # noqa: S101  # the caller looked
-    charts = plots.of_walk(spec, intervals.with_bounds(spec, training.forward, training.best))
-    walked = chances.of_walk(spec, training.forward, training.best)
+    charts = plots.of_walk(spec, intervals.with_bounds(spec, forward, best))
+    walked = chances.of_walk(spec, forward, best)
     if not walked.empty:
         event = "among the most popular 1 %" if spec.is_popularity else f"rating of {chances.HIGH_RATING:.0f} or more"
         held = chances.reliability(walked["chance"], walked["came"])

@@ -100,7 +100,7 @@ def version_row(fitted: FittedForecaster, history: History, *, days_stored: int,
         "model_name": FORECASTER_NAME,
         "algorithm": "boosting" if serving else "no_change",
         "training_rows": fitted.films * fitted.days_used,
-        "data_fingerprint": _fingerprint(history.until(fitted.made_on)),
+        "data_fingerprint": _fingerprint(fitted, history),
         "metrics": metrics,
         "baseline_metrics": {},
         "importance": {},
@@ -116,12 +116,13 @@ def _horizon_metrics(horizon: HorizonForecaster) -> dict[str, Any]:
 
 def version_of(fitted: FittedForecaster, history: History) -> str:
     """Return the id of a forecaster that was fitted to a history."""
-    return artifacts.version_id(FORECASTER_NAME, _fingerprint(history.until(fitted.made_on)), str(fitted.seed))
+    return artifacts.version_id(FORECASTER_NAME, _fingerprint(fitted, history), str(fitted.seed))
 
 
-def _fingerprint(history: History) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for values in (history.days.astype("int64"), history.tmdb_ids, history.popularity):
+def _fingerprint(fitted: FittedForecaster, history: History) -> str:
+    """Compute a digest of what was known on the day that a forecaster was fitted on."""
+    known, digest = history.until(fitted.made_on), hashlib.blake2b(digest_size=16)
+    for values in (known.days.astype("int64"), known.tmdb_ids, known.popularity):
         digest.update(values.tobytes())
     return digest.hexdigest()
 
