@@ -112,7 +112,7 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
 
 
 def _due_steps(engine: Engine, settings: Settings, today: dt.date) -> Iterator[tuple[str, Partitions]]:
-    """Yield the steps one by one; which days are due is decided when the films are known."""
+    """Yield the steps that are due, in order. Run each before asking for the next: earlier steps decide what is due."""
     from horror_pipeline.defs.partitions import last_release_year
     from horror_pipeline.orchestration.missing import days_to_take, missing_change_days
 

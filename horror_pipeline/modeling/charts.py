@@ -26,7 +26,7 @@ BLUE, GRAY, RED = "#4c6ef5", "#adb5bd", "#e03131"
 
 
 def markdown(title: str, svg: str) -> str:
-    """Return a chart as Markdown, as an image whose data is in its link."""
+    """Return a Markdown image of a chart, with the SVG embedded in it as a base64 data URI."""
     return f"![{title}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
 
 

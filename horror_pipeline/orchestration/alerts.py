@@ -58,7 +58,7 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor:
-        """Read what `str` wrote; return an initial cursor for anything else, such as what another version wrote."""
+        """Parse the JSON that `__str__` returns; return an initial cursor for None and for any other format."""
         try:
             values = json.loads(text or "{}")
             return cls(after=values["after"], failing=tuple(values["failing"]))

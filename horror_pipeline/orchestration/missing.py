@@ -31,7 +31,10 @@ def range_of(tags: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def change_days_wanted(first_read: dt.date | None, today: dt.date) -> list[dt.date]:
-    """List the closed days whose changes are needed: since details were first read, and within TMDB's reach."""
+    """List the days whose TMDB changes should be stored: from the first read of any film's details to yesterday.
+
+    TMDB reports changes for `CHANGES_REACH_DAYS` only, so days before that are left out.
+    """
     if first_read is None:
         return []
     start = max(first_read, today - dt.timedelta(days=CHANGES_REACH_DAYS))

@@ -1,4 +1,4 @@
-"""SQL of `other_movies`: films without a collected genre, as listed."""
+"""SQL of `other_movies`: films that have none of the collected genres, stored as TMDB's listings show them."""
 
 from __future__ import annotations
 

@@ -21,7 +21,10 @@ CHECK_SOURCE_SECONDS = 10.0
 
 
 class Templates:
-    """Makes pages, which say where the data is from: only TMDB's own has posters on its image server."""
+    """Renders the HTML pages and tells them where the data in the database is from.
+
+    Demo data is labeled as such. Posters are shown only for data from TMDB itself, not from a stand-in API.
+    """
 
     def __init__(self, database: Database, files: StaticFiles) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""Numbers and dates as the pages that are made on the server write them; the scripts of the dashboard do the same."""
+"""How server-rendered pages write numbers and dates; the dashboard's scripts must write them the same way."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ class Recipe:
     Args:
         loss: as scikit-learn names it.
         weight_power: the power of popularity that a row is weighted by.
-        rows: number of rows drawn. Except one day ahead, more rows of the same days add little, because films move
-            together: days are scarce.
+        rows: number of rows to draw for the fit. Beyond horizon 1, drawing more rows of the same days helps little:
+            films move together, so the number of days is what limits the model.
         smallest_leaf: fewest rows in a leaf, where there are enough rows.
     """
 

@@ -1,4 +1,4 @@
-"""Applying a fitted forecaster to a day, and to past days as it would have been fitted then."""
+"""Forecasts of a day by a fitted forecaster, and of past days by forecasters fitted to what was known at the time."""
 
 from __future__ import annotations
 

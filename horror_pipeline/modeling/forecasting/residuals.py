@@ -169,7 +169,7 @@ def common_spread(history: History, horizon_days: int) -> float:
 
 
 def default_reach(horizon_days: int) -> Reach:
-    """Return the reach that is assumed where no outcome of any horizon is known."""
+    """Return the interval to fall back on when neither this horizon nor any shorter one has known outcomes."""
     half = DEFAULT_REACH * float(np.sqrt(horizon_days)) / DEFAULT_STEP ** volatility_exponent(horizon_days)
     return Reach(horizon_days, (-half,) * len(LEVELS), (half,) * len(LEVELS), 0.0, 0)
 
