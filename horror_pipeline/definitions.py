@@ -1,6 +1,6 @@
 """The code location: all definitions of `defs/`, and the policies that hold for every asset.
 
-Assets, jobs and schedules are defined in `defs/`; a policy of all assets is stamped on them here, in one place.
+Assets, jobs and schedules are defined in `defs/`. Policies that hold for every asset are added here, in one place.
 """
 
 import datetime as dt
@@ -15,10 +15,10 @@ from horror_pipeline.warehouse.tables import TABLES, model_versions
 OWNERS = ["team:horror-pipeline"]
 
 DAILY_FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=dt.timedelta(hours=26), fail_window=dt.timedelta(hours=30))
-"""For assets with a partition for each day: a day's run is late once the next is due, with some hours to finish."""
+"""For assets with daily partitions: the next update is late after one day plus a few hours in which it can run."""
 
 FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=dt.timedelta(hours=27), fail_window=dt.timedelta(hours=36))
-"""For all others: films change every day, and so does what is learned from them. A sweep of every year takes hours."""
+"""For all other assets: they change every day as well, but collecting the films of every release year takes hours."""
 
 
 @dg.definitions
@@ -48,7 +48,7 @@ def loaded_defs() -> dg.Definitions:
 
 def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
     """Give the asset its owner, the columns of its table, and the freshness policy of its kind of partitions."""
-    # An asset is named as its table; models share the table of their versions.
+    # An asset has the name of its table, except the models, which share one table for their versions.
     table = TABLES.get(".".join(spec.key.path), model_versions)
     described = spec.replace_attributes(owners=OWNERS).merge_attributes(metadata=column_schema(table))
     is_daily = isinstance(spec.partitions_def, dg.DailyPartitionsDefinition)

@@ -1,6 +1,6 @@
 """Facts that several layers must agree on: stages, targets, model names, horizons, genre ids and TMDB's limits.
 
-A constant that has one user lives in the module of that user instead.
+A constant that only one module uses is defined in that module instead.
 """
 
 import heapq
@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from typing import Literal
 
 Stage = Literal["before_release", "after_release"]
-"""Whether a film is out: decides which model predicts it, and from which features."""
+"""Whether a film has been released. This decides which models predict it, and from which features."""
 
 Target = Literal["popularity", "vote_average"]
 
 MODEL_NAMES = ("popularity_before_release", "popularity_after_release", "rating_before_release", "rating_after_release")
-"""The models of expectations: each is an asset, and `model_name` in `model_versions`."""
+"""The models of what is usual for a film. Each names an asset, and is the `model_name` in `model_versions`."""
 
 FORECASTER_NAME = "popularity_forecaster"
 
@@ -24,13 +24,13 @@ FORECAST_WINDOW_DAYS = 120
 """Days of history that a forecaster learns from. Older days mislead it, because the way popularity moves changes."""
 
 POPULARITY_DECIMALS = 4
-"""Decimals of popularity at TMDB. The history is kept in single precision, whose further digits mean nothing."""
+"""Decimals of TMDB's popularity. Models hold history in single precision, whose further digits are rounding errors."""
 
 MOVER_SPANS_DAYS = (1, 7, 30)
 """Over how many days changes of popularity are measured."""
 
 BREAKOUT_PERCENTILE = 0.99
-"""Share of the changes of such films that a breakout is larger than: at most one usual film in a hundred is one."""
+"""Share of similar films' earlier changes that a breakout exceeds. On a usual day, at most 1 % of films break out."""
 
 SIMILAR_FILMS = 20
 """How many of the films nearest to a film are kept."""
@@ -38,16 +38,17 @@ SIMILAR_FILMS = 20
 _OUTLIER_FACTOR, _OUTLIER_RANK, _FEWEST_VALUES = 100.0, 10, 5
 
 CREDIBILITY_SAMPLE = 2 * _OUTLIER_RANK - 1
-"""The largest values, of which alone `highest_credible` is made."""
+"""How many of the largest values `highest_credible` uses; it ignores all others."""
 
 
 def highest_credible(values: Iterable[float]) -> float:
-    """Return the popularity or number of votes beyond which none is believed: 100 times the tenth highest.
+    """Return the highest popularity or number of votes that is credible: 100 times the tenth highest value.
 
-    A check reports a value beyond it, and no model learns from it.
+    A check reports each higher value, and no model learns from one. Of fewer than 19 values, the middle one is taken
+    in place of the tenth highest; with fewer than 5, every value is credible.
 
     Args:
-        values: those of all films, none missing; the `CREDIBILITY_SAMPLE` largest suffice.
+        values: the values of all films, none missing; the `CREDIBILITY_SAMPLE` largest are enough.
     """
     largest = heapq.nlargest(CREDIBILITY_SAMPLE, values)
     if len(largest) < _FEWEST_VALUES:
@@ -57,7 +58,7 @@ def highest_credible(values: Iterable[float]) -> float:
 
 
 MIN_VOTES_SCORED = 10
-"""Ratings of fewer votes are mostly noise: such films train with little weight and are scored separately."""
+"""Fewer votes make a rating mostly noise: it has little weight in training and counts only in `any_votes` metrics."""
 
 HORROR_GENRE_ID = 27
 """TMDB's id of the genre horror."""
@@ -95,7 +96,7 @@ CHANGES_REACH_DAYS = 14
 """TMDB tells which records changed for at most fourteen days back."""
 
 TMDB_POOL = "tmdb"
-"""The pool of the assets that call TMDB: one run of them at a time."""
+"""The Dagster pool of the assets that call TMDB, which lets only one run with such assets execute at a time."""
 
 READER_ROLE = "horror_reader"
 """The Postgres role that may read the public tables and nothing else."""

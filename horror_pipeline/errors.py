@@ -1,4 +1,4 @@
-"""The exceptions that a person may meet: each states a problem, and a remedy where there is one.
+"""The exceptions that a user may see. Each states a problem and, if there is one, a remedy.
 
     HorrorError
     ├── SettingsError               a setting is wrong or missing
@@ -11,8 +11,8 @@
         ├── UnavailableError        TMDB still failed after every retry
         └── ExportUnavailableError  a day's id export is not out yet, has expired, or cannot be trusted
 
-Exception types that several layers share are defined here. A message never holds a credential: whoever raises the
-exception redacts it first.
+Exception types that several layers share are defined here. Whoever raises one removes credentials from its message.
+A pair such as 401/7 is an HTTP status and TMDB's own status code.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class HorrorError(Exception):
 
     Args:
         problem: what is wrong, without a final period.
-        remedy: what the reader can do about it; empty where nothing can be done.
+        remedy: what the reader can do about it; empty if nothing can be done.
     """
 
     def __init__(self, problem: str, remedy: str = "") -> None:
@@ -42,7 +42,7 @@ class SettingsError(HorrorError):
     Args:
         problem: as in `HorrorError`.
         remedy: as in `HorrorError`.
-        details: one line per wrong setting, where there may be several; by default the problem.
+        details: one line for each wrong setting; by default, only the problem.
     """
 
     def __init__(self, problem: str, remedy: str = "", *, details: Sequence[str] = ()) -> None:
@@ -59,11 +59,11 @@ class SchemaError(WarehouseError):
 
 
 class TmdbError(HorrorError):
-    """TMDB answered in a way the pipeline cannot go on from."""
+    """TMDB gave no answer, or one with which the pipeline cannot continue."""
 
 
 class CredentialError(TmdbError):
-    """TMDB refused the credential (401/7, 401/10, 403/45), or its form is neither v3 key nor v4 token."""
+    """TMDB refused the credential (401/7, 401/10, 403/45), or it has the form of neither a v3 key nor a v4 token."""
 
 
 class NotFoundError(TmdbError):

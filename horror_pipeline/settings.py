@@ -1,7 +1,7 @@
 """Every setting of the pipeline, typed and validated, and the values that follow from settings alone.
 
-Environment variables win over `.env`, which is read from the current folder. Layers do not read settings: they are
-passed the values they need.
+Environment variables win over `.env`, which is read from the current folder. Lower layers, such as the warehouse and
+the models, do not read settings: callers pass them the values they need.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MOST_VOTES = 1_000_000
 """More votes than any film on TMDB has."""
 
 RunLauncher = Literal["default", "celery", "docker", "k8s"]
-"""Where runs run: on the code server's machine, on Celery's workers, or in a container or pod each."""
+"""Where runs execute: on the code server's machine, on Celery's workers, or each in its own container or pod."""
 
 TmdbSource = Literal["tmdb", "served_demo", "own_demo"]
 """Where films come from: TMDB, a demo TMDB that `horror demo` serves, or one that each run starts for itself."""
@@ -187,7 +187,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _stripped(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Strip spaces around values, as pasting leaves them; what was only spaces counts as unset."""
+        """Strip the spaces that pasting can leave around a value; a value of nothing but spaces counts as unset."""
         stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
         return {name: value for name, value in stripped.items() if value != ""}
 
@@ -209,7 +209,7 @@ class Settings(BaseSettings):
 
     @property
     def genre_ids(self) -> tuple[int, ...]:
-        """TMDB's ids of the genres that are collected; none where all are."""
+        """TMDB's ids of the collected genres; empty if all genres are collected."""
         return tuple(genre for genre, name in GENRE_NAMES.items() if name in self.horror_genres)
 
     @property
@@ -219,7 +219,7 @@ class Settings(BaseSettings):
 
     @property
     def tmdb_source(self) -> TmdbSource:
-        """Which TMDB is asked: the real one needs a credential; without one, an address names a demo that is served."""
+        """Which TMDB is asked: with a key the real one, else the demo at `tmdb_api_url` or, by default, one per run."""
         if self.tmdb_api_key is not None:
             return "tmdb"
         return "own_demo" if self.tmdb_api_url == TMDB_API_URL else "served_demo"
@@ -274,7 +274,7 @@ def load_settings() -> Settings:
     """Read the settings now.
 
     Raises:
-        SettingsError: it names every wrong variable; values are left out, as they may be secret.
+        SettingsError: a setting is wrong; the message names every such variable, but no values, as they may be secret.
     """
     try:
         return Settings()

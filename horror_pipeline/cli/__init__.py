@@ -51,7 +51,7 @@ def main() -> None:
     """Run the command line; every known error is one line and exit code 1."""
     open_standard_streams()
     end_in_order()
-    # Dagster says at every start which of its parameters may change one day: noise for whoever runs `horror`.
+    # Dagster warns at every start about its beta and preview parameters, which do not concern users of `horror`.
     warnings.filterwarnings("ignore", message=r".*currently in (beta|preview)")
     # Without a handler, Python would print Dagster's log to the terminal. What a run has to say is in its event log.
     logging.getLogger("dagster").addHandler(logging.NullHandler())
@@ -178,7 +178,7 @@ def doctor() -> None:
 
 @contextmanager
 def _reading(output: Format) -> Iterator[Environment]:
-    """Prepare the warehouse for a command that prints rows; above a table, say if the data is the demo's."""
+    """Prepare the warehouse for a command that prints rows; above a table, print a note if the films are invented."""
     from horror_pipeline.runtime.environment import prepared
 
     settings = get_settings()
@@ -304,8 +304,8 @@ def purge(
                 import dagster as dg
 
                 rows = retention.purge_all(connection)
-                # Inside the transaction, so that nothing is deleted if it fails. Dagster can forget whole assets only;
-                # parts of them go with their runs, in `delete_old_runs`.
+                # This is inside the transaction, so that no rows are deleted if it fails. Dagster can wipe whole assets
+                # only: the events of single partitions are deleted with their runs, by `delete_old_runs`.
                 with dg.DagsterInstance.get() as instance:
                     instance.wipe_assets(instance.get_asset_keys())
             else:

@@ -23,7 +23,7 @@ def catalogue(
     first: Annotated[int, typer.Option("--from", help="First release year.")],
     last: Annotated[int, typer.Option("--to", help="Last release year.")],
 ) -> None:
-    """List the films of release years again, and read the details that are due."""
+    """Fetch TMDB's listings of release years again, and the details of their films that are missing or outdated."""
     from horror_pipeline.defs.partitions import release_years
 
     _backfill("ingest_catalogue", str(first), str(last), release_years.get_partition_keys())

@@ -25,7 +25,7 @@ def differences_of(before: str, after: str, settings: Settings, examples: int) -
     """Compare two warehouses, given as database URLs, or two days of this one, given as ISO dates.
 
     Raises:
-        HorrorError: they are neither, or a database cannot be used.
+        HorrorError: the arguments are neither two URLs nor two dates, or a database cannot be used.
     """
     from horror_pipeline.runtime.environment import prepared
     from horror_pipeline.warehouse.engine import opened

@@ -1,4 +1,4 @@
-"""`horror exec`: run a command with the databases ready and their addresses exported, as the image's services do."""
+"""`horror exec`: run a command, such as a service of the image, with databases ready and their addresses exported."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def retried(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Result:
-    """Repeat an attempt until the warehouse lets it succeed, or the time is up.
+    """Repeat an attempt for as long as it raises WarehouseError and there is time left; return its result.
 
     Args:
         attempt: what to do.
         seconds: how long to keep trying; 0 tries once.
         say: receives one line each time the reason for waiting changes.
-        clock: seconds from any origin.
-        sleep: waits so many seconds.
+        clock: returns seconds; only differences count.
+        sleep: waits a number of seconds.
 
     Raises:
         WarehouseError: the last attempt failed.
@@ -58,7 +58,7 @@ def retried(
 def exec_with_environment(command: Sequence[str], settings: Settings, wait_seconds: float) -> NoReturn:
     """Replace this process by the command, with the variables that it needs exported.
 
-    With the embedded Postgres this process stays as the command's parent, to stop the server afterwards.
+    With the embedded Postgres, this process instead stays as the command's parent, to stop the server afterwards.
 
     Raises:
         HorrorError: something could not be made ready, or there is no such command.
@@ -76,13 +76,13 @@ def exec_with_environment(command: Sequence[str], settings: Settings, wait_secon
 
 
 def _obey_signals() -> None:
-    """Let SIGINT and SIGTERM end the command, even if the parent ignores them, as scripts do in the background."""
+    """Let SIGINT and SIGTERM end the command, even if this process ignores them, as in the background of scripts."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
 
 def run_child(command: Sequence[str]) -> int:
-    """Run the command to its end and pass signals on to it. Return its exit code, 128 + n for signal n."""
+    """Run the command to its end and pass signals on to it. Return its exit code, or 128 + n if signal n ended it."""
     # Signals are held back until there is a child to pass them on to.
     held = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 

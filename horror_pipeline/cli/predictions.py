@@ -20,7 +20,7 @@ from horror_pipeline.web.csv_format import write_csv
 Row = Mapping[str, object]
 
 MAX_TABLE_WIDTH = 10_000
-"""Columns that no table needs."""
+"""Width in characters that no table reaches."""
 
 
 def print_rows(rows: Sequence[Row], output: str, out: Console, table: Callable[[Sequence[Row]], Table]) -> None:
@@ -29,7 +29,7 @@ def print_rows(rows: Sequence[Row], output: str, out: Console, table: Callable[[
     Args:
         rows: the rows, by column name.
         output: `table`, `csv` or `json`.
-        out: the terminal, for the table; the others go to standard output as they are.
+        out: the terminal, for a table; CSV and JSON go to standard output unchanged.
         table: lays the rows out for a terminal.
     """
     if output == "json":
@@ -40,7 +40,7 @@ def print_rows(rows: Sequence[Row], output: str, out: Console, table: Callable[[
     elif rows:
         found = table(rows)
         size = out.measure(found, options=out.options.update(width=MAX_TABLE_WIDTH))
-        # Titles are folded where a terminal is narrow, and nothing is cut: it folds lines that are still too long.
+        # In a narrow terminal, titles are folded. Nothing is cut: the terminal wraps lines that are still too long.
         width = max(out.width, size.minimum) if out.is_terminal else size.maximum
         Console(file=out.file, width=width, force_terminal=out.is_terminal, highlight=False).print(found)
     else:

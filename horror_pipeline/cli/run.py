@@ -47,14 +47,14 @@ FIGURES = (
     "reason",
     "skipped",
 )
-"""Metadata of a materialization that is worth a place on the terminal's line."""
+"""The metadata of a materialization that the terminal shows, in this order."""
 
 
 def check_credential(settings: Settings) -> None:
     """Ask TMDB whether it takes the credential; the demo needs none.
 
     Raises:
-        TmdbError: it does not, or cannot be reached.
+        TmdbError: TMDB refuses the credential, or cannot be reached.
     """
     if settings.tmdb_source == "tmdb":
         with tmdb_client(settings) as client:
@@ -78,7 +78,7 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
     """Materialize the whole graph once.
 
     A failed step does not stop the steps that can do without it: without today's snapshot, models learn from the films
-    and days that are there.
+    and days that are stored already.
 
     Args:
         environment: a prepared environment.
@@ -89,7 +89,7 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
         One error per failed step. What was stored before it failed is still there.
 
     Raises:
-        HorrorError: a step failed, and there are no films for the steps after it.
+        HorrorError: `ingest_catalogue` failed, and no films are stored that the next steps could use.
     """
     from horror_pipeline.orchestration.liveness import reap_dead_runs
     from horror_pipeline.warehouse.engine import opened
@@ -98,7 +98,7 @@ def bring_up_to_date(environment: Environment, instance: dg.DagsterInstance, out
     with opened(environment.database_url) as engine:
         reap_dead_runs(instance, engine)
         failures: list[HorrorError] = []
-        with kept_data(engine):  # from one step to the next as well
+        with kept_data(engine):  # also between two steps, so that no purge comes between them
             for job_name, partitions in _due_steps(engine, environment.settings, dt.datetime.now(dt.UTC).date()):
                 raise_if_interrupted()
                 try:
@@ -163,7 +163,7 @@ def _number(value: float | str) -> str:
 
 @contextmanager
 def _shown_progress(out: Console, title: str) -> Iterator[None]:
-    """Show the records of the progress logger: as bars on a terminal, as a line now and then otherwise."""
+    """Show the records of the progress logger: as bars on a terminal, otherwise as a line every few seconds."""
     from horror_pipeline.orchestration.progress import TERMINAL
 
     with ExitStack() as stack:
@@ -181,7 +181,7 @@ def _shown_progress(out: Console, title: str) -> Iterator[None]:
 
 
 class _Bars(logging.Handler):
-    """One bar per label."""
+    """Shows one progress bar for each label."""
 
     def __init__(self, progress: Progress) -> None:
         super().__init__()
@@ -196,7 +196,7 @@ class _Bars(logging.Handler):
 
 
 class _Lines(logging.Handler):
-    """A line every few seconds."""
+    """Prints a line every few seconds at most."""
 
     def __init__(self, out: Console) -> None:
         super().__init__()
@@ -211,7 +211,7 @@ class _Lines(logging.Handler):
 
 
 def print_next_steps(environment: Environment, out: Console) -> None:
-    """Say where to look next, with commands as this shell finds them."""
+    """Say where to look next, with the path of `horror` if the shell does not find the bare name."""
     settings = environment.settings
     horror = "horror" if shutil.which("horror") else os.path.relpath(sys.argv[0])
     steps = (

@@ -15,7 +15,7 @@ from horror_pipeline.errors import HorrorError
 from horror_pipeline.settings import Settings
 
 PIPED_WIDTH = 120
-"""Columns of output that is not a terminal's, where nothing says how wide it may be."""
+"""Width in characters of output that does not go to a terminal and therefore has no width of its own."""
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 

@@ -33,15 +33,15 @@ from horror_pipeline.settings import Settings
 DAEMON = "Dagster daemon"
 
 POOL_SECONDS = 30
-"""Age at which the UI replaces its database connections. It does not notice that one has died while idle, as all do
-when Postgres restarts or a hosted one suspends, and then answers once with an error."""
+"""Age at which the UI replaces its database connections. All idle connections die when Postgres restarts or a hosted
+database suspends. The UI does not notice this, and would answer one request with an error."""
 
 MOST_DAEMON_BYTES = 1_000_000_000
 """Memory above which the daemon is restarted while no run is under way. It starts with some 150 MB, and may grow for
 months."""
 
 MEMORY_SECONDS = 60.0
-"""How often its memory is looked at."""
+"""How often the daemon's memory is measured."""
 
 
 def serve(environment: Environment, out: Console) -> None:
@@ -52,7 +52,7 @@ def serve(environment: Environment, out: Console) -> None:
     """
     settings = environment.settings
     say = partial(out.print, markup=False, soft_wrap=True)
-    # The children's folder holds no `.env`: Dagster would let it override what is exported here.
+    # The children run in a folder without `.env`, because Dagster would let that file override what is exported here.
     embedded_home = settings.horror_home if environment.is_embedded else None
     supervisor = Supervisor(environment.variables(), settings.dagster_home, say, embedded_home)
     for number in ENDING:
@@ -82,7 +82,7 @@ def serve(environment: Environment, out: Console) -> None:
 def reserved(settings: Settings) -> Iterator[None]:
     """Make sure, before anything is started, that nobody else serves this home or uses these ports.
 
-    Two at once would give each other's runs the wrong code server. The kernel frees the lock of a killed process.
+    Two of one home would launch runs on each other's code server. The kernel frees the lock of a killed process.
 
     Raises:
         HorrorError: another `horror up` serves this home, or a port is in use.
@@ -160,8 +160,8 @@ def renewing(
 
     Args:
         child: the child.
-        most_bytes: the memory that it may have.
-        is_idle: whether it may be ended now.
+        most_bytes: the memory that the child may use.
+        is_idle: returns whether the child may be ended now.
         say: receives a line for the person at the terminal.
     """
     next_look = time.monotonic() + MEMORY_SECONDS

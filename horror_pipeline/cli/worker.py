@@ -30,11 +30,11 @@ def serve_runs(settings: Settings, runs: int, wait_seconds: float) -> None:
         )
     require_extra("celery")
     command = [sys.executable, "-m", "celery", "--app", "horror_pipeline.runtime.celery", "worker"]
-    command += ["--hostname", f"horror-{os.getpid()}@%h"]  # several may be on one machine
+    command += ["--hostname", f"horror-{os.getpid()}@%h"]  # unique, as one machine may run several workers
     command += ["--concurrency", str(runs), "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
     with ExitStack() as stack:
         _check(retried(lambda: stack.enter_context(prepared(settings)), wait_seconds, print_note))
-        # Celery's worker ends, once its runs have, when the broker is lost.
+        # When the broker is lost, Celery's worker ends as soon as its runs have ended.
         while code := run_child(command):
             print_note(f"Celery's worker ended with exit code {code}; starting it again")
             time.sleep(PAUSE_SECONDS)

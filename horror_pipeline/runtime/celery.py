@@ -1,6 +1,6 @@
 """Celery as the run launcher and as the worker: one configuration for both sides of the broker.
 
-`celery -A horror_pipeline.runtime.celery worker` runs the pipeline's runs; `horror worker` starts it.
+`celery -A horror_pipeline.runtime.celery worker` executes the pipeline's runs; `horror worker` starts that command.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from horror_pipeline.errors import SettingsError
 from horror_pipeline.settings import get_settings
 
 LONGEST_RUN_SECONDS = 5 * 3600
-"""More than `run_monitoring.max_runtime_seconds`: only then does the broker hand out again what a worker took."""
+"""Time after which the broker gives an unfinished run to another worker. It exceeds the longest time that Dagster lets
+a run take, `run_monitoring.max_runtime_seconds`, so that no run is executed twice at once."""
 
 PAUSES = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 5}
 """Seconds between attempts to reach the broker."""
 
 CONFIGURATION: dict[str, Any] = {
-    # A worker takes what it can execute at once, and leaves the rest to others.
+    # A worker takes no more runs than it can execute at once, and leaves the rest to other workers.
     "task_acks_late": True,
     "worker_prefetch_multiplier": 1,
     "broker_transport_options": {"visibility_timeout": LONGEST_RUN_SECONDS, **PAUSES},
@@ -54,7 +55,7 @@ class CeleryLauncher(CeleryRunLauncher):
 
     @classmethod
     def config_type(cls) -> Any:
-        """Take no configuration, because the settings say everything."""
+        """Accept no configuration in `dagster.yaml`, because the settings hold all of it."""
         return {}
 
     @property
@@ -63,11 +64,11 @@ class CeleryLauncher(CeleryRunLauncher):
         return False
 
     def get_run_worker_debug_info(self, run: Any, include_container_logs: bool | None = True) -> None:
-        """Know nothing, because Celery keeps no results."""
+        """Return None, because Celery is configured to keep no results."""
 
 
 def __getattr__(name: str) -> Any:
-    """Make the worker's app when Celery asks for it."""
+    """Create the Celery app when the worker reads this module's attribute `app`."""
     if name != "app":
         raise AttributeError(name)
     app = CeleryLauncher().celery

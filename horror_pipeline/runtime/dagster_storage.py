@@ -1,4 +1,4 @@
-"""Dagster's storage for `dagster.yaml`: Postgres, found as the `horror` command finds it, and only when it is used.
+"""The Postgres storage that `dagster.yaml` names: located in the way the `horror` command does, but only on first use.
 
 `dg list defs` reads the project's `dagster.yaml` and stores nothing, so it must not need a database. `dg dev` stores
 runs, so it must find the database, and start the embedded Postgres, without a variable being set. Dagster's own storage
@@ -44,7 +44,7 @@ class _OpensOnUse:
         """Do not call the storage's constructor yet, because it connects."""
 
     def __getattr__(self, name: str) -> Any:
-        """Open the storage: Python calls this when an attribute is not set, as before the constructor has run."""
+        """Open the storage. Python calls this for attributes that are not set, as before the constructor has run."""
         if name.startswith("__"):
             raise AttributeError(name)
         with _lock:
@@ -75,8 +75,8 @@ class _RunStorage(_OpensOnUse, PostgresRunStorage):
     def add_run(self, dagster_run: dg.DagsterRun) -> dg.DagsterRun:
         """Store a run together with the code location that defines its job.
 
-        Dagster leaves out the code location of a run that is executed in the process that launched it, as by
-        `horror run`, and its UI could then not execute the run again.
+        Dagster omits the code location of a run that is executed by the process that launched it, such as
+        `horror run`. Without the code location, Dagster's UI cannot execute the run again.
         """
         if dagster_run.remote_job_origin is None and not dagster_run.job_name.startswith("__ephemeral"):
             dagster_run = dagster_run._replace(remote_job_origin=_origin(dagster_run.job_name))
@@ -84,7 +84,7 @@ class _RunStorage(_OpensOnUse, PostgresRunStorage):
 
 
 def _origin(job_name: str) -> Any:
-    """Name a job of our code location, in the form in which Dagster stores such a name."""
+    """Build the reference to a job of our code location, as Dagster stores it."""
     location = {"__class__": "RegisteredRepositoryLocationOrigin", "location_name": MODULE}
     repository = {
         "__class__": "ExternalRepositoryOrigin",
@@ -97,10 +97,10 @@ def _origin(job_name: str) -> Any:
 
 class _EventLogStorage(_OpensOnUse, PostgresEventLogStorage):
     def get_concurrency_keys(self) -> set[str]:
-        """Return the pools that have a limit, TMDB's among them from the start.
+        """Return the pools that have a limit, and first give TMDB's pool its limit if it has none.
 
-        Dagster gives a pool its limit after it has decided which queued runs may start, so that in a fresh database
-        all of the first runs would start at once.
+        Dagster itself sets the limit only after it has decided which queued runs may start, so in a fresh database all
+        of the first runs would start at once.
         """
         if TMDB_POOL not in (pools := super().get_concurrency_keys()):
             self.initialize_concurrency_limit_to_default(TMDB_POOL)
@@ -116,7 +116,7 @@ class PipelineStorage(DagsterPostgresStorage):
     """Runs, events and schedules in the database that the `horror` command uses for Dagster."""
 
     def __init__(self, inst_data: Any = None) -> None:
-        # Without the parent's constructor, which connects.
+        # The parent's constructor is not called, because it connects.
         self._given = inst_data
         self._runs, self._events, self._schedules = _RunStorage(), _EventLogStorage(), _ScheduleStorage()
 
@@ -142,7 +142,7 @@ class PipelineStorage(DagsterPostgresStorage):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """Take no configuration, because the address is not written in `dagster.yaml`."""
+        """Accept no configuration, because the address is not written in `dagster.yaml`."""
         return {}
 
     @classmethod

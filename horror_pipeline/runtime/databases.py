@@ -17,12 +17,12 @@ from horror_pipeline.warehouse.engine import opened
 
 
 def given_url(settings: Settings) -> URL | None:
-    """Return the warehouse's URL from the settings; None where it is the embedded Postgres.
+    """Return the warehouse's URL from the settings; None if the warehouse is in the embedded Postgres.
 
-    `horror env` exports the embedded server's own URL as DATABASE_URL, which counts as none.
+    `horror env` exports the embedded server's own URL as DATABASE_URL; that URL counts as unset.
 
     Raises:
-        SettingsError: `horror env` exported it for another home; using it would overwrite what is there.
+        SettingsError: `horror env` exported DATABASE_URL for another HORROR_HOME, whose data would be overwritten.
     """
     if settings.database_url is None:
         return None
@@ -41,7 +41,7 @@ def given_url(settings: Settings) -> URL | None:
 
 @contextmanager
 def reachable_warehouse(settings: Settings) -> Iterator[URL]:
-    """Yield the warehouse's URL; if it is the embedded Postgres, keep that running."""
+    """Yield the warehouse's URL; if the warehouse is in the embedded Postgres, keep that server running meanwhile."""
     if url := given_url(settings):
         yield url
     else:
@@ -60,7 +60,7 @@ def prepare_warehouse(url: URL, *, is_embedded: bool) -> None:
     """Migrate the warehouse if it is new or embedded; otherwise require that it is at this version's schema.
 
     Raises:
-        WarehouseError: it cannot be used.
+        WarehouseError: the warehouse cannot be used.
     """
     with opened(url) as engine:
         require_usable(engine, "movies", "DATABASE_URL")
@@ -74,7 +74,7 @@ def migrate(engine: Engine) -> None:
     """Bring the warehouse to this version's schema.
 
     Raises:
-        WarehouseError: the login lacks rights, or the database holds tables of somebody else.
+        WarehouseError: the login lacks rights, or the database holds tables of another program.
     """
     require_usable(engine, "movies", "DATABASE_URL")
     try:
@@ -95,14 +95,14 @@ def prepare_dagster_database(url: URL, warehouse: str) -> None:
         warehouse: name of the warehouse's database.
 
     Raises:
-        HorrorError: it does not exist and cannot be created, it cannot be used, or another warehouse uses it.
+        HorrorError: the database does not exist and cannot be created, cannot be used, or belongs to another warehouse.
     """
     with ExitStack() as stack:
         try:
             engine = stack.enter_context(opened(url))
         except WarehouseError as error:
             _create(url, error)
-            engine = stack.enter_context(opened(url))  # where it existed, the same problem again
+            engine = stack.enter_context(opened(url))  # raises the problem again if the database existed
         require_usable(engine, "runs", "DAGSTER_DATABASE_URL")
         if schema.schema_revision(engine) is not None:
             raise WarehouseError(
@@ -136,7 +136,7 @@ def _create(url: URL, problem: WarehouseError) -> None:
             raise problem from None
         try:
             connection = stack.enter_context(engine.connect().execution_options(isolation_level="AUTOCOMMIT"))
-            # Services that start together all find it missing. The lock goes with the connection.
+            # Services that start together all find the database missing. Closing the connection releases the lock.
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": locks.MIGRATION_LOCK})
             exists = connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": url.database})
             if not exists:
@@ -149,7 +149,7 @@ def _create(url: URL, problem: WarehouseError) -> None:
 
 
 def require_usable(engine: Engine, table: str, variable: str) -> None:
-    """Refuse a database of another encoding than UTF-8, and a login that may not write.
+    """Refuse a database whose encoding is not UTF-8, and a login that may not write.
 
     Args:
         engine: the database.
@@ -157,7 +157,7 @@ def require_usable(engine: Engine, table: str, variable: str) -> None:
         variable: the setting that names the database.
 
     Raises:
-        WarehouseError: it cannot be used.
+        WarehouseError: the database cannot be used.
     """
     may_write = text(
         "SELECT current_setting('server_encoding'), current_setting('transaction_read_only') = 'off' AND CASE "

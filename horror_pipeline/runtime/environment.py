@@ -27,10 +27,10 @@ MODULE = "horror_pipeline.definitions"
 
 @dataclass(frozen=True)
 class Environment:
-    """Where everything is, once it is ready.
+    """Where both databases are, once they are ready.
 
     Attributes:
-        settings: the settings that it was made from.
+        settings: the settings that this environment was made from.
         database_url: the warehouse.
         dagster_url: Dagster's own storage.
     """
@@ -73,7 +73,7 @@ class Environment:
         } | {name: str(value) for name, value in {**libpq, **self._launcher()}.items() if value}
 
     def _launcher(self) -> dict[str, str | None]:
-        """Return the variables that choose the run launcher, because the daemon's folder has no `.env`."""
+        """Return the variables that choose the run launcher: the daemon needs them, as its folder has no `.env`."""
         settings, broker = self.settings, self.settings.celery_broker_url
         if settings.horror_run_launcher == "default":
             return {}
@@ -86,10 +86,10 @@ class Environment:
 
 @contextmanager
 def prepared(settings: Settings) -> Iterator[Environment]:
-    """Make everything ready, export it into this process's environment, and clean up at the end.
+    """Make HORROR_HOME and both databases ready, export where they are to `os.environ`, and clean up at the end.
 
-    The embedded Postgres is started if it is needed, and stopped with its last user. A new database gets its schema;
-    an existing one of another version is refused, unless it is the embedded one, which is migrated.
+    The embedded Postgres is started if it is needed, and stopped when its last user ends. A new database gets its
+    schema. An older embedded database is migrated; any other database of another version is refused.
 
     Raises:
         HorrorError: something could not be made ready.
@@ -108,7 +108,7 @@ def make_home(settings: Settings) -> None:
     """Create HORROR_HOME, and Dagster's home in it.
 
     Raises:
-        SettingsError: it cannot be written.
+        SettingsError: HORROR_HOME cannot be written.
     """
     home = settings.horror_home
     try:
@@ -117,7 +117,7 @@ def make_home(settings: Settings) -> None:
         instance_file = settings.dagster_home / "dagster.yaml"
         wanted = (PROJECT_ROOT / "dagster.yaml").read_bytes()
         if not instance_file.exists() or instance_file.read_bytes() != wanted:
-            # Other processes may be reading or writing it.
+            # Other processes may be reading or writing the file, so it is replaced in one step.
             new = instance_file.with_suffix(f".{os.getpid()}.new")
             new.write_bytes(wanted)
             new.replace(instance_file)
@@ -129,10 +129,10 @@ def make_home(settings: Settings) -> None:
 
 @cache
 def process_environment() -> Environment:
-    """Prepare the environment on the first call, and let go of it when the process ends.
+    """Prepare the environment on the first call, and release it when the process ends.
 
-    For code that Dagster runs outside of a `horror` command. Where the warehouse is the embedded Postgres, the process
-    becomes one of its users: the last of them to end stops it, so a `dg dev` leaves no server behind.
+    This is for code that Dagster runs outside of a `horror` command. The process becomes a user of the embedded
+    Postgres, if that is the warehouse. The last user to end stops the server, so `dg dev` leaves none behind.
 
     Raises:
         HorrorError: something could not be made ready; the message says what to do.

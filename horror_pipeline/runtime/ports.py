@@ -16,7 +16,7 @@ DAEMON_HEALTH = "{instance{daemonHealth{allDaemonStatuses{daemonType required he
 
 
 def local_url(host: str, port: int) -> str:
-    """Return the URL at which a person on this machine reaches what listens on an address."""
+    """Return the URL at which a browser on this machine reaches the server that listens on this host and port."""
     address = connectable(host)
     return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
@@ -30,7 +30,7 @@ def require_free_port(host: str, port: int, variable: str) -> None:
     """Make sure that a port can be listened on.
 
     Raises:
-        HorrorError: it cannot; the remedy names the setting to change.
+        HorrorError: the port cannot be listened on; the remedy names the setting to change.
     """
     with _socket(host) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -78,7 +78,7 @@ def daemon_is_healthy(graphql: str) -> bool:
 def _body(address: str, question: dict[str, str] | None = None) -> bytes | None:
     """Send a GET, or a POST of the question as JSON; return the body of an answer with status 200, else None."""
     with requests.Session() as session:
-        session.trust_env = False  # this machine is not behind a proxy
+        session.trust_env = False  # requests to this machine must not go through a proxy
         try:
             answer = session.request("POST" if question else "GET", address, json=question, timeout=ANSWER_SECONDS)
         except requests.RequestException:

@@ -75,7 +75,7 @@ class Supervisor:
         variables: environment variables for the children.
         folder: their working directory.
         say: receives each line meant for the person at the terminal.
-        embedded_home: HORROR_HOME, where the watchdog has to stop the embedded Postgres as well.
+        embedded_home: HORROR_HOME, if the watchdog has to stop the embedded Postgres as well.
     """
 
     def __init__(
@@ -89,12 +89,12 @@ class Supervisor:
         self._is_stopping = False
 
     def start(self, *children: Child, timeout: float = 90.0) -> None:
-        """Start children at once and wait until all answer.
+        """Start all of these children, and then wait until each of them answers.
 
         Raises:
-            HorrorError: one died or did not answer in time; the message ends with its last lines.
+            HorrorError: a child died or did not answer in time; the message ends with the last lines of its log.
         """
-        self._ensure_watchdog()  # first: no child is ever without it
+        self._ensure_watchdog()  # before any child, so that no child is ever without a watchdog
         for child in children:
             self.children.append(child)
             child.start(self.variables, self.folder)
@@ -106,7 +106,7 @@ class Supervisor:
                 time.sleep(0.1)
 
     def request_stop(self, *_: object) -> None:
-        """Ask `watch` to return; also a signal handler."""
+        """Ask `watch` to return. The arguments are ignored, so that this can be a signal handler."""
         self._is_stopping = True
 
     def watch(self, on_tick: Callable[[], None] = lambda: None) -> None:
@@ -116,7 +116,7 @@ class Supervisor:
             on_tick: called several times a second, to keep alive what is not a child, such as the embedded Postgres.
 
         Raises:
-            HorrorError: a child died too often in a short time; the message ends with its last lines.
+            HorrorError: a child died too often in a short time; the message ends with the last lines of its log.
         """
         while not self._is_stopping:
             on_tick()
@@ -142,10 +142,10 @@ class Supervisor:
             child.start(self.variables, self.folder)
 
     def stop(self) -> None:
-        """Stop every child and whatever the children started: politely, then after a few seconds by force."""
+        """Stop every child and whatever the children started: by SIGTERM, and after some seconds by SIGKILL."""
         watchdog.stop_marked(self.mark)
         for child in self.children:
-            child.is_dead()  # `Popen` takes notice
+            child.is_dead()  # polls, so that `Popen` knows that the process has ended
         if self._watchdog is not None:
             with suppress(BrokenPipeError):
                 self._watchdog.communicate("done")

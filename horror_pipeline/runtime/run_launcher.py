@@ -1,4 +1,4 @@
-"""Dagster's run launcher for `dagster.yaml`: the one that `HORROR_RUN_LAUNCHER` names, so that no file is edited."""
+"""Dagster's run launcher for `dagster.yaml`: the one that `HORROR_RUN_LAUNCHER` names, so that users edit no file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PipelineRunLauncher(dg.DefaultRunLauncher):
 
     @classmethod
     def config_type(cls) -> Any:
-        """Take no configuration, because the settings say everything."""
+        """Accept no configuration in `dagster.yaml`, because the settings hold all of it."""
         return {}
 
     @classmethod
@@ -32,7 +32,7 @@ class PipelineRunLauncher(dg.DefaultRunLauncher):
         """Make the launcher that the settings name.
 
         Raises:
-            SettingsError: its extra is not installed.
+            SettingsError: the package extra of that launcher is not installed.
         """
         settings = get_settings()
         name = settings.horror_run_launcher
@@ -44,10 +44,10 @@ class PipelineRunLauncher(dg.DefaultRunLauncher):
 
 
 def require_extra(name: RunLauncher) -> None:
-    """Import what a launcher is made of.
+    """Import the module of a launcher, to be sure that its package extra is installed.
 
     Raises:
-        SettingsError: it is not installed.
+        SettingsError: the extra is not installed; the remedy is the command that installs it.
     """
     try:
         import_module(CLASSES[name][0])
@@ -59,10 +59,10 @@ def require_extra(name: RunLauncher) -> None:
 
 
 def _configuration(settings: Settings) -> dict[str, Any]:
-    """Return the launcher's configuration: what follows from the settings, and HORROR_RUN_LAUNCHER_CONFIG."""
+    """Return the launcher's configuration: HORROR_RUN_LAUNCHER_CONFIG, and defaults that follow from other settings."""
     followed: dict[str, Any] = {}
     if settings.horror_run_launcher == "docker":
-        # By name: the values are read when a container is started, and stored nowhere.
+        # Only names: Docker's launcher reads the values when it starts a container, and they are stored nowhere.
         names = {field.upper() for field in Settings.model_fields} - {"HORROR_HOME"}
         followed = {"env_vars": sorted(names & set(os.environ))}
     return followed | settings.horror_run_launcher_config

@@ -15,7 +15,7 @@ _arrived: list[int] = []
 
 
 def end_in_order() -> None:
-    """Let SIGTERM and SIGHUP end this process as Ctrl-C does, unless whoever started it has them ignored."""
+    """Let SIGTERM and SIGHUP end this process as Ctrl-C does, unless the parent process had them ignored."""
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
@@ -30,7 +30,7 @@ def _interrupt(number: int, _: object) -> None:
 
 
 def raise_if_interrupted() -> None:
-    """Raise the interruption that a signal asked for, if it was lost: Python ignores one while it collects garbage.
+    """Raise KeyboardInterrupt if a signal has arrived: Python ignores one that is raised while it collects garbage.
 
     Raises:
         KeyboardInterrupt: a signal has arrived.

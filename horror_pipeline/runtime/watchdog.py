@@ -1,8 +1,8 @@
 """Watchdog: stops the children of `horror up` if `horror up` itself is killed.
 
 Everything that a supervisor starts carries a mark in its environment, and so does whatever those processes start. The
-watchdog, a process of its own, waits for the end of its standard input. If that ends without the word `done`, the
-supervisor was killed: every marked process is stopped, and then the embedded Postgres, unless somebody else uses it.
+watchdog, a process of its own, reads its standard input to the end. If the input is not the word `done`, the supervisor
+was killed. The watchdog then stops every marked process, and the embedded Postgres unless somebody else uses it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ def _marked(mark: str) -> list[psutil.Process]:
 
 
 def main() -> None:
-    """Wait for the end of standard input; arguments are the mark and, with the embedded Postgres, HORROR_HOME."""
+    """Wait for the end of standard input, and clean up if the supervisor was killed.
+
+    The command-line arguments are the mark and, with the embedded Postgres, HORROR_HOME.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if sys.stdin.read() == "done":

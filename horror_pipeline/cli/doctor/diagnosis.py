@@ -47,7 +47,7 @@ class Diagnosis:
 
     @property
     def is_fatal(self) -> bool:
-        """Whether the pipeline cannot run with it."""
+        """Whether this problem keeps the pipeline from running."""
         return self.severity is Severity.FATAL
 
 

@@ -83,7 +83,7 @@ def check_home(settings: Settings) -> Iterator[Diagnosis]:
 
 
 def check_ports(settings: Settings) -> Iterator[Diagnosis]:
-    """Check that the ports of `horror up` are free, or that it answers on them."""
+    """Check that the ports of `horror up` are free, or that its servers answer on them."""
     servers = (
         ("Dagster UI", settings.horror_ui_port, "HORROR_UI_PORT", "/server_info"),
         ("dashboard", settings.horror_web_port, "HORROR_WEB_PORT", "/openapi.json"),
@@ -127,7 +127,7 @@ def check_tmdb(settings: Settings, now: Callable[[], dt.datetime]) -> Iterator[D
 
 
 def check_families(url: str, connect: Callable[..., socket.socket] = socket.create_connection) -> Iterator[Diagnosis]:
-    """Report each address family, IPv4 or IPv6, by which a server cannot be reached; nothing where a proxy is used.
+    """Report each address family (IPv4, IPv6) by which a server cannot be reached; report nothing if a proxy is used.
 
     Args:
         url: an address at the server.
@@ -154,7 +154,7 @@ def check_families(url: str, connect: Callable[..., socket.socket] = socket.crea
 
 
 def check_daemon(settings: Settings) -> Iterator[Diagnosis]:
-    """State the memory of this home's Dagster daemon, if it is up."""
+    """Report the memory of this home's Dagster daemon, if it runs, and warn if it is too large."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             command = process.cmdline()

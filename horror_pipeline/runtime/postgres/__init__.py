@@ -36,7 +36,7 @@ def session(home: Path) -> Iterator[URL]:
         The URL of the warehouse database.
 
     Raises:
-        WarehouseError: it cannot be started.
+        WarehouseError: the server cannot be started.
     """
     with _locked(home) as cluster:
         lock = os.open(cluster.users_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -51,7 +51,7 @@ def session(home: Path) -> Iterator[URL]:
 def ensure_running(home: Path) -> URL:
     """Start the server unless it runs already; create it on first use, with the databases `horror` and `dagster`.
 
-    It keeps running until the last `session` ends, or until it is unpinned.
+    The server runs until the last `session` ends or, if it is pinned, until it is unpinned and no `session` is left.
 
     Args:
         home: `HORROR_HOME`.
@@ -60,7 +60,7 @@ def ensure_running(home: Path) -> URL:
         The URL of the warehouse database.
 
     Raises:
-        WarehouseError: it cannot be started.
+        WarehouseError: the server cannot be started.
     """
     with _locked(home) as cluster:
         if not cluster.is_ready():
@@ -69,14 +69,14 @@ def ensure_running(home: Path) -> URL:
 
 
 def stop_if_unused(home: Path, *, unpin: bool = False) -> bool:
-    """Stop the server, unless it is pinned or a `session` uses it; the last session stops it when it ends.
+    """Stop the server, unless it is pinned or a `session` still uses it.
 
     Args:
         home: `HORROR_HOME`.
         unpin: whether to undo `pin` first.
 
     Returns:
-        Whether it is stopped.
+        Whether the server is stopped. If not, the last session stops it at its end, unless it is pinned.
     """
     if not Cluster(home).run.exists():
         return True
@@ -107,7 +107,7 @@ def is_running(home: Path) -> bool:
 
 @contextmanager
 def _locked(home: Path) -> Iterator[Cluster]:
-    """Hold the lock under which the server is started and stopped; signals wait, so that neither is left half done."""
+    """Hold the lock for starting and stopping the server, and postpone signals so that neither is left half done."""
     cluster = Cluster(home)
     try:
         cluster.run.mkdir(parents=True, exist_ok=True)

