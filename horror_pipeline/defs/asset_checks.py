@@ -1,8 +1,8 @@
 """Asset checks that follow from the declarations of the tables: unique keys, required values, values in range.
 
-A check of one asset alone is in the module of that asset. A table is checked in one scan and by one
-check, because recording several results would cost an hourly run more than making them. If other assets read the table
-within the same run, a violation stops them.
+A check that concerns only one asset is in the module of that asset. Each table is checked by one check in one scan,
+because an hourly run would need more time to record several results than to compute them. If other assets read the
+table within the same run, a violation stops them.
 """
 
 import datetime as dt
@@ -31,8 +31,8 @@ class Checked:
     Attributes:
         key: the asset's key.
         table: where its rows are.
-        rows: returns the condition of the rows to check, from a run's tags; None stands for all rows.
-        is_blocking: whether other assets of the same run read the table.
+        rows: returns the SQL condition of the rows to check, given a run's tags; None selects all rows.
+        is_blocking: whether a violation stops other assets of the same run, because they read the table.
         others: further assets that write to the table, which the check also waits for.
     """
 
@@ -44,7 +44,7 @@ class Checked:
 
 
 def _days_of_run(column: ColumnElement[dt.date]) -> RowFilter:
-    """Select the rows of the run's partitions; all rows if the run has none, as when a check is run by itself."""
+    """Select the rows of the run's partitions, or all rows if the run has no partition because only checks are run."""
 
     def rows(tags: Tags) -> ColumnElement[bool] | None:
         days = range_of(tags)

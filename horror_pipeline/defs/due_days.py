@@ -1,7 +1,7 @@
 """Checks that the newest day is stored and that no stored day failed a check, and the sensor that evaluates them.
 
-Dagster alone shows neither. A freshness policy passes whenever any partition is materialized, even one of last year. An
-asset's overview counts only the newest result of a check with partitions, so a good day would hide a bad one.
+Dagster by itself shows neither. A freshness policy passes if any partition was materialized lately, even one of last
+year. An asset's overview counts only the newest result of a partitioned check, so a good day would hide a bad one.
 """
 
 import datetime as dt
@@ -19,7 +19,7 @@ from horror_pipeline.settings import get_settings
 from horror_pipeline.warehouse import raw, snapshots
 
 DUE_HOURS = 12
-"""Hours of the UTC day after which its export, and the changes of the day before, should be stored."""
+"""Hours after a UTC day began when its id export, and the changes of the day before, should be stored."""
 
 DUE_DAY_IS_STORED, EVERY_DAY_IS_GOOD = "due_day_is_stored", "every_day_is_good"
 
@@ -30,11 +30,11 @@ STORED: dict[str, tuple[Callable[[Connection], set[dt.date]], int]] = {
     "movie_snapshots": (snapshots.snapshot_days, 0),
     "raw/movie_changes": (raw.collected_change_days, 1),
 }
-"""By asset: the function that reads which days are stored, and how many days after its export a day is due."""
+"""By asset: the function that reads which days are stored, and how many days its due day is before that of exports."""
 
 
 def judge(connection: Connection, asset: str, now: dt.datetime) -> tuple[bool, str]:
-    """Say whether the asset's due day is stored; before any film is known, nothing is due."""
+    """Return whether the newest day due is stored, and why. No day before films were first read is due."""
     stored_days, days_back = STORED[asset]
     day = (now - dt.timedelta(hours=DUE_HOURS)).date() - dt.timedelta(days=days_back)
     first_read = raw.first_read_date(connection)
@@ -45,7 +45,7 @@ def judge(connection: Connection, asset: str, now: dt.datetime) -> tuple[bool, s
 
 
 def judge_days(instance: dg.DagsterInstance, connection: Connection) -> tuple[bool, str]:
-    """Say whether every stored day of history passed its checks when it was last taken."""
+    """Return whether every stored day of history passed its checks when it was last collected, and which did not."""
     keys = [dg.AssetCheckKey(HISTORY, spec.name) for spec in (ROWS_HOLD, SCALE_HOLDS)]
     failed = {
         found.partition_key
@@ -64,14 +64,14 @@ def judge_days(instance: dg.DagsterInstance, connection: Connection) -> tuple[bo
     "correct a day that did not, take it and the day after it again: `horror backfill snapshots`.",
 )
 def history_is_good(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
-    """Check the newest results of every stored day."""
+    """Check that each stored day passed its own checks when it was last collected."""
     with warehouse.connect() as connection:
         passed, description = judge_days(context.instance, connection)
     return dg.AssetCheckResult(passed=passed, description=description)
 
 
 def due_day_check(asset: str) -> dg.AssetChecksDefinition:
-    """Make the check of an asset's due day."""
+    """Build the check that the newest day due of an asset is stored."""
 
     @dg.asset_check(
         asset=dg.AssetKey.from_user_string(asset),
@@ -96,7 +96,7 @@ changes_are_due = due_day_check("raw/movie_changes")
     default_status=status_if(get_settings().horror_schedules),
 )
 def due_days(context: dg.SensorEvaluationContext, warehouse: Warehouse, clock: Clock) -> dg.SensorResult:
-    """Record `due_day_is_stored` of each daily asset, and `every_day_is_good` of the history, when a result changes."""
+    """Record `due_day_is_stored` of daily assets and `every_day_is_good` of the history when their results change."""
     with warehouse.connect() as connection:
         found = {f"{asset}:{DUE_DAY_IS_STORED}": judge(connection, asset, clock()) for asset in STORED}
         found[f"movie_snapshots:{EVERY_DAY_IS_GOOD}"] = judge_days(context.instance, connection)

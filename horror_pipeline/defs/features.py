@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 def movie_features(
     context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock
 ) -> Iterator[dg.MaterializeResult]:
-    """One row per film: its features, and the popularity and rating to predict, as of its last observed votes.
+    """One row per film: its features, and the popularity and rating to predict, as of the newest observation of films.
 
-    Features known before release use no votes or ratings, only popularity observed before the release, and only films
-    that were released strictly earlier.
+    Features known before release use no votes or ratings. They use only popularity that was observed before the
+    release, and only other films that were released on an earlier day.
 
     If neither the films nor the code has changed since the last training, nothing is written and no model is trained.
     Popularity observed before TMDB last changed its scale is set to unknown, so models never mix two scales.
@@ -59,7 +59,7 @@ def movie_features(
 
 
 def _drop_earlier_scale(movies: "pd.DataFrame", scale_since: dt.date | None) -> int:
-    """Set popularity observed before the present scale began to unknown; return for how many films."""
+    """Set popularity to NaN if it was observed before the present scale began; return the number of such films."""
     if scale_since is None:
         return 0
     is_earlier = movies["observed_at"] < dt.datetime.combine(scale_since, dt.time(), dt.UTC)

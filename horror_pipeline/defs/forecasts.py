@@ -1,4 +1,4 @@
-"""The assets of forecasts: the forecaster, and what it forecasts for every film on each day."""
+"""The forecast assets: the forecaster, and the forecasts that are made each day for every film."""
 
 import datetime as dt
 from collections import Counter
@@ -31,10 +31,10 @@ def popularity_forecaster(
 ) -> dg.MaterializeResult:
     """The model that forecasts how popularity changes within 1, 3, 7, 14 and 30 days, learned from the daily history.
 
-    Each horizon has a gradient boosting model of its own, tested on the newest weeks by models fitted before them. It
-    serves only if it beats the forecast "no change" by more than chance; otherwise no change is forecast. All are
-    fitted again once a week, daily while the history is short, and when a day of the history was stored late or
-    gained films. All versions are in `model_versions`.
+    Each horizon has its own gradient boosting model. It is tested on the newest weeks, with models that were fitted on
+    the days before them, and is used only if it beats the forecast "no change" by more than chance. Otherwise, "no
+    change" is forecast. All models are fitted again once a week, more often while the history is short, and when a day
+    of the history was stored late or gained films. All versions are in `model_versions`.
     """
     with warehouse.connect() as connection:
         days_stored = forecasting.days_of_history(connection)
@@ -87,7 +87,7 @@ def _metadata(row: dict[str, Any] | None) -> dict[str, Any]:
     key="popularity_forecasts",
     partitions_def=days,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    # The history itself is no dependency here: Dagster cannot map its days onto a run without a partition.
+    # `movie_snapshots` is no dependency here, because Dagster cannot map its days to a run without a partition.
     deps=[FORECASTER_NAME],
     group_name="predictions",
     kinds={"scikitlearn", "postgres"},
@@ -99,10 +99,10 @@ def popularity_forecasts(
 ) -> Iterator[dg.MaterializeResult]:
     """Popularity of every film 1, 3, 7, 14 and 30 days after a day, with 80 % intervals, from what was known that day.
 
-    The newest day is forecast by the present forecaster. Past days are forecast as they would have been, by a
-    forecaster fitted on the Monday of their week; these forecasts are marked `is_backtest`, and never replace one
-    that was made at the time. A run without a partition makes the newest day's forecasts and those that are missing.
-    What contributed to each forecast of the newest day is in `prediction_explanations`.
+    Forecasts from the newest day are made by the present forecaster. Forecasts from past days are made as they would
+    have been made then, by a forecaster fitted on the Monday of that week. They are marked `is_backtest`, and never
+    replace forecasts that were made at the time. A run without a partition makes the forecasts from the newest day and
+    all that are missing. What contributed to each forecast from the newest day is in `prediction_explanations`.
     """
     today, has_days = clock().date(), context.has_partition_key or context.has_partition_key_range
     with warehouse.connect() as connection:

@@ -5,10 +5,10 @@ import dagster as dg
 from horror_pipeline.defs.asset_checks import AS_DECLARED
 
 RETRY_ONCE = {"dagster/max_retries": "1", "dagster/retry_strategy": "FROM_FAILURE"}
-"""Retry a run whose process died."""
+"""Retry a run once, from the step that failed, if its process died."""
 
 RETRY_TMDB_ONCE = RETRY_ONCE | {"dagster/retry_on_asset_or_op_failure": "true"}
-"""Also retry runs that failed in a step: TMDB's errors are often transient, and finished work is idempotent."""
+"""Also retry a run if a step failed, because TMDB's errors are often transient and steps can safely be repeated."""
 
 collect_changes = dg.define_asset_job(
     "collect_changes",
@@ -35,7 +35,7 @@ snapshot_popularity = dg.define_asset_job(
 
 train_and_predict = dg.define_asset_job(
     "train_and_predict",
-    # The check of `movies` comes along: the run that wrote the films could not stop this one.
+    # The check of `movies` is repeated here, because its failure in the run that wrote the films cannot stop this run.
     selection=dg.AssetSelection.groups("features", "models", "predictions")
     - dg.AssetSelection.assets("movie_movers", "prediction_outcomes")
     | dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("movies"), AS_DECLARED)),

@@ -1,4 +1,4 @@
-"""The four models as assets: trained when the features changed, and promoted to champion only if better."""
+"""The four models as assets. Each is trained when the features change, and becomes champion only if it is better."""
 
 import datetime as dt
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ DESCRIPTIONS = {
 
 
 def load_champion(row: dict[str, Any] | None) -> "Champion | None":
-    """Load a champion, with its artifact if that can be read safely.
+    """Load a champion with its artifact or, if the artifact cannot be read safely, with the reason.
 
     Args:
         row: the champion's row of `model_versions`; None if the model has none.
@@ -97,8 +97,8 @@ def _asset(name: str) -> dg.AssetsDefinition:
             models.vacuum_versions(warehouse)
         with warehouse.connect() as connection:
             row = models.champion(connection, name)
-        # Where nothing was done the step still has a result, because the predictions of the same run wait for it. Its
-        # data version says that it is the champion of before.
+        # A step that trained nothing still returns a result, because the predictions of the same run wait for it. The
+        # unchanged data version shows that the champion is the same as before.
         version = dg.DataVersion(row["model_version"] if row else "no champion")
         return dg.MaterializeResult(metadata=_metadata(context, row, training), data_version=version)
 
@@ -125,7 +125,11 @@ def _row(name: str, version: "Version", now: dt.datetime) -> dict[str, Any]:
 def _metadata(
     context: dg.AssetExecutionContext, row: dict[str, Any] | None, training: "Training | None"
 ) -> dict[str, Any]:
-    """Describe how the training ended, and the champion in figures and charts, whether it is new or not."""
+    """Describe how the training ended, and the champion, whether it is new or not.
+
+    Figures and charts are those of the best candidate. If nothing was trained, the figures are those of the champion,
+    and the charts those of the last materialization.
+    """
     metadata: dict[str, Any] = {"outcome": "unchanged", "reason": "nothing it learns from has changed"}
     if training is not None:
         metadata = {"outcome": training.outcome, "reason": training.reason}
@@ -160,7 +164,7 @@ def _last_charts(context: dg.AssetExecutionContext) -> dict[str, Any]:
 
 
 def _charts(name: str, forward: "pd.DataFrame", best: str, row: dict[str, Any] | None) -> dict[str, Any]:
-    """Chart the best candidate's predictions of later films, and the champion's most important features."""
+    """Chart the best candidate's backtest on later films, and the champion's most important features."""
     from horror_pipeline.modeling import chances, intervals
     from horror_pipeline.modeling import charts as plots
     from horror_pipeline.modeling.specs import MODELS

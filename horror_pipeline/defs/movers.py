@@ -15,7 +15,7 @@ from horror_pipeline.warehouse import snapshots, tables
 from horror_pipeline.warehouse.days import days_left_out
 
 CATCH_UP_DAYS = 7
-"""A run also computes the missing movers of so many days before its first day."""
+"""A run also computes any missing movers of this many days before its first day."""
 
 
 @dg.asset(
@@ -30,11 +30,12 @@ CATCH_UP_DAYS = 7
 def movie_movers(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
     """How popularity and rank changed over 1, 7 and 30 days, and which rises are unusual for such a film.
 
-    A change is compared with earlier changes of films at the same level of popularity and as far from their release.
-    `change_percentile` is the share of them that were smaller. What such films have in common on that day is
-    removed first, so a rise that many small films share is not unusual. A breakout is a rise into the day's top tenth
-    that is larger than 99 % of these changes and than any earlier change of the film itself. When a past day is stored,
-    the days after it are computed again, because they are compared with it.
+    A change is compared with earlier changes of similar films, which had about the same popularity and were about as
+    far from their release. `change_percentile` is the share of these changes that were smaller. What similar films have
+    in common on a day is removed first, so a rise that many of them share is not unusual. A breakout is a rise that
+    brings a film into, or up within, the day's top tenth. It is larger than 99 % of the changes of similar films, and
+    than any earlier change of the film itself. When a past day is stored, the movers of later days are computed again,
+    because these days are compared with it.
     """
     from horror_pipeline.modeling.movers import movers
 

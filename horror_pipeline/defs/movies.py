@@ -17,7 +17,7 @@ from horror_pipeline.warehouse import raw, tables
 from horror_pipeline.warehouse.bulk import WriteCounts
 
 MOST_REJECTED_SHARE = 0.02
-"""Share of the documents that may be rejected before it looks as if TMDB, or this code, had changed."""
+"""Highest normal share of rejected documents. A higher share suggests that TMDB, or this code, has changed."""
 
 FEW_ARE_REJECTED = dg.AssetCheckSpec(
     "few_are_rejected",
@@ -46,11 +46,11 @@ VALUES_ARE_CREDIBLE = dg.AssetCheckSpec(
 def movies(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: PipelineSettings, clock: Clock
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    """Every known film of the genres that are collected, clean and typed, one row each.
+    """One clean and typed row for every known film of the genres that are collected.
 
     Impossible values are NULL. Documents that cannot be films at all are in `raw.rejected_records`, with the reason. A
-    film that TMDB has deleted stays, and `gone_at` says since when. A film whose newest document is
-    rejected keeps its last good row.
+    film that TMDB has deleted keeps its row, and `gone_at` says since when it has been gone. A film whose newest
+    document is rejected keeps its last good row.
     """
     years = years_of(context)
     progress = Progress(context.log, "release years cleaned", len(years))
@@ -100,7 +100,7 @@ def _credibility(warehouse: Warehouse) -> dg.AssetCheckResult:
 
 
 def _clean_year(warehouse: Warehouse, year: int, cleaning: Cleaning) -> WriteCounts:
-    """Clean a release year into `movies` and its rejections, in one transaction."""
+    """Clean a release year's documents, and write its films and its rejected documents in one transaction."""
     with warehouse.begin() as connection:
         written = movies_table.write_movies(connection, cleaning.rows(movies_table.stream_details(warehouse, year)))
         raw.replace_rejected(connection, tables.movie_details.fullname, year, cleaning.rejected)

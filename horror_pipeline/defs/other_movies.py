@@ -1,4 +1,4 @@
-"""The asset `other_movies`: films of other genres, as listed, for the models to learn from."""
+"""The asset `other_movies`: films of other genres, from TMDB's listings, that the models learn from."""
 
 import datetime as dt
 import json
@@ -34,10 +34,10 @@ from horror_pipeline.warehouse.other_movies import replace_year
 def other_movies(
     context: dg.AssetExecutionContext, warehouse: Warehouse, tmdb: Tmdb, settings: PipelineSettings, clock: Clock
 ) -> Iterator[dg.MaterializeResult]:
-    """A year's released films that are not horror, as TMDB lists them; the models learn from them too.
+    """A year's released films that are not horror, as TMDB lists them. The models learn from these films too.
 
-    Only films with enough votes are listed, ten at least, and their details are not read. A year is replaced as a
-    whole. Nothing is requested if HORROR_LEARN_FROM=horror, or if films of all genres are collected anyway.
+    Only films with enough votes (at least ten) are requested, and their details are not read. A run replaces all films
+    of its years. Nothing is requested if HORROR_LEARN_FROM=horror, or if films of all genres are collected anyway.
     """
     if settings.horror_learn_from == "horror":
         return skip(context, "models learn from horror films alone: HORROR_LEARN_FROM=horror")

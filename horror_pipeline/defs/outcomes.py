@@ -18,13 +18,13 @@ from horror_pipeline.warehouse.days import days_left_out
 MIN_VOTES_JUDGED = 10
 
 MOST_SCALE_SHIFT = 2.0
-"""Factor by which the typical film's popularity may move in a month before the scale itself must have changed."""
+"""If the typical film's popularity changes by more than this factor in a month, its scale must have changed."""
 
 SKILL_DAYS = 7
-"""Days over which forecasts are compared with no change: on a single day chance decides too much."""
+"""Days over which forecasts are compared with "no change"; the result of a single day depends too much on chance."""
 
 CATCH_UP_DAYS = 7
-"""A run also writes the missing outcomes of so many days before its first day."""
+"""A run also writes any missing outcomes of this many days before its first day."""
 
 LIVE_ERROR_IS_AS_PROMISED = dg.AssetCheckSpec(
     "live_error_is_as_promised",
@@ -59,10 +59,11 @@ FORECASTS_BEAT_NO_CHANGE = dg.AssetCheckSpec(
 def prediction_outcomes(
     context: dg.AssetExecutionContext, warehouse: Warehouse
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    """Earlier predictions compared with a day's snapshot: those made 1, 7 and 30 days earlier, and before release.
+    """Earlier predictions, compared with the snapshot of a day.
 
-    A prediction made before release is compared on the day of release and 7 and 30 days after it. Ratings are compared
-    only on days for which votes were listed.
+    A prediction for a released film is compared 1, 7 and 30 days after it was made. The last prediction made before a
+    film's release is compared on the day of release, and 7 and 30 days later. Ratings are compared only for films whose
+    votes were listed on the day of the snapshot.
     """
     _catch_up(context, warehouse)
     with warehouse.connect() as connection:
@@ -84,7 +85,7 @@ def prediction_outcomes(
 
 
 def _catch_up(context: dg.AssetExecutionContext, warehouse: Warehouse) -> None:
-    """Write the outcomes of earlier days that are stored but have none, because their run failed on other days."""
+    """Write the outcomes that earlier days with a snapshot lack because another day of their run failed."""
     first, column = min(days_of(context)), tables.prediction_outcomes.c.outcome_date
     with warehouse.begin() as connection:
         left_out = days_left_out(connection, column, first, CATCH_UP_DAYS)

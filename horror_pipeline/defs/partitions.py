@@ -11,7 +11,7 @@ from horror_pipeline.orchestration.missing import range_of
 from horror_pipeline.settings import get_settings
 
 FIRST_DAY = "2026-01-01"
-"""First day of history. Fixed, so that the partitions of yesterday are those of tomorrow."""
+"""First day of history. It is fixed, so that existing partitions never disappear."""
 
 YEARS_AHEAD = 2
 
@@ -21,13 +21,13 @@ release_years = dg.TimeWindowPartitionsDefinition(
     fmt="%Y",
     end_offset=YEARS_AHEAD + 1,  # the current year is an open window and counts as one ahead
 )
-"""Release years, from `HORROR_FIRST_YEAR` to two years ahead; the last takes every later film as well."""
+"""Release years, from `HORROR_FIRST_YEAR` to two years ahead. The last one also holds the films of later years."""
 
 days = dg.DailyPartitionsDefinition(start_date=FIRST_DAY, end_offset=1)
-"""UTC days, today included: a day's id export is final once TMDB has published it."""
+"""UTC days, including today, because a day's id export no longer changes once TMDB has published it."""
 
 closed_days = dg.DailyPartitionsDefinition(start_date=FIRST_DAY)
-"""UTC days that are over: only then are TMDB's changes of a day complete."""
+"""UTC days that are over, because TMDB's changes of a day are complete only then."""
 
 
 def years_of(context: dg.AssetExecutionContext) -> list[int]:
@@ -47,7 +47,7 @@ def _keys_of(context: dg.AssetExecutionContext) -> Sequence[str]:
         Failure: the tags name no partition, one that does not exist, or a range that ends before it begins.
     """
     definition, name = context.assets_def.partitions_def, context.asset_key.to_user_string()
-    assert definition is not None  # noqa: S101  # only partitioned assets ask
+    assert definition is not None  # noqa: S101  # only partitioned assets call this
     keys: Sequence[str] = definition.get_partition_keys()
     remedy = f"launch it for one partition, or a range, from {keys[0]} to {keys[-1]}"
     launched = range_of(context.run.tags)

@@ -1,4 +1,4 @@
-"""The assets of predictions: a batch for every film, rating classes, groups of films, and the films nearest to each."""
+"""The prediction assets: batches of predictions for all films, rating classes, groups of films, and similar films."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from horror_pipeline.warehouse import similar_movies as similar
 from horror_pipeline.warehouse.bulk import copy_rows
 
 TEXTS_STEP = "similar_movies_texts"
-"""Where `training_state` has the digest of the texts that the films were last compared by."""
+"""The step of `training_state` that holds the digest of the texts by which films were last compared."""
 
 UNCHANGED = "the features have not changed since the last time"
 
@@ -42,12 +42,12 @@ UNCHANGED = "the features have not changed since the last time"
 def model_predictions(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: PipelineSettings, clock: Clock
 ) -> Iterator[dg.MaterializeResult]:
-    """Popularity and mean vote of every film, with 80 % intervals, predicted by the current champions.
+    """Popularity and mean vote of every film, with 80 % intervals, predicted by the current champion models.
 
     Released films are predicted by the models that may use votes, upcoming films by the models that use only what is
-    known before release. A batch is written only when a champion or the data has changed. Each row also has the
-    actual values at that moment. Of batches older than a week, the last of each day is kept. What
-    contributed to each prediction of the newest batch is in `prediction_explanations`.
+    known before release. A run writes one batch of predictions, but only if a champion or the data has changed. Each
+    row also has the actual values at the time of the prediction. Of batches older than a week, only the last of each
+    day is kept. What contributed to each prediction of the newest batch is in `prediction_explanations`.
     """
     with warehouse.connect() as connection:
         rows = read_champions(connection)
@@ -91,8 +91,8 @@ def rating_class(
 ) -> Iterator[dg.MaterializeResult]:
     """Whether a film will likely be in the better rated half of films, predicted from what is known before release.
 
-    The classifier is fitted on released films with ten votes or more. Accuracy, AUC and the confusion counts are those
-    of the newest fifth of them, predicted by a classifier that was fitted without them.
+    The classifier is fitted on released films with ten votes or more. Accuracy, AUC and the confusion counts come from
+    another classifier, which was fitted on the older four fifths of these films and tested on the newest fifth.
     """
     with warehouse.connect() as connection:
         fingerprint = pending_fingerprint(connection, "rating_class")
@@ -137,7 +137,7 @@ def _confusion(metrics: dict[str, float]) -> str:
 def movie_clusters(
     context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock
 ) -> Iterator[dg.MaterializeResult]:
-    """Groups of similar films by genre, language, season and title, each named after what stands out in it."""
+    """Groups of films with similar genres, language, season and kind of title, each named after what sets it apart."""
     with warehouse.connect() as connection:
         fingerprint = pending_fingerprint(connection, "movie_clusters")
     if fingerprint is None:
@@ -160,7 +160,7 @@ def movie_clusters(
 
 @dg.asset(
     key="similar_movies",
-    deps=["movies", "movie_features"],  # a training in which nothing is new ends with the features
+    deps=["movies", "movie_features"],  # if unchanged features are skipped, so is this asset
     group_name="predictions",
     kinds={"scikitlearn", "postgres"},
     code_version="1",
@@ -169,10 +169,10 @@ def movie_clusters(
 def similar_movies(
     context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock
 ) -> Iterator[dg.MaterializeResult]:
-    """The twenty films nearest to each film, by overview, keywords, genres, directors, cast and collection.
+    """The twenty films most similar to each film in overview, keywords, genres, directors, cast and collection.
 
-    The score says how near a film is, from 0 to 1. Votes and popularity play no part, so the films are computed again
-    only when one of the things above has changed.
+    The score is the similarity, from 0 to 1. Votes and popularity play no part, so similar films are computed again
+    only when one of the properties above has changed.
     """
     with warehouse.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         fingerprint = pending_fingerprint(connection, "similar_movies")

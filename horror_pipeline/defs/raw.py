@@ -1,4 +1,4 @@
-"""The assets that read TMDB: what changed, what is listed, and each film's details, stored as received."""
+"""The assets that store TMDB's responses as received: changed films, listings, and the details of each film."""
 
 import datetime as dt
 import hashlib
@@ -30,7 +30,7 @@ from horror_pipeline.warehouse.stale_details import LONGEST_GAP_DAYS, Due, due_d
 
 DOCUMENTS_A_BATCH = 100
 SECONDS_A_BATCH = 0.25
-"""A batch is written when it is full or this old; a killed run loses one batch at most."""
+"""A batch is written when it is full or this old, so a killed run loses at most one batch."""
 
 LONGEST_LIST = 50
 
@@ -47,9 +47,9 @@ LONGEST_LIST = 50
 def movie_changes(
     context: dg.AssetExecutionContext, warehouse: Warehouse, tmdb: Tmdb, clock: Clock
 ) -> dg.MaterializeResult:
-    """The ids of films, of all genres, that TMDB edited or deleted on a UTC day that is over.
+    """The ids of films of all genres that were edited or deleted at TMDB on a UTC day that is over.
 
-    The details of these films are read again. A day is replaced as a whole.
+    The details of the known films among them are read again. A run replaces all rows of its days.
     """
     before = tmdb.stats
     days = days_of(context)
@@ -90,10 +90,10 @@ SWEEP_IS_COMPLETE = dg.AssetCheckSpec(
 def discover_pages(
     context: dg.AssetExecutionContext, warehouse: Warehouse, tmdb: Tmdb, settings: PipelineSettings, clock: Clock
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    """TMDB's listing of a release year, horror by default: released films with enough votes, and all upcoming films.
+    """TMDB's listings of a release year (horror by default): released films with enough votes, and all upcoming films.
 
-    The number of distinct films is compared with the total that TMDB states. A listing that falls short is swept again;
-    if it still falls short, the check fails. A film that is missing from a listing is never deleted.
+    The number of distinct films is compared with the total that TMDB states. A listing with fewer films is read again,
+    and if films are still missing, the check fails. A film is never deleted because a listing lacks it.
     """
     before, now = tmdb.stats, clock()
     progress = Progress(context.log, "listing pages", 0)
@@ -201,9 +201,10 @@ def movie_details(
 ) -> dg.MaterializeResult:
     """The details document, with credits and keywords, of every known film.
 
-    A run requests only films that are due: new, changed at TMDB, incomplete, near their release, or last read
-    a third to two thirds of the retention period ago. Documents are stored as they arrive, so the next run continues
-    where a stopped one ended. A film that TMDB has deleted keeps its last document.
+    A run requests only films that are due: those that are new, changed at TMDB, incomplete, near their release, or last
+    read too long ago (the limit is a third to two thirds of the retention period and differs by film). Documents are
+    stored as they arrive, so a run continues where a stopped run ended. A film that TMDB has deleted keeps its last
+    document.
     """
     before = tmdb.stats
     with asking_tmdb(context, warehouse, tmdb):

@@ -1,9 +1,10 @@
 """What assets work with: the warehouse, TMDB, the settings and the clock, handed out as plain objects.
 
 An asset asks for `warehouse: Warehouse`, `tmdb: Tmdb`, `settings: PipelineSettings` or `clock: Clock`; a test passes
-its own. Credentials are given as `dg.EnvVar`: Dagster stores and shows the name of the variable, never its value.
+its own objects. Credentials are given as `dg.EnvVar`, so Dagster stores and shows only the name of the variable, never
+its value.
 
-This module has a `@dg.definitions` function and therefore no asset, which `load_from_defs_folder` would drop.
+Because this module has a `@dg.definitions` function, `load_from_defs_folder` would ignore any asset defined in it.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def utc_now() -> dt.datetime:
 
 
 class WarehouseResource(dg.ConfigurableResource[Engine]):
-    """The warehouse as a SQLAlchemy engine; refuses another schema version, and mixing demo data with TMDB's."""
+    """The warehouse as a SQLAlchemy engine. Another schema version is refused, as is mixing demo data with TMDB's."""
 
     database_url: str | None = Field(
         None, description="Address of the warehouse. Without it, the settings or the embedded Postgres are used."
@@ -82,7 +83,7 @@ class WarehouseResource(dg.ConfigurableResource[Engine]):
 
 
 class TmdbResource(dg.ConfigurableResource[TmdbClient]):
-    """A client of TMDB with one rate limit; without a credential, of the demo, served by a child process."""
+    """A client of TMDB with one rate limit. Without a credential, it calls the demo, which runs in a child process."""
 
     api_key: str | None = Field(None, description="TMDB v3 key or v4 read access token. Without it, the demo is used.")
     api_url: str = Field(TMDB_API_URL, description="Base URL of TMDB's API.")
@@ -97,7 +98,7 @@ class TmdbResource(dg.ConfigurableResource[TmdbClient]):
         api_key = self.api_key or (setting.get_secret_value() if setting else None)
         with ExitStack() as stack:
             api_url, exports_url = self.api_url, self.exports_url
-            if api_key is None and api_url == TMDB_API_URL:  # no demo is served yet
+            if api_key is None and api_url == TMDB_API_URL:  # no running demo was configured
                 demo = stack.enter_context(spawn())
                 api_url, exports_url = demo.api_url, demo.exports_url
             client = TmdbClient(
@@ -119,7 +120,7 @@ def _from_environment(variable: str) -> dg.EnvVar | None:
 def resources() -> dg.Definitions:
     """Define the resources, and the executor of every run.
 
-    One process executes a whole job: for steps as short as these, that is six times as fast as Dagster's default.
+    A run executes all its steps in one process. With steps this short, that is six times as fast as Dagster's default.
     """
     settings = get_settings()
     is_paced = not settings.is_demo or "tmdb_requests_per_second" in settings.model_fields_set

@@ -16,7 +16,7 @@ from horror_pipeline.orchestration.monitoring import FINISHED
 from horror_pipeline.warehouse import retention
 
 MOST_RUNS = 2_000
-"""Runs deleted by one run of the job, oldest first. Some 20 go each second; the rest goes the next day."""
+"""Highest number of runs that the job deletes each day, oldest first. It deletes about 20 a second."""
 
 RECORDS_A_QUERY = 500
 
@@ -66,7 +66,7 @@ def delete_old_runs(context: dg.OpExecutionContext, settings: PipelineSettings, 
 
 
 def _runs_behind_data(instance: dg.DagsterInstance, since: dt.datetime) -> Iterator[str]:
-    """Yield the runs that last materialized an asset, and those that last materialized a partition since a moment."""
+    """Yield the ids of the last run that materialized each asset, and of the last for each partition since a moment."""
     for key in instance.get_asset_keys():
         latest = instance.get_latest_materialization_event(key)
         if latest is not None:
@@ -85,7 +85,7 @@ def _runs_behind_data(instance: dg.DagsterInstance, since: dt.datetime) -> Itera
 
 @dg.job(tags={"dagster/max_retries": "1"})
 def enforce_retention() -> None:
-    """Delete what is older than may be kept: TMDB's data, then Dagster's own records."""
+    """Delete first TMDB's data, then Dagster's own records, that are older than their retention periods allow."""
     delete_old_runs(after=delete_old_data())
 
 

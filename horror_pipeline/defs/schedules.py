@@ -46,7 +46,7 @@ def _run_key(context: dg.ScheduleEvaluationContext) -> str:
 
 @dg.schedule(job=ingest_catalogue, cron_schedule="15 8 * * *", default_status=INITIAL)
 def daily_catalogue(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Sweep every release year once a day, after TMDB has published its daily export."""
+    """Ingest the films of all release years once a day, after TMDB has published its daily export."""
     if skip := _skip_if_active(context, ingest_catalogue.name):
         return skip
     years = str(get_settings().horror_first_year), str(last_release_year(_tick(context).date()))
@@ -55,7 +55,7 @@ def daily_catalogue(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg
 
 @dg.schedule(job=collect_changes, cron_schedule="5 8 * * *", default_status=INITIAL)
 def daily_changes(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -> dg.RunRequest | dg.SkipReason:
-    """Collect the closed days whose changes are missing, at most 14 days back."""
+    """Collect TMDB's changes of the past days for which they are missing, at most 14 days back."""
     if skip := _skip_if_active(context, collect_changes.name):
         return skip
     missing = missing_change_days(warehouse, _tick(context).date())
@@ -66,16 +66,17 @@ def daily_changes(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -
 
 @dg.schedule(job=snapshot_popularity, cron_schedule="0 9 * * *", default_status=INITIAL)
 def daily_snapshot(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -> list[dg.RunRequest] | dg.SkipReason:
-    """Take the days missing from history, today included, at most 90 days back.
+    """Collect the days that are missing from history, including today, at most 90 days back.
 
-    If films were found within the week, all of these days are taken again on Monday, which adds the films' past.
+    If new films were found in the past week, all days that TMDB still exports are collected again on Monday, which adds
+    the past of these films.
     """
     if skip := _skip_if_active(context, snapshot_popularity.name):
         return skip
     today = _tick(context).date()
     with warehouse.connect() as connection:
         again = days_of_new_films(connection, today) if today.weekday() == calendar.MONDAY else None
-        # Each stretch gets a run of its own, so that a day whose export has expired does not fail the others.
+        # Each range gets its own run, so that a day whose export has expired does not fail the others.
         ranges = [again] if again else days_to_take(connection, today, get_settings().horror_retention_days)
     if not ranges:
         return dg.SkipReason("no day is missing from history")

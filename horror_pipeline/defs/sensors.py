@@ -1,4 +1,4 @@
-"""The sensors: alerts about failures and breakouts, a weekly digest, and runs whose process has died."""
+"""The sensors that post alerts and a weekly digest, and the one that marks runs whose process has died as failed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from horror_pipeline.warehouse.weeks import read_week
 
 
 def status_if(setting: object) -> dg.DefaultSensorStatus:
-    """Return the status that a sensor starts with: it runs if a setting asks for it."""
+    """Return the initial status of a sensor, which is running if the setting is set and stopped otherwise."""
     return dg.DefaultSensorStatus.RUNNING if setting else dg.DefaultSensorStatus.STOPPED
 
 
@@ -48,7 +48,7 @@ def failure_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     default_status=status_if(get_settings().horror_alert_breakouts),
 )
 def breakout_alerts(context: dg.SensorEvaluationContext, warehouse: Warehouse) -> dg.SensorResult:
-    """Post the films that broke out on a new day to `HORROR_ALERT_WEBHOOK`, as one JSON message."""
+    """Post the breakouts of each new day of `movie_movers` to `HORROR_ALERT_WEBHOOK`, as one JSON message."""
     settings = get_settings()
     post = poster(settings)
     if post is None:
@@ -73,9 +73,9 @@ def breakout_alerts(context: dg.SensorEvaluationContext, warehouse: Warehouse) -
 def weekly_digest(context: dg.SensorEvaluationContext, warehouse: Warehouse, clock: Clock) -> dg.SensorResult:
     """Post a summary of the past week to `HORROR_ALERT_WEBHOOK` every Monday, as one JSON message.
 
-    It names the runs and how many of them failed, the errors of forecasts compared with those of no change, and the
-    films that broke out. The cursor is the Monday on which the last week posted began. A week that could not be posted
-    is skipped once the next one is over.
+    The message says how many runs there were and how many failed, how the errors of forecasts compare with those of
+    forecasting "no change", and which films broke out. The sensor's cursor is the first day of the last week that was
+    posted. A week that could not be posted is skipped once the next week's message is due.
     """
     settings, monday = get_settings(), week_due(clock())
     post = poster(settings)
@@ -97,7 +97,7 @@ def weekly_digest(context: dg.SensorEvaluationContext, warehouse: Warehouse, clo
 
 @dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
 def dead_runs(context: dg.SensorEvaluationContext, warehouse: Warehouse) -> dg.SkipReason:
-    """Mark a run as failed if its process has died, on any host; otherwise it would hold up the queue forever.
+    """Mark runs on any host as failed if their process has died, because they would otherwise block the queue forever.
 
     Also record in `finished_runs` which runs ended, for monitoring.
     """

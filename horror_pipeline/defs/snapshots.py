@@ -74,22 +74,22 @@ NO_FUTURE_DATES = dg.AssetCheckSpec(
 def movie_snapshots(
     context: dg.AssetExecutionContext, warehouse: Warehouse, tmdb: Tmdb, clock: Clock
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    """The popularity of every known film on a day, and its percentile within the day.
+    """The popularity of every known film on a day, and its percentile among all films of the day.
 
     Popularity comes from the id export that TMDB publishes under the day's date and keeps for about 90 days. Votes come
-    from the listing that was read on the same day, if there was one. A day is replaced as a whole, so taking it again
-    adds films that were found later. A run fails if the export of one of its days is not available, but the other days
-    are stored.
+    from the listing that was read on the same day, if there was one. A run replaces all rows of its days, so running a
+    day again adds films that became known later. A run skips days whose export is not published yet. If another export
+    is not available, the run fails, but its other days are stored.
     """
     taken = _Taken()
     try:
         with counted(context, warehouse, tmdb):
             _take_days(context, warehouse, tmdb, clock, taken)
     except BaseException:
-        record_partitions(context, taken.done)  # what is stored is stored, whatever ended the run
+        record_partitions(context, taken.done)  # these days are stored, whatever ended the run
         raise
     if taken.failed or taken.awaited:
-        # The asset yields no result, because Dagster would record every partition of the run, also those that failed.
+        # If the asset yielded a result, Dagster would record every partition of the run, even those that failed.
         record_partitions(context, taken.done)
     else:
         for day, figures in taken.done.items():
@@ -107,7 +107,7 @@ def movie_snapshots(
 
 @dataclass
 class _Taken:
-    """The days of a run: figures of those that were stored, and the reason for each of the others."""
+    """The days of a run: figures of the stored days, and the reasons why others failed or are not published yet."""
 
     done: dict[dt.date, Figures] = field(default_factory=dict)
     failed: dict[dt.date, str] = field(default_factory=dict)
@@ -126,7 +126,7 @@ def _why_failed(taken: _Taken, requested: int) -> str:
 def _take_days(
     context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClient, clock: Clock, taken: _Taken
 ) -> None:
-    """Take the days of the run one after the other, and record the result of each in `taken`."""
+    """Collect the days of the run one after the other, and record the result of each in `taken`."""
     wanted = days_of(context)
     with warehouse.begin() as connection:
         known = snapshots.known_ids(connection)
@@ -155,7 +155,7 @@ def _take_days(
 def _in_flight(
     wanted: Sequence[dt.date], read: Callable[[dt.date], Export]
 ) -> Iterator[tuple[dt.date, Future[Export]]]:
-    """Yield the days in order, each with the reading of its file, at most `FILES_IN_FLIGHT` of them ahead."""
+    """Yield each day in order with the future of its export; at most `FILES_IN_FLIGHT` exports are read at once."""
     with ThreadPoolExecutor(FILES_IN_FLIGHT, thread_name_prefix="export") as pool:
         reading: deque[tuple[dt.date, Future[Export]]] = deque()
         try:
@@ -182,7 +182,7 @@ def _store(warehouse: Engine, day: dt.date, export: Export, films: int) -> Figur
         require_films(export, day, snapshots.films_expected(connection, day))
         listed = pd.DataFrame(snapshots.listed_on(connection, day), columns=columns)
         stored = pd.DataFrame(snapshots.stored_day(connection, day), columns=[*columns, "source"])
-        snapshots.ensure_months(connection, [day])  # retention may have dropped it since the run began
+        snapshots.ensure_months(connection, [day])  # retention may have dropped its table since the run began
         rows = snapshot_of_day(day, export.popularity, listed, stored)
         counts = snapshots.replace_day(connection, day, {name: rows[name].tolist() for name in COLUMNS})
         snapshots.note_known_films(connection, day, films)
@@ -207,7 +207,7 @@ def _store(warehouse: Engine, day: dt.date, export: Export, films: int) -> Figur
 def _judge(
     context: dg.AssetExecutionContext, warehouse: Engine, taken: Sequence[dt.date], today: dt.date
 ) -> list[dg.AssetCheckResult]:
-    if not taken:  # Dagster requires a result of every check, also from a run that took no day
+    if not taken:  # Dagster requires a result of every check, even if no day was collected
         specs = (ROWS_HOLD, CATALOGUE_IS_COVERED, SCALE_HOLDS, NO_FUTURE_DATES)
         return [
             dg.AssetCheckResult(check_name=spec.name, passed=True, description="no day was taken") for spec in specs

@@ -1,4 +1,4 @@
-"""Serve the demo as the child process that `process.spawn` starts; by hand, use `horror demo`."""
+"""Serve the demo in the child process that `process.spawn` starts. To start a demo by hand, use `horror demo`."""
 
 import sys
 

@@ -1,9 +1,8 @@
 """Popularity, votes, rating and status of an invented film on a day: pure functions of film, day and seed.
 
 Popularity moves as TMDB's has moved since 2025. Its logarithm is a sum of five parts: the film's own level, which
-climbs towards release and decays after it, the faster the higher; a deviation that is forgotten after a week or two;
-bursts of seven or eight days; daily noise; and an effect of the day on all films. Most films are under 1, a few above
-100.
+rises until release and then decays, quickly at first; a deviation that lasts a week or two; bursts of seven or eight
+days; daily noise; and an effect that the day has on all films. Most films have a popularity under 1, a few above 100.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from horror_pipeline.demo.catalogue import Film
 
 LARGEST_AUDIENCE = 24_000.0
 DAYS_LISTED_AFTER_WITHDRAWAL = 60
-"""Listings lag: a withdrawn film is still listed while its details are already gone. At TMDB this takes hours; here it
-takes long enough that there are always a few such films."""
+"""Days for which a withdrawn film is still listed although its details are gone. TMDB's listings lag by hours; the
+demo's lag by so many days that there are always a few such films."""
 
 QUANTUM = 1 / 140
 """TMDB's smallest popularity, and the step between values below `COARSE_BELOW`."""
@@ -25,18 +24,18 @@ COARSE_BELOW = 0.3
 
 WEEKS_A_SEASON = 5
 BURST_WINDOW_DAYS = 45
-"""In each window of so many days, a film has one burst at most, and one day is common to the bursts of many films."""
+"""In each window of this many days, a film has at most one burst, and many films share the first day of their burst."""
 
 _MASK = (1 << 64) - 1
 
 
 def popularity(film: Film, day: dt.date, seed: int) -> float:
-    """Return TMDB's popularity as of the day, to 4 decimals."""
+    """Return the film's popularity on the day, to 4 decimals."""
     number = day.toordinal()
     level = _level(film, number)
     week, weekday = divmod(number + film.edit_phase, 7)
     start, end, height = _burst(film.id, seed, number // BURST_WINDOW_DAYS)
-    burst = height / (1 + math.exp(level)) if start <= number < end else 0.0  # small films jump further
+    burst = height / (1 + math.exp(level)) if start <= number < end else 0.0  # bursts of unpopular films are higher
     value = math.exp(level + _deviations(film.id, seed, week)[weekday] + burst + _common(seed, number))
     if value < COARSE_BELOW:
         value = max(1, round(value / QUANTUM)) * QUANTUM
@@ -45,14 +44,14 @@ def popularity(film: Film, day: dt.date, seed: int) -> float:
 
 def _level(film: Film, number: int) -> float:
     """Return the log of what the film's popularity would be without deviations, bursts and noise."""
-    usual = 4.0 * math.tanh(film.reach / 4.0) + film.interest - 1.1  # no old film stays as high as a new one may rise
+    usual = 4.0 * math.tanh(film.reach / 4.0) + film.interest - 1.1  # tanh keeps old films below the highest new ones
     if film.release_date is None:
         return usual - 0.5
     age = number - film.release_date.toordinal()
     peak = min(5.8, max(1.3, 2.8 + 0.7 * film.reach))
     if age < 0:
         return usual + peak * math.exp(age / 50)
-    # A film that gathers its votes fast is past its peak fast.
+    # The faster a film gathers its votes, the faster it falls from its peak.
     return usual + (peak - 0.6) * math.exp(-1.5 * age / film.days_to_audience) + 0.6 * math.exp(-age / 700)
 
 
@@ -60,8 +59,8 @@ def _level(film: Film, number: int) -> float:
 def _deviations(film_id: int, seed: int, week: int) -> tuple[float, ...]:
     """Return the deviations of a film's log popularity from its level on the seven days of one of its weeks.
 
-    They move in a straight line from one week's value to the next, so a deviation is gone after two weeks at most. A
-    slower wave of five weeks and the noise of each day are added.
+    The main part is interpolated linearly between random weekly values, so each value fades within two weeks at most. A
+    slower wave, interpolated between values five weeks apart, and the noise of each day are added.
     """
     here, there = _normal(seed, film_id, week), _normal(seed, film_id, week + 1)
     season, part = divmod(week, WEEKS_A_SEASON)
@@ -78,9 +77,9 @@ def _deviations(film_id: int, seed: int, week: int) -> tuple[float, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def _burst(film_id: int, seed: int, window: int) -> tuple[int, int, float]:
-    """Return the first day of a film's burst in a window of days, the day after its last, and its height.
+    """Return a film's burst in a window: its first day, the day after its last day, and its height.
 
-    Half of the bursts begin on the same day for all films that have one.
+    Half of the bursts in a window begin on the same day.
     """
     chance = _hash(seed + 3, film_id, window)
     if chance % 8 > 1:
@@ -92,7 +91,7 @@ def _burst(film_id: int, seed: int, window: int) -> tuple[int, int, float]:
 
 @lru_cache(maxsize=1 << 10)
 def _common(seed: int, number: int) -> float:
-    """Return what a day adds to the log popularity of every film: weekends, noise, and now and then four odd days."""
+    """Return what a day adds to every film's log popularity: an effect of weekends, noise, and rare four-day surges."""
     weekend = 0.03 if number % 7 in (6, 0, 1) else -0.01  # Saturday to Monday
     window, place = divmod(number, 2 * BURST_WINDOW_DAYS)
     odd = place - _hash(seed + 5, 0, window) % (2 * BURST_WINDOW_DAYS - 5)
@@ -101,7 +100,7 @@ def _common(seed: int, number: int) -> float:
 
 
 def _normal(seed: int, film_id: int, number: int) -> float:
-    """Return a number fixed by its arguments, distributed nearly as the standard normal: a sum of four uniform ones."""
+    """Return a nearly standard normal number fixed by the arguments: the scaled sum of four uniform numbers."""
     bits = _hash(seed, film_id, number)
     total = (bits & 0xFFFF) + (bits >> 16 & 0xFFFF) + (bits >> 32 & 0xFFFF) + (bits >> 48)
     return (total / 0xFFFF - 2) * math.sqrt(3)
@@ -133,7 +132,7 @@ def vote_average(film: Film, votes: int) -> float:
 
 
 def is_gone(film: Film, day: dt.date) -> bool:
-    """Return whether the film was withdrawn by the day: its details are 404 and exports leave it out."""
+    """Return whether the film is withdrawn by the day. If so, its details are 404 and exports leave it out."""
     return film.withdrawn_on is not None and film.withdrawn_on <= day
 
 

@@ -72,7 +72,7 @@ def details(film: Film, day: dt.date, seed: int, append: list[str]) -> dict[str,
 
 
 def export_line(film: Film, day: dt.date, seed: int) -> bytes:
-    """Return one line of a day's id export, formatted by hand: 90 days have hundreds of thousands of lines."""
+    """Return a line of a day's id export, made from a template because 90 days have hundreds of thousands of lines."""
     line = '{"adult":false,"id":%d,"original_title":%s,"popularity":%s,"video":false}'
     return (line % (film.id, _quoted(film.original_title), daily_state.popularity(film, day, seed))).encode()
 
@@ -127,7 +127,7 @@ def _keywords(film: Film) -> dict[str, Any]:
 
 
 def _release_dates(film: Film) -> dict[str, Any]:
-    """Return the release in cinemas, and two months later the digital one, in the film's country."""
+    """Return the dates of the release in theaters and of the digital release 60 days later, in the film's country."""
     days = {3: film.release_date, 4: film.release_date + dt.timedelta(days=60)} if film.release_date else {}
     dates = [
         {"certification": "", "descriptors": [], "iso_639_1": "", "note": "", "type": kind}

@@ -36,11 +36,11 @@ class DemoProcess:
 
 @contextmanager
 def spawn(port: int = 0, *, today: dt.date | None = None, scale: float = 1.0) -> Iterator[DemoProcess]:
-    """Start the made-up TMDB as a child process, and stop it at the end of the block; it accepts requests at once.
+    """Start the made-up TMDB as a child process that accepts requests at once; stop it at the end of the block.
 
     Args:
         port: the port to listen on; 0 picks a free one.
-        today: the day it plays; None follows the clock, UTC.
+        today: the day that the demo takes for today; None follows the UTC clock.
         scale: the share of the films to make, as in `Catalogue`.
 
     Raises:
@@ -49,7 +49,7 @@ def spawn(port: int = 0, *, today: dt.date | None = None, scale: float = 1.0) ->
     command = [sys.executable, "-P", "-m", "horror_pipeline.demo", "--port", str(port), "--scale", str(scale)]
     if today is not None:
         command += ["--today", today.isoformat()]
-    # In a session of its own the child does not receive Ctrl-C; the parent stops it when it no longer needs it.
+    # In its own session, the child does not receive Ctrl-C. The parent stops the child at the end of the block.
     child = subprocess.Popen(  # noqa: S603  # fixed arguments, no shell
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", start_new_session=True
     )

@@ -178,7 +178,7 @@ _ORDERS = {"popularity": "popularity", "primary_release_date": "release_date"}
 
 
 def _has_genres(genre_ids: list[int], value: str) -> bool:
-    """Return whether a film has all the ids where commas separate them, or one of them where bars do."""
+    """Return whether a film has all ids of a list separated by commas, or any id of a list separated by bars."""
     parts = [part.isdigit() and int(part) in genre_ids for part in value.replace("|", ",").split(",") if part]
     return any(parts) if "|" in value else all(parts)
 

@@ -27,7 +27,7 @@ def utc_today() -> dt.date:
 
 
 class DemoServer(ThreadingHTTPServer):
-    """A running demo TMDB with a thread for each connection; a context manager that stops it on exit.
+    """A running demo TMDB with a thread for each connection. As a context manager, it stops on exit.
 
     Attributes:
         port: the port it listens on.
@@ -66,7 +66,7 @@ class DemoServer(ThreadingHTTPServer):
 def serve(
     port: int = 0, *, host: str = "127.0.0.1", today: Callable[[], dt.date] = utc_today, scale: float = 1.0
 ) -> DemoServer:
-    """Serve the made-up TMDB from threads of this process; it accepts requests when this returns.
+    """Start the made-up TMDB in threads of this process; the returned server accepts requests at once.
 
     Args:
         port: the port to listen on; 0 picks a free one.
@@ -75,7 +75,7 @@ def serve(
         scale: the share of the films to make, as in `Catalogue`.
 
     Raises:
-        HorrorError: the address cannot be listened on.
+        HorrorError: the server cannot listen on the address.
     """
     try:
         return DemoServer((host, port), DemoTmdb(today, scale=scale))
@@ -120,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(ConnectionError):
             super().handle()
 
-    def do_GET(self) -> None:  # the base class names it so
+    def do_GET(self) -> None:  # the base class calls this name
         path, _, query = self.path.partition("?")
         parameters = dict(parse_qsl(query, keep_blank_values=True))
         with self.server.lock:
@@ -128,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(answer)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Refuse what is no GET request, and end the connection: a body that may follow is not read."""
+        """Refuse a request that is not GET, and end the connection, because the body of such a request is not read."""
         self.close_connection = True
         self._send(_NOT_SUPPORTED)
 
@@ -148,5 +148,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _http_date(today: dt.date) -> str:
-    """Return the demo's own day with the present time of day, so that a demo of another day is consistent."""
+    """Return the demo's day with the present time of day, so that `Date` is right in a demo whose day is not today."""
     return format_datetime(dt.datetime.combine(today, dt.datetime.now(dt.UTC).timetz()), usegmt=True)

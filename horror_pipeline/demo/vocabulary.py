@@ -46,7 +46,7 @@ def series_title(rng: Random) -> str:
 
 
 def sequel_title(rng: Random, series: str, number: int) -> str:
-    """Return the title of a film of a series, numbered in one of the ways sequels are."""
+    """Return the title of a film in a series, with its number in one of the usual styles of sequels."""
     if number == 1:
         return series
     roman = ROMAN[min(number, len(ROMAN) - 1)]
@@ -55,7 +55,7 @@ def sequel_title(rng: Random, series: str, number: int) -> str:
 
 
 def original_title(rng: Random, language: str, english: str) -> str:
-    """Return the title in the film's language, or the English title where the demo has no words of that language."""
+    """Return the title in the film's language, or the English title if the demo has no words of that language."""
     words = _WORDS["foreign_titles"].get(language)
     return words["pattern"].format(rng.choice(words["first"]), rng.choice(words["second"])) if words else english
 
