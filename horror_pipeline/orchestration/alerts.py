@@ -2,8 +2,8 @@
 
 Failures are Dagster's events: failed runs, failed asset checks, and assets that violate their freshness policy. The
 cursor is the last event that was processed. It moves past an event only when the webhook has accepted its message, so
-nothing is lost while the webhook is down. If the webhook accepts a message too late, the message is sent again, with
-the same `id`.
+nothing is lost while the webhook is down. If the webhook accepts a message but answers after the timeout, the message
+is sent again, with the same `id`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from horror_pipeline.orchestration.failures import root_message
 from horror_pipeline.orchestration.messages import Message
 
 SETTLE_SECONDS = 3.0
-"""Events younger than this wait for the next evaluation: one with a lower number may not be committed yet."""
+"""Events younger than this wait for the next evaluation, because one with a lower number may not be committed yet."""
 
 FIRST_REACH_HOURS = 1.0
 """How far back the very first evaluation goes, so that it does not report what failed long ago."""
 
 EVENTS_A_QUERY = 100
 MESSAGES_AT_ONCE = 20
-"""Highest number of messages in one evaluation, so that it ends within Dagster's minute even if all time out."""
+"""Most messages of one evaluation, so that it ends within Dagster's limit of a minute even if posting is slow."""
 
 ALERTING = (
     dg.DagsterEventType.RUN_FAILURE,
@@ -78,7 +78,7 @@ class Alerts:
         instance: where runs and events are recorded.
         link_base: address of the Dagster UI.
         post: sends one message; raises `OSError` if it was not accepted.
-        now: seconds since the epoch.
+        now: the present moment, in seconds since the epoch.
         posted: how many messages were accepted.
     """
 
@@ -92,7 +92,7 @@ class Alerts:
         """Post a message for each failure, in the order of the events.
 
         Returns:
-            The cursor after the last event that was processed, and why it stopped there: '' when nothing is left.
+            The cursor after the last processed event, and why the next message was not posted: '' if all were posted.
         """
         if cursor.after is None:
             cursor = replace(cursor, after=self._first_position())
@@ -119,7 +119,7 @@ class Alerts:
         return max((records[0].storage_id for records in last if records), default=0)
 
     def _events_after(self, number: int) -> list[dg.EventLogRecord]:
-        """Return events after a number in order, without gaps up to the last one returned."""
+        """Return, in order, the events after a number that may need a message, without leaving out any in between."""
         events: list[dg.EventLogRecord] = []
         complete_to = float("inf")
         for kind in ALERTING:
@@ -133,7 +133,7 @@ class Alerts:
         )
 
     def _message(self, record: dg.EventLogRecord, failing: tuple[str, ...]) -> tuple[Message | None, tuple[str, ...]]:
-        """Return the message about an event, None for an event that needs none, and the checks that fail after it."""
+        """Return an event's message (None if it needs none), and the checks that are failing after the event."""
         event = record.event_log_entry.dagster_event
         if event is None:
             return None, failing
@@ -179,7 +179,7 @@ class Alerts:
         )
 
     def _asset_of(self, step_key: str | None) -> str:
-        """Return the key of the asset whose step this is: Dagster joins the key's parts with two underscores."""
+        """Return the key of a step's asset, or ''; Dagster names the step by joining the key's parts with `__`."""
         keys = (key for key in self.instance.get_asset_keys() if "__".join(key.path) == step_key)
         return next((key.to_user_string() for key in keys), "")
 

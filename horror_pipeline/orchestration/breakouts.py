@@ -16,7 +16,7 @@ def message_of(day: dt.date, rows: Sequence[Mapping[str, Any]], link_base: str) 
 
     Args:
         day: the day.
-        rows: its rows of the view `breakouts`, the most unusual first.
+        rows: the day's rows of the view `breakouts`, the most unusual first.
         link_base: address of the Dagster UI.
     """
     named = ", ".join(map(sentence, rows[:MOST_NAMED]))
@@ -39,5 +39,5 @@ def sentence(row: Mapping[str, Any]) -> str:
 
 
 def share(percentile: float) -> str:
-    """Format a percentile, rounded down so that it is never 100 %: 0.99996 is 99.99 %."""
+    """Format a percentile of 0 to 1, rounded down so that none below 1 becomes 100 %: 0.99996 is 99.99 %."""
     return f"{int(percentile * 10_000) / 100:g} %"

@@ -1,7 +1,7 @@
-"""Deleting old results of asset checks: the only statement of this project on Dagster's own tables.
+"""Deleting old results of asset checks, with the only SQL statement of this project on Dagster's own tables.
 
-Dagster never deletes check results, not even with their run, and they take as much room as its events. Its tables are
-private, so the statement runs only with the minor version of Dagster it was written for.
+Dagster never deletes check results, even if it deletes their run, and they take as much space as Dagster's events.
+Dagster's tables are private, so the statement runs only with the minor version of Dagster that it was written for.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def delete_check_results(instance: dg.DagsterInstance, before: dt.datetime, kept
     """Delete results of asset checks, except the newest of each check and partition.
 
     Args:
-        instance: where they are recorded.
+        instance: where the results are recorded.
         before: delete results from before this moment.
         kept_runs: runs whose results stay.
 
     Returns:
-        How many were deleted; None with another version of Dagster, which may store them elsewhere.
+        How many results were deleted; None if Dagster has another minor version, which may store them elsewhere.
     """
     if not dg.__version__.startswith(WRITTEN_FOR):
         return None

@@ -1,7 +1,8 @@
 """The version of the code on this host, compared with that of the host that starts runs.
 
-Hosts of different versions would undo each other's work: a model fitted with other libraries is fitted again, and a
-table may be filled by another rule. The code server records its version in the warehouse, and workers compare theirs.
+Hosts with different versions would undo each other's work: a host refits models that were fitted with other libraries,
+and may fill a table by another rule. The code server records its version in the warehouse, and each worker compares
+its own version with it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def code_version() -> str:
 
 
 def note_code_version(warehouse: Engine) -> None:
-    """Record in the warehouse that runs are started by this process's code."""
+    """Record this process's code version in the warehouse, as the version of the host that starts runs."""
     with warehouse.begin() as connection:
         data_source.note_code_version(connection, code_version())
 

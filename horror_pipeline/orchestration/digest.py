@@ -9,17 +9,17 @@ from horror_pipeline.orchestration.messages import Message
 from horror_pipeline.warehouse.weeks import Week
 
 DUE_AFTER = dt.timedelta(hours=12)
-"""How long after the week's end its message is due: the history of the last day has to be collected first."""
+"""How long after a week's end its message is posted, because its last day's history has to be collected first."""
 
 
 def week_due(now: dt.datetime) -> dt.date:
-    """Return the Monday of the newest week that is over and due, UTC."""
+    """Return the Monday of the newest UTC week that ended at least `DUE_AFTER` ago."""
     day = (now.astimezone(dt.UTC) - DUE_AFTER).date()
     return day - dt.timedelta(days=day.weekday() + 7)
 
 
 def message_of(week: Week, link_base: str) -> Message:
-    """Describe a week in one message, whose `id` is the week's.
+    """Describe a week in one message, whose `id` contains the week's Monday.
 
     Args:
         week: the week.

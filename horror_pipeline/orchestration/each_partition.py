@@ -24,13 +24,14 @@ def each_partition(
     Args:
         context: the context of the asset.
         tmdb: the client that the work uses.
-        partitions: the release years or days to work on, whose texts are the partition keys.
+        partitions: the release years or days to work on; `str` of each is its partition key.
         work: stores one partition and returns its figures.
 
     Raises:
         CredentialError: at once, because no other partition can succeed.
-        TmdbError: at the end, if partitions failed. After two unavailable partitions in a row, the others are tried
-            only if TMDB still answers. Partitions that succeeded are recorded as materialized.
+        TmdbError: at the end, if partitions failed. If two or more in a row failed, the last because TMDB was
+            unavailable, the others are tried only if TMDB answers. Partitions that succeeded are recorded as
+            materialized.
     """
     done: dict[P, Figures] = {}
     errors: list[TmdbError] = []
@@ -56,7 +57,7 @@ def each_partition(
 
 
 def record_partitions(context: dg.AssetExecutionContext, done: Mapping[Any, Figures]) -> None:
-    """Record each finished partition as materialized. The asset yields no result, because other partitions failed."""
+    """Record finished partitions as materialized, if a result of the asset would not record exactly these."""
     for key, figures in done.items():
         context.log_event(dg.AssetMaterialization(context.asset_key, metadata=figures, partition=str(key)))
 

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 FORECASTS_STEP = "forecasts"
 
 REFIT_DAYS, REFIT_SHARE = 7, 0.1
-"""The forecaster is fitted again after so many new days, and earlier when they are this share of those it knew."""
+"""The forecaster is refitted after this many new days, or after this share of the days stored at its fit, if fewer."""
 
 FEWEST_DAYS_BEFORE = 28
-"""Days of history that are needed before the first day of the track record."""
+"""Forecasts are made on a past day only if history begins at least this many days before it."""
 
 
 def days_of_history(connection: Connection) -> list[dt.date]:
@@ -40,7 +40,7 @@ def days_of_history(connection: Connection) -> list[dt.date]:
 
 
 def read_history(warehouse: Engine, first: dt.date, last: dt.date) -> tuple[History, pd.Series]:
-    """Read the history from a day to another, both included, and the release date of every film, by `tmdb_id`."""
+    """Read the history from the first to the last day, both included, and every film's release date by `tmdb_id`."""
     import pandas as pd
 
     from horror_pipeline.modeling.forecasting.history import History
@@ -55,12 +55,12 @@ def read_history(warehouse: Engine, first: dt.date, last: dt.date) -> tuple[Hist
 
 
 def films_known(connection: Connection, made_on: dt.date) -> int:
-    """Return the sum, over the days that a forecaster of this day learns from, of the films that were known then."""
+    """Sum, over the days that a forecaster made on this day learns from, the films known when each was collected."""
     return snapshots.films_known(connection, made_on - dt.timedelta(days=FORECAST_WINDOW_DAYS - 1), made_on)
 
 
 def why_refit(connection: Connection, days_stored: Sequence[dt.date]) -> str | None:
-    """Return the reason why the forecaster has to be fitted again, in words; None while it is recent.
+    """Return in words why the forecaster has to be refitted; None if it does not have to be.
 
     Args:
         connection: to read with.
@@ -81,7 +81,7 @@ def why_refit(connection: Connection, days_stored: Sequence[dt.date]) -> str | N
 
 
 def version_row(fitted: FittedForecaster, history: History, *, days_stored: int, films_known: int) -> dict[str, Any]:
-    """Build the row of `model_versions` of a fitted forecaster, without `trained_at` and `library_versions`."""
+    """Build a fitted forecaster's row of `model_versions`, without `trained_at` and `library_versions`."""
     from horror_pipeline.modeling.forecasting.features import FEATURES
     from horror_pipeline.modeling.forecasting.state import to_state
 
@@ -120,7 +120,7 @@ def version_of(fitted: FittedForecaster, history: History) -> str:
 
 
 def _fingerprint(fitted: FittedForecaster, history: History) -> str:
-    """Compute a digest of what was known on the day that a forecaster was fitted on."""
+    """Compute a digest of what was known on the day on which a forecaster was made."""
     known, digest = history.until(fitted.made_on), hashlib.blake2b(digest_size=16)
     for values in (known.days.astype("int64"), known.tmdb_ids, known.popularity):
         digest.update(values.tobytes())
@@ -128,7 +128,7 @@ def _fingerprint(fitted: FittedForecaster, history: History) -> str:
 
 
 def horizon_table(horizons: Mapping[str, Mapping[str, Any]]) -> str:
-    """Format a forecaster's backtest as a Markdown table by horizon, with the errors of no change for comparison."""
+    """Format a backtest as a Markdown table, one row per horizon, including the error of forecasting no change."""
     lines = [
         "| days ahead | serves | MAE | MAE of no change | skill | coverage | why |",
         "|---|---|---|---|---|---|---|",
@@ -144,17 +144,17 @@ def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-# -- which days to forecast --------------------------------------------------------------------------------------------
+# -- on which days to make forecasts -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The days to forecast.
+    """The days on which to make forecasts.
 
     Attributes:
         days: in order.
-        live_day: the one of them that is forecast live; None if all are past.
-        skipped: the reason why a wanted day is not forecast, by day.
+        live_day: the one of these days whose forecasts are made by the champion; None if all are past days.
+        skipped: the reason why a wanted day gets no forecasts, by day.
     """
 
     days: list[dt.date] = field(default_factory=list)
@@ -163,12 +163,12 @@ class Plan:
 
 
 def plan(connection: Connection, wanted: Sequence[dt.date] | None, today: dt.date) -> Plan:
-    """Decide which days to forecast.
+    """Decide on which days to make forecasts.
 
     Args:
         connection: to read with.
-        wanted: the days asked for; None: the newest if something changed since its forecasts were made, and all past
-            days without forecasts.
+        wanted: the requested days; None for all past days without forecasts, and for the newest day if what its
+            forecasts depend on has changed since they were made.
         today: the present UTC day.
     """
     stored = sorted(snapshots.snapshot_days(connection))
@@ -205,7 +205,7 @@ def is_up_to_date(connection: Connection, today: dt.date) -> bool:
 
 
 def finish(connection: Connection, live_day: dt.date, now: dt.datetime) -> None:
-    """Record what the newest day's forecasts were made from, so that they are repeated only when it changes."""
+    """Record what the newest day's forecasts were made from, so that they are made again only if that changes."""
     features.set_state(connection, FORECASTS_STEP, _present(connection, live_day), now)
 
 
@@ -216,7 +216,7 @@ def _present(connection: Connection, day: dt.date) -> str:
     return f"{day}|{rows}|{total}|{champion['model_version'] if champion else ''}"
 
 
-# -- their rows --------------------------------------------------------------------------------------------------------
+# -- rows of forecasts -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ class DayOfForecasts:
 
 
 def forecasts_of(warehouse: Engine, plan: Plan, seed: int) -> Iterator[tuple[dt.date, DayOfForecasts]]:
-    """Forecast every day of a plan: past days by the forecasters of their weeks, the live day by the champion."""
+    """Make a plan's forecasts: on a past day with the forecaster of its week, on the live day with the champion."""
     from horror_pipeline.modeling.forecasting.forecast_parts import explain_forecasts
     from horror_pipeline.modeling.forecasting.prediction import forecast, track_record
     from horror_pipeline.modeling.forecasting.state import from_state
@@ -246,7 +246,7 @@ def forecasts_of(warehouse: Engine, plan: Plan, seed: int) -> Iterator[tuple[dt.
     past = [day for day in plan.days if day != plan.live_day]
     versions: dict[dt.date, str] = {}
     for day, fitted, made in track_record(history, release_dates, past, seed):
-        if fitted.made_on not in versions:  # hash the history once a week
+        if fitted.made_on not in versions:  # hash the history once for each forecaster
             versions[fitted.made_on] = version_of(fitted, history)
         yield day, _rows(made, versions[fitted.made_on], [])
     if plan.live_day is not None:

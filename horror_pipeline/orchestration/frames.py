@@ -1,4 +1,4 @@
-"""Reading queries as frames by columns, because rows of Python objects would take several times the memory."""
+"""Reading queries into data frames by columns, because rows of Python objects would take several times the memory."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 
 def read_frame(connection: Connection, query: Select[Any], small: Collection[str] = ()) -> pd.DataFrame:
-    """Read a query as a frame: numbers and flags float64, keys int64, instants datetime64, arrays tuples, dates text.
+    """Read the result of a query as a data frame.
+
+    Numbers and flags become float64, keys int64, instants datetime64, arrays tuples, and dates text.
 
     Args:
         connection: to read with.
-        query: columns of declared tables.
+        query: selects columns of declared tables.
         small: columns to read in single precision.
     """
     import pandas as pd
@@ -40,7 +42,7 @@ def read_frame(connection: Connection, query: Select[Any], small: Collection[str
             file,
             dtype=dtypes,
             parse_dates=[name for name in columns if name not in dtypes],
-            keep_default_na=False,  # a language may have the code of something else
+            keep_default_na=False,  # by default, pandas reads the language code 'nan' as missing
             na_values=[""],
         )
     for name, column in columns.items():

@@ -1,4 +1,4 @@
-"""Running a job in this process, for the `horror` command: without a daemon and a queue."""
+"""Running a job in the process of the `horror` command, without a daemon or a queue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from horror_pipeline.orchestration.failures import ErrorInfo, is_interruption, r
 from horror_pipeline.orchestration.missing import range_tags
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-"""Run configuration that keeps the log off the terminal, which shows progress instead; the event log holds it."""
+"""Run configuration that keeps the log off the terminal, which shows progress instead. Dagster stores the log."""
 
 STATEMENT_MILLISECONDS = 60_000
 """How long a statement of Dagster's own storage may take."""
@@ -27,7 +27,8 @@ class JobResult:
         run_id: Dagster's id of the run.
         success: whether every step succeeded.
         failures: one line for each failed step, without traceback.
-        metadata: numbers and texts of the last materialization or observation, by asset key.
+        metadata: numbers and texts of the run's materializations and observations, by asset key and name; values of a
+            name in `SUMMED` are summed, and of any other name, the last one is kept.
     """
 
     job_name: str
@@ -43,10 +44,10 @@ def run_job(
     """Run a job to its end in this process.
 
     Args:
-        definitions: the loaded graph.
-        name: a job of the graph.
+        definitions: the loaded definitions.
+        name: the name of a job of these definitions.
         instance: where the run is recorded.
-        partitions: first and last partition key, both included, as one run; None for a job without partitions.
+        partitions: first and last partition key of the run, both included; None for a job without partitions.
 
     Raises:
         KeyboardInterrupt: a signal ended the run.
@@ -70,14 +71,14 @@ def run_job(
 
 
 def _failures(events: Sequence[dg.DagsterEvent]) -> list[tuple[str, ErrorInfo | None]]:
-    """Return the error of each failed step; without one, that of the run, such as a resource that did not start."""
+    """Return the error of each failed step; if none failed, that of the run, as when a resource did not start."""
     steps = [(event.step_key, event.step_failure_data.error) for event in events if event.is_step_failure]
     runs = [(event.job_name, event.job_failure_data.error) for event in events if event.is_job_failure]
     return [(str(name), error) for name, error in steps or runs]
 
 
 SUMMED = {"dagster/partition_row_count", "new", "changed", "unchanged", "rejected", "gone"}
-"""Figures that a materialization states for its own partition, so they are summed; others are of the whole run."""
+"""Figures that each materialization gives for its own partition, so they are summed; others are for the whole run."""
 
 
 def _figures(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, int | float | str]]:

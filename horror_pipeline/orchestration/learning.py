@@ -1,4 +1,4 @@
-"""What the assets of learning share: the features as a frame, and whether a step has anything to do.
+"""What the machine-learning assets share: the features as a data frame, and whether a step has anything to do.
 
 In `training_state`, each step records the fingerprint of the features that it last processed.
 """
@@ -29,7 +29,7 @@ CHAMPIONS_STEP = "champions"
 def read_features(warehouse: Engine) -> pd.DataFrame:
     """Read all features and targets: features in single precision, `release_date` datetime64.
 
-    The seven readers of a run share one query and, as long as they write nothing into it, one frame.
+    The seven assets that read the features in a run share one query, and one frame as long as none modifies it.
     """
     with warehouse.connect() as connection:
         fingerprint = features.state(connection, features.FEATURES_STEP)
@@ -37,7 +37,7 @@ def read_features(warehouse: Engine) -> pd.DataFrame:
 
 
 def read_training_films(warehouse: Engine, learns_from_others: bool) -> pd.DataFrame:
-    """Read the features of all films that models learn from: those of `read_features`, and others if wanted."""
+    """Read the features of all films that models learn from: `read_features` and, if wanted, films of other genres."""
     import pandas as pd
 
     films = read_features(warehouse)
@@ -69,7 +69,7 @@ def _features_as_of(warehouse: Engine, _fingerprint: str | None) -> pd.DataFrame
 
 
 def _single_precision() -> list[str]:
-    """Features for which single precision is enough: all flags and numbers, but for votes, which are exact counts."""
+    """Return the features for which single precision is enough: all but categories and `vote_count`, an exact count."""
     from horror_pipeline.transform.features import FEATURES
 
     return [feature.name for feature in FEATURES if feature.kind != "category" and feature.name != "vote_count"]
@@ -82,8 +82,8 @@ def inputs_of(
 
     Args:
         stage: the stage.
-        genres: names of those that are collected; none for all.
-        uses_history: whether features of the kind `history` are among them.
+        genres: names of the collected genres; empty if all are collected.
+        uses_history: whether to include features of the kind `history`.
     """
     from horror_pipeline.modeling.specs import Inputs
     from horror_pipeline.transform.features import FEATURES, GENRES, feature_names
@@ -99,7 +99,7 @@ def inputs_of(
 
 
 def records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Yield the frame's rows one by one, so that they are never all Python objects at once."""
+    """Yield the frame's rows one by one, to save the memory that all rows would take as Python objects."""
     names = list(frame.columns)
     for row in frame.itertuples(index=False, name=None):
         yield dict(zip(names, row, strict=True))
@@ -112,7 +112,7 @@ def pending_fingerprint(connection: Connection, step: str) -> str | None:
 
 
 def is_current(champion: Mapping[str, Any] | None) -> bool:
-    """Whether a model's champion, if it has one, was fitted with the libraries that are installed."""
+    """Whether a champion was fitted with the installed library versions; true for a model without a champion."""
     return champion is None or champion["library_versions"] == library_versions()
 
 
@@ -127,16 +127,16 @@ def versions_of(champions: Mapping[str, Mapping[str, Any] | None]) -> str:
 
 
 def is_predicted(connection: Connection, champions: Mapping[str, Mapping[str, Any] | None]) -> bool:
-    """Whether the newest predictions are of the present features and champions."""
+    """Whether the newest predictions were made from the present features by the present champions."""
     if features.state(connection, features.PREDICTIONS_STEP) != features.state(connection, features.FEATURES_STEP):
         return False
     return versions_of(champions) == features.state(connection, CHAMPIONS_STEP)
 
 
 def is_training_up_to_date(connection: Connection) -> bool:
-    """Whether a training has nothing to do in any of its steps: films, code and libraries are those of the last one.
+    """Whether no step of a training has anything to do, as films, code and libraries are the same as in the last one.
 
-    Every step counts, so that the next training continues one that failed half-way.
+    Every step is checked, so that the next training continues one that failed halfway.
     """
     if features.training_fingerprint(connection) != features.state(connection, features.FEATURES_STEP):
         return False

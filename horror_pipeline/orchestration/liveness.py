@@ -19,7 +19,7 @@ SETTLE_SECONDS = 8.0
 """Runs that started less than this ago are not checked, because they may not have taken their lock yet."""
 
 PATIENCE_SECONDS = 6.0
-"""A free lock is checked again after this, because processes need seconds to retake theirs when Postgres restarts."""
+"""A free lock is checked again after this time, because after a restart of Postgres, retaking locks takes seconds."""
 
 
 def executing(engine: Engine, instance: dg.DagsterInstance, run_id: str) -> AbstractContextManager[None]:

@@ -23,18 +23,18 @@ CREDENTIALS = re.compile(r"(?i)((?:api_key|apikey|access_token|token|password)=|
 
 @dataclass(frozen=True)
 class Message:
-    """What is posted as JSON, key by key.
+    """A message, whose attributes are the keys of the posted JSON.
 
     Attributes:
         id: identifies the event; the same each time it is sent.
         kind: `run_failed`, `check_failed`, `asset_stale`, `breakouts` or `weekly_digest`.
-        asset: keys of the assets concerned; '' when a run failed outside the step of an asset.
+        asset: key of the asset concerned; '' if there is none, as when a run failed outside the step of an asset.
         link: where to look in the Dagster UI.
         reason: what happened, as a sentence.
-        at: when, ISO 8601 in UTC.
-        run: Dagster's id of the run; '' where none is concerned.
-        job: the run's job; '' where no run is concerned.
-        error: first line of the error; '' where there is none.
+        at: when it happened, in ISO 8601, UTC.
+        run: Dagster's id of the run; '' if the message concerns no run.
+        job: the run's job; '' if the message concerns no run.
+        error: first line of the error; '' if there is none.
         will_retry: whether Dagster will start the run again.
         text: the whole message in one line, under the key that chat services display.
     """
@@ -71,9 +71,9 @@ def secrets_of(settings: Settings) -> list[str]:
 
 
 def poster(settings: Settings) -> Callable[[Message], None] | None:
-    """Return a function that redacts a message and posts it; it raises `OSError`, in one line without the URL.
+    """Return a function that redacts a message and posts it; None if no webhook is set.
 
-    Return None if no webhook is set.
+    If posting fails, the function raises `OSError`, whose message is one line without the URL.
     """
     if settings.horror_alert_webhook is None:
         return None

@@ -50,7 +50,7 @@ def row_count(warehouse: Engine, table: Table) -> dict[str, int]:
 
 
 def request_figures(stats: ClientStats) -> dict[str, int | float]:
-    """Summarize the requests to TMDB, as metadata of a materialization: those of the whole run, not of a partition."""
+    """Summarize the requests to TMDB of a whole run, not of one partition, as metadata of a materialization."""
     return {
         "requests": stats.requests,
         "retries": stats.retries,
@@ -60,7 +60,7 @@ def request_figures(stats: ClientStats) -> dict[str, int | float]:
 
 
 def rounded(values: Mapping[str, float]) -> dict[str, float]:
-    """Round figures for a reader."""
+    """Round figures to three decimals for display."""
     return {name: round(value, 3) for name, value in values.items()}
 
 

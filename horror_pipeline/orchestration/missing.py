@@ -11,8 +11,8 @@ from horror_pipeline.domain import CHANGES_REACH_DAYS, EXPORTS_REACH_DAYS
 from horror_pipeline.warehouse import raw, snapshots
 
 HOLE_DAYS = 7
-"""Days missing between others are requested again for so long. Older ones have most likely expired at TMDB, and every
-run would fail because of them. All days since the newest one are requested, however many they are."""
+"""A day that is missing between stored days is requested again for this many days. Later, it has most likely expired at
+TMDB, and every run would fail because of it. All days since the newest stored one are requested, however many."""
 
 PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -33,7 +33,7 @@ def range_of(tags: Mapping[str, str]) -> tuple[str, str] | None:
 def change_days_wanted(first_read: dt.date | None, today: dt.date) -> list[dt.date]:
     """List the days whose TMDB changes should be stored: from the first read of any film's details to yesterday.
 
-    TMDB reports changes for `CHANGES_REACH_DAYS` only, so days before that are left out.
+    TMDB reports only the changes of the last `CHANGES_REACH_DAYS` days, so earlier days are left out.
     """
     if first_read is None:
         return []
@@ -42,7 +42,7 @@ def change_days_wanted(first_read: dt.date | None, today: dt.date) -> list[dt.da
 
 
 def missing_change_days(warehouse: Engine, today: dt.date) -> tuple[str, str] | None:
-    """Find the range from the first to the last closed day whose changes have yet to be collected.
+    """Find the range from the first to the last day before today whose changes have yet to be collected.
 
     Returns:
         Two partition keys; None when no day is missing.
@@ -59,8 +59,9 @@ def snapshot_days_wanted(
 ) -> list[dt.date]:
     """List the days that history should hold, today included.
 
-    In the week after films were first read, these are all days that TMDB has exports of, so that a first run that was
-    disturbed is completed. Later they are the days since the newest stored one, and those of the last week.
+    In the week after films were first read, these are all days whose exports TMDB still has, so that days that failed
+    in the first run are collected. Later, these are the days of the last week and all days since the newest stored one.
+    Days older than the retention period or than TMDB's oldest export are always left out.
 
     Args:
         stored: the days that history holds.
@@ -92,7 +93,8 @@ def days_to_take(
     """Find the ranges of days that history lacks.
 
     In the week after films were first read, these include the days that were collected before the first ingest was
-    complete: an export holds every film of its day, so collecting the day again adds the films that were found later.
+    complete. Collecting such a day again adds the films that became known later, because its export holds
+    every film of that day.
 
     Args:
         connection: to read with.
@@ -111,7 +113,7 @@ def days_to_take(
 
 
 def days_of_new_films(connection: Connection, today: dt.date) -> tuple[dt.date, dt.date] | None:
-    """Return the range of all days that can be collected, if films found in the last week lack them; None otherwise."""
+    """Return the range of all days that can be collected if films first seen in the last week lack them, else None."""
     if not snapshots.has_films_without_past(connection, today - dt.timedelta(days=7)):
         return None
     return max(min(snapshots.snapshot_days(connection)), today - dt.timedelta(days=EXPORTS_REACH_DAYS - 1)), today

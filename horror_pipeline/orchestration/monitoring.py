@@ -1,4 +1,4 @@
-"""What monitoring reads from the warehouse, as it has no access to Dagster: finished runs, and requests to TMDB."""
+"""Recording finished runs and requests to TMDB in the warehouse, because monitoring has no access to Dagster."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MOST_RUNS = 1_000
 """Highest number of runs recorded by one call; the next call continues after them."""
 
 OVERLAP = dt.timedelta(minutes=1)
-"""Runs are read again for so long after they ended, because the clocks of hosts differ. Recording a run twice has no
-effect."""
+"""Each call also reads runs that ended up to this long before the last recorded one, because clocks of hosts differ.
+Recording a run twice has no effect."""
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def counted(context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClie
 
 @contextmanager
 def asking_tmdb(context: dg.AssetExecutionContext, warehouse: Engine, tmdb: TmdbClient) -> Iterator[None]:
-    """Hold the lock on TMDB, as one run at a time may call it, and count the requests made inside the block."""
+    """Hold the lock on TMDB, which only one run at a time may call, and count the requests made inside the block."""
     with tmdb_lock(warehouse, context.run.run_id, context.log.info), counted(context, warehouse, tmdb):
         yield
 

@@ -1,4 +1,4 @@
-"""Results of asset checks by partition, so that a bad day stays red after a good one, until it is repaired."""
+"""Results of asset checks by partition, so that a bad day stays red until it is repaired, even after a good day."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 import dagster as dg
 
 Target: Any = get_args(get_type_hints(dg.AssetCheckEvaluation)["target_materialization_data"])[0]
-"""Dagster's pointer to the materialization that a check looked at, which it gives no public name."""
+"""Dagster's type for the materialization that a check looked at. Dagster has no public name for this type."""
 
 
 def record_results(
@@ -16,18 +16,18 @@ def record_results(
 ) -> list[dg.AssetCheckResult]:
     """Record the check results of each partition.
 
-    In a run over a single partition, Dagster assigns a yielded result to it. In a run over several, the results of each
-    partition are recorded here, and the asset yields one result for the run, which Dagster requires. If that one fails
-    and blocks, it stops the downstream assets.
+    In a run over one partition, Dagster assigns a yielded result to it. In a run over several, the results of each
+    partition are recorded here, and the asset yields one result per check, which Dagster requires. If such a result
+    fails and its check blocks, it stops the downstream assets.
 
     Call this after the partitions are recorded as materialized, because the UI ignores earlier results.
 
     Args:
         context: the context of the asset.
-        results: by partition key, the results of the same checks, whose specifications have the asset's partitions.
+        results: results by partition key, all of the same checks, whose specifications have the asset's partitions.
 
     Returns:
-        The results that the asset is to yield.
+        The results that the asset has to yield.
     """
     if context.has_partition_key:
         return list(results[context.partition_key])

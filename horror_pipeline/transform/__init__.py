@@ -1,4 +1,4 @@
-"""Pure functions from documents and frames to rows and frames.
+"""Pure functions that convert documents and data frames to rows and data frames.
 
-They read and write nothing and do not ask the clock; what was stored before is an argument.
+They do not access files, the warehouse, the network or the clock. Data that was stored before is an argument.
 """

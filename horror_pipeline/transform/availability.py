@@ -13,14 +13,14 @@ RELEASE_KINDS = {1: "premiere", 2: "limited", 3: "theatrical", 4: "digital", 5: 
 """Kinds of releases by TMDB's number."""
 
 OFFERS = {"flatrate": "subscription", "free": "free", "ads": "with ads", "rent": "rent", "buy": "buy"}
-"""Kinds of offers by TMDB's name, which is JustWatch's."""
+"""Kinds of offers by TMDB's name, which is also JustWatch's."""
 
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(T.*)?", re.DOTALL)
 
 
 def releases(part: Mapping[str, Any] | None) -> dict[str, dict[str, str]] | None:
-    """Return the first day of each kind of release by country, in ISO 8601; None where TMDB did not send the part."""
+    """Return the first day, in ISO 8601, by country and kind of release; None if TMDB did not send this part."""
     if part is None:
         return None
     by_country: dict[str, dict[str, str]] = {}
@@ -38,7 +38,7 @@ def releases(part: Mapping[str, Any] | None) -> dict[str, dict[str, str]] | None
 
 
 def watch_options(part: Mapping[str, Any] | None) -> dict[str, dict[str, list[str]]] | None:
-    """Return the services by country and kind of offer; None where TMDB did not send the part."""
+    """Return the services by country and kind of offer; None if TMDB did not send this part."""
     if part is None:
         return None
     results = part.get("results")

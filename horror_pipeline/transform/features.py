@@ -5,12 +5,12 @@ Nothing here is fitted to data: imputers, encoders and scalers are part of the m
 Every feature follows these rules:
 
 * It contains nothing of the film's future. A feature of stage `before_release` is computed from release date, genres,
-  language, title, runtime and credits alone: not from votes, rating or popularity, nor from what is filled in because
-  a film became known (posters, keywords, taglines and budgets are added later). The one exception is the popularity
-  that was observed before the release.
-* Of earlier films of a director or collection, only their number and dates are used, and only films released strictly
-  before the film and not after `as_of`. Their votes and popularity are not used: they are known as of today, when they
-  may reflect the success of the later film.
+  language, title, runtime and credits alone. It uses no votes, rating or popularity, and nothing that is added later
+  because a film became known (posters, keywords, taglines and budgets). The one exception is the popularity that was
+  observed before the release.
+* Of earlier films of a director or collection, only their number and dates are used, and only if they were released
+  strictly before the film and not after `as_of`. Their votes and popularity are not used, because only today's values
+  are known, and these may reflect the success of the later film.
 * TMDB's ids are not a feature, because they grow with time and with popularity.
 * An unknown value is missing, never 0, and no feature indicates that something is missing.
 """
@@ -29,7 +29,7 @@ from horror_pipeline.domain import GENRE_NAMES, Stage
 Kind = Literal["number", "flag", "category", "history"]
 
 GENRES = {f"is_{name.lower().replace(' ', '_')}": name for name in sorted(GENRE_NAMES.values(), key=str.lower)}
-"""Genre name by feature. Other genres are only part of `genre_count`."""
+"""Genre name by feature name. Other genres count only toward `genre_count`."""
 
 SEQUEL_TITLE = (
     r"(?i)(?:\b(?:[2-9]|1\d|ii|iii|iv|v|vi|vii|viii|ix|x)\b\s*(?:$|[:\-–])"
@@ -46,10 +46,10 @@ class Feature:
     """One column of `movie_features`.
 
     Args:
-        name: column name; the unit is its suffix.
-        kind: `number`, `flag` (0 or 1), `category` (text), or `history`: a number from the daily history, which is
-            known only for upcoming films and those released since it began.
-        stage: the earliest stage at which it exists.
+        name: column name, with the unit as suffix.
+        kind: `number`, `flag` (0 or 1), `category` (text), or `history` (a number from the daily history, known
+            only for films that are upcoming or were released since the history began).
+        stage: the earliest stage at which the feature is known.
     """
 
     name: str
@@ -126,7 +126,7 @@ def build_features(movies: pd.DataFrame, as_of: dt.datetime) -> pd.DataFrame:
         movies: one row per film: `tmdb_id`, `title`, `original_title`, `original_language`, `release_date`,
             `runtime_minutes`, `genres` (list), `directors` (list or None), `collection_id`, `vote_count`, `popularity`,
             `vote_average`, `prerelease_popularity` (the last popularity observed before the release).
-        as_of: the moment that votes and popularity describe, with its zone. Films released later are upcoming.
+        as_of: the moment at which votes and popularity were observed, with zone. Films released later are upcoming.
 
     Returns:
         One row per film, sorted by `release_date` (undated last) and `tmdb_id`: `tmdb_id`, `release_date`
@@ -248,9 +248,10 @@ def _earlier_of(makers: pd.Series, dates: pd.Series, today: pd.Timestamp) -> tup
     """Count the films that the same maker released strictly before each film, and the years since the last of them.
 
     Args:
-        makers: director or collection, indexed by film; of several directors, the one with most earlier films is used.
+        makers: director or collection, indexed by film; of several directors, the highest count and the fewest years
+            are returned.
         dates: release dates, indexed by film.
-        today: films released after it are only announced, and are not counted.
+        today: films released after this day are only announced, and are not counted.
     """
     links = pd.DataFrame({"film": makers.index, "maker": makers.to_numpy(), "date": dates.loc[makers.index].to_numpy()})
     released = links[links["date"] <= today].sort_values("date", kind="stable")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffd]")
 
 LONGEST_TEXT, MOST_VALUES = 20_000, 1_000
-"""Limits of the characters of a text and the values of a list: above those of any film, but small enough to display."""
+"""Highest numbers of characters in a text and values in a list: more than any film has, but few enough to display."""
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ def objects(values: Iterable[Any]) -> list[Mapping[str, Any]]:
 
 
 def members(part: Mapping[str, Any] | None, key: str) -> list[Mapping[str, Any]]:
-    """Return the objects in the list under a key of a part; none where there is no such list."""
+    """Return the objects in the list that a part of a document has under a key; an empty list if it has none."""
     values = part.get(key) if part is not None else None
     return objects(values) if isinstance(values, list) else []
 

@@ -56,7 +56,7 @@ def clean_movie(
 
     Args:
         document: the details as TMDB sent them; any JSON value is accepted.
-        listed: the film's row in a listing read after the details, whose popularity and votes are newer; or None.
+        listed: the film's row in a listing that was read after the details and has newer popularity and votes; or None.
         first_year: films released before this year are out of scope; films without a date are in scope.
         collected: names of the collected genres, of which a film in scope has at least one; empty if all are collected.
 
@@ -161,9 +161,9 @@ class Cleaning:
 
 
 def _first_observed_that_day(film: Any, row: Mapping[str, Any], observed_at: dt.datetime) -> dt.datetime:
-    """Return when the values were observed: the stored moment if the same values were observed earlier that UTC day.
+    """Return when the values were observed: the stored moment, if it is on the same UTC day and has the same values.
 
-    A second sweep on the same day therefore leaves unchanged films as they are.
+    Films that did not change therefore keep their rows as they are when they are read again on the same day.
     """
     before = film.movie_observed_at
     stored = film.movie_popularity, film.movie_vote_average, film.movie_vote_count
@@ -194,7 +194,7 @@ def _descriptive(reader: _Reader) -> dict[str, Any]:
 
 
 def _people(reader: _Reader) -> dict[str, Any]:
-    """Read keywords, directors and cast; None, not an empty list, where TMDB did not send the part."""
+    """Read keywords, directors and cast, which are None, not an empty list, if TMDB did not send their part."""
     keywords, credits = reader.part("keywords"), reader.part("credits")
     crew = members(credits, "crew")
     cast = members(credits, "cast")
@@ -206,7 +206,7 @@ def _people(reader: _Reader) -> dict[str, Any]:
 
 
 def _scores(reader: _Reader) -> dict[str, Any]:
-    """Read popularity and votes; without votes, their mean is None."""
+    """Read popularity, number of votes and mean vote; the mean is None if the number is 0."""
     votes = reader.whole("vote_count", 0, BIGGEST_INTEGER)
     average = reader.number("vote_average", 0, 10)
     return {
@@ -217,7 +217,7 @@ def _scores(reader: _Reader) -> dict[str, Any]:
 
 
 def _genres(reader: _Reader, listed: Mapping[str, Any] | None) -> list[str]:
-    """Read genre names, from the genre ids of the listing where the document has no list of genres."""
+    """Read genre names; if the document has no list of genres, take them from the genre ids of the listing."""
     own = reader.document.get("genres")
     if isinstance(own, list):
         genre_names = [
@@ -234,7 +234,7 @@ def _genres(reader: _Reader, listed: Mapping[str, Any] | None) -> list[str]:
 
 @dataclass
 class _Reader:
-    """Reads the values of one JSON object; an impossible value is None and adds a warning."""
+    """Reads the values of one JSON object; an impossible value becomes None and adds a warning."""
 
     document: Mapping[str, Any]
     warnings: list[str] = field(default_factory=list)
@@ -243,7 +243,7 @@ class _Reader:
         self.warnings.append(f"{name}: {_brief(value)}")
 
     def text(self, key: str, pattern: re.Pattern[str] | None = None) -> str | None:
-        """Read a text without unprintable characters; an empty text is unknown."""
+        """Read a text without unprintable characters; return None without a warning for an empty text."""
         value = self.document.get(key)
         if value is None or value == "":
             return None
@@ -262,11 +262,11 @@ class _Reader:
             self.warn(key, value)
             return None
         if isinstance(value, str):
-            self.warn(key, value)  # a text, but with a clear meaning
+            self.warn(key, value)  # a number written as text is accepted, but with a warning
         return number
 
     def whole(self, key: str, low: int, high: int) -> int | None:
-        """Read an integer without converting it to float, whose precision large ids and amounts exceed."""
+        """Read an integer without converting it to float, which would round large ids and amounts."""
         value = self.document.get(key)
         if isinstance(value, int) and not isinstance(value, bool):
             if low <= value <= high:
@@ -282,7 +282,7 @@ class _Reader:
         return min(int(number), high)
 
     def positive(self, key: str, high: int) -> int | None:
-        """Read an integer of at least 1; TMDB writes 0 for unknown."""
+        """Read an integer of at least 1; return None without a warning for 0, which TMDB writes for unknown."""
         return None if self.document.get(key) == 0 else self.whole(key, 1, high)
 
     def date(self, key: str) -> dt.date | None:
@@ -312,7 +312,7 @@ class _Reader:
 
 
 def _brief(value: object) -> str:
-    """Format a value for a warning: short and in ASCII; of an object or list, only the type."""
+    """Format a value for a warning, in at most 40 ASCII characters; for an object or list, return only its type."""
     return ascii(value)[:40] if isinstance(value, (str, int, float)) else type(value).__name__
 
 

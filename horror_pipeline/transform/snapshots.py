@@ -38,10 +38,10 @@ def snapshot_of_day(
         exported: popularity by tmdb_id, from the day's export.
         listed: `tmdb_id`, `popularity`, `vote_count`, `vote_average` of known films as listed on that day; any of the
             values may be missing or impossible.
-        stored: the stored rows of the day, with those columns and `source`; empty where there are none.
+        stored: the rows already stored for the day, with the columns of `listed` and `source`; empty if there are none.
 
     Returns:
-        One row per film, ordered by `tmdb_id`, with `COLUMNS`; unknown is NaN or None.
+        One row per film, ordered by `tmdb_id`, with `COLUMNS`; unknown values are NaN or None.
     """
     listing = _plausible(listed.drop_duplicates("tmdb_id", keep="last").set_index("tmdb_id"))
     before = stored.set_index("tmdb_id")
@@ -69,7 +69,7 @@ def snapshot_of_day(
 
 
 def _plausible(listing: pd.DataFrame) -> pd.DataFrame:
-    """Return the numbers of a listing, without impossible values; without votes, their mean is missing too."""
+    """Return the numbers of a listing; impossible values, and the mean vote of a film without votes, are NaN."""
     numbers = listing[["popularity", "vote_count", "vote_average"]].apply(pd.to_numeric, errors="coerce")
     numbers = numbers.astype("float64").replace([np.inf, -np.inf], np.nan)
     popularity, count, average = numbers["popularity"], numbers["vote_count"], numbers["vote_average"]
