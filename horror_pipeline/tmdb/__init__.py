@@ -1,5 +1,5 @@
-"""What TMDB serves: the client, sweeps of listings, changes, details and daily id exports.
+"""Access to TMDB: the client, and readers of listings, changes, details and daily id exports.
 
-Everything that is sent to TMDB, and the shapes it answers in, is here. Storage, Dagster, the settings and the cleaning
-of values are not.
+This package makes every request to TMDB and knows the shapes of the answers. It does not deal with storage, Dagster,
+settings or the cleaning of values.
 """

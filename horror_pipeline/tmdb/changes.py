@@ -1,4 +1,4 @@
-"""What TMDB edited or deleted on a day."""
+"""Reading TMDB's changes: the ids of the films that were edited or deleted on a day."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from horror_pipeline.tmdb.payloads import check_listing, count_of, ids_of
 
 ROWS_A_PAGE = 100
 MOST_FILMS = 1_000_000
-"""The largest credible total of a day, of which TMDB has some 8,000."""
+"""The largest credible number of films changed on a day; TMDB states some 8,000."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ChangesPage:
 
 
 def changes_of(client: TmdbClient, day: dt.date) -> Iterator[ChangesPage]:
-    """Read every page of a closed UTC day's changes, of all genres; a day without changes has one page.
+    """Read every page of a past UTC day's changes to films of all genres. A day without changes has one page.
 
     Raises:
         TmdbError: a page could not be read.

@@ -1,7 +1,7 @@
 """The TMDB client: credential, rate, retries and typed errors.
 
-The credential never leaves this module in a message: a v4 token is sent as a header, a v3 key as a query parameter that
-only the transport sees, and every error raised here is new, has no cause, and is redacted.
+The credential never leaves this module in a message. A v4 token is sent as a header, and a v3 key as a query parameter
+that only the transport sees. Every error raised here is a new one, without a cause, whose text is redacted.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from horror_pipeline.tmdb.retry_policy import Retry, classify_response, server_d
 from horror_pipeline.tmdb.transport import ConnectionFailedError, Request, RequestsTransport, Response, Transport
 
 ATTEMPTS = 8
-"""Attempts at one request once TMDB has answered at all: about two minutes of patience."""
+"""Attempts at one request once TMDB was reached; they take about two minutes."""
 
 ATTEMPTS_BEFORE_FIRST_ANSWER = 4
-"""Attempts while TMDB was never reached, so that a wrong address is reported within seconds."""
+"""Attempts as long as TMDB was never reached; few, so that a wrong address is reported within seconds."""
 
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 30.0
@@ -58,11 +58,11 @@ class TmdbClient:
     Args:
         api_url: base URL of the v3 API.
         exports_url: base URL of the daily id exports.
-        api_key: v3 key or v4 token, distinguished by its form; None sends none, which the demo accepts.
-        requests_per_second: ceiling of all requests together.
-        connections: requests under way at once.
+        api_key: v3 key or v4 token, distinguished by its form; None sends no credential, which the demo accepts.
+        requests_per_second: the highest rate of all requests together.
+        connections: the most requests under way at once.
         transport: sends a request; by default a `RequestsTransport`.
-        limiter: by default one of `requests_per_second`.
+        limiter: limits the rate; by default a `RateLimiter` of `requests_per_second`.
 
     Attributes:
         server_date: the `Date` of TMDB's latest answer, UTC; None where no answer had one.
@@ -106,7 +106,7 @@ class TmdbClient:
 
     @property
     def stats(self) -> ClientStats:
-        """Counts so far; subtract earlier ones for the difference."""
+        """The counts so far; subtract earlier counts to get those since then."""
         with self._lock:
             seconds = self._latest - self._first if self._counts["requests"] else 0.0
             return ClientStats(**self._counts, seconds=seconds)
@@ -122,7 +122,7 @@ class TmdbClient:
         """Return the JSON object at a path, with its text to store.
 
         Args:
-            path: like `/discover/movie`; only integers may be put into it.
+            path: for example `/discover/movie`. It is not escaped, so insert only integers.
             params: query parameters, without the credential.
             check: raises `MalformedError` on a body of the wrong shape, which is then requested again.
             cancel: set it to end the waiting.
@@ -131,7 +131,7 @@ class TmdbClient:
             CredentialError: TMDB refused the credential.
             NotFoundError: the record no longer exists.
             BadRequestError: TMDB rejected the request itself.
-            UnavailableError: it still fails after every retry.
+            UnavailableError: the last retry failed as well.
             CancelledError: `cancel` was set.
         """
 
@@ -148,7 +148,7 @@ class TmdbClient:
         """Ask TMDB whether it accepts the credential, within seconds.
 
         Raises:
-            CredentialError: it does not.
+            CredentialError: TMDB refused the credential.
             UnavailableError: TMDB did not answer.
         """
         url = f"{self.api_url}/authentication"
@@ -159,7 +159,7 @@ class TmdbClient:
         """Return whether TMDB answers at all, within seconds.
 
         Raises:
-            CredentialError: it refuses the credential.
+            CredentialError: TMDB refused the credential.
         """
         try:
             self.check_credential()
@@ -172,8 +172,8 @@ class TmdbClient:
         """Open a daily export as a stream of its gzip bytes, without sending the credential.
 
         Raises:
-            ExportUnavailableError: it is not published yet, or has expired (403, 404).
-            UnavailableError: it still fails after every retry.
+            ExportUnavailableError: the export is not published yet, or has expired (403, 404).
+            UnavailableError: the last retry failed as well.
         """
         request = Request(
             url,
@@ -270,8 +270,8 @@ class TmdbClient:
 def _credential(api_key: str | None) -> tuple[dict[str, str], str]:
     """Return the headers of every request, and the query parameter of a v3 key.
 
-    What is not a v4 token is sent as a v3 key. The settings refuse a credential that is neither, except on loopback,
-    where a test server may take any.
+    Whatever is not a v4 token is sent as a v3 key. The settings refuse a credential that is neither, unless the API is
+    on a loopback address, where a test server may accept any credential.
     """
     headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
     if not api_key:

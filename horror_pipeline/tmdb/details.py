@@ -25,17 +25,17 @@ from horror_pipeline.tmdb.payloads import (
 )
 
 MOST_FAILURES_IN_A_ROW = 25
-"""Films that may fail one after the other. With more, TMDB is down rather than a record broken, and reading stops."""
+"""Reading stops when this many films fail in a row: TMDB is then down, rather than single records broken."""
 
 
 @dataclass(frozen=True)
 class Details:
-    """TMDB's answer for one film: a document, that the film is gone, or nothing usable.
+    """The result of asking TMDB for one film: a document, the answer that the film is gone, or a failure.
 
     Attributes:
-        text: the document's JSON; None without one. Parsed, a large one would take many times as much memory.
-        absent: the requested sub-objects that it lacks.
-        failure: why there is no document; None where the film is gone.
+        text: the document's JSON; None if there is no document. A parsed document may take many times the memory.
+        absent: the requested sub-objects that the document lacks.
+        failure: why there is no document; None if there is one, or if the film is gone.
     """
 
     tmdb_id: int
@@ -54,7 +54,7 @@ class Details:
         """Fill in the appended sub-objects that the document lacks, from an older document of the film.
 
         Args:
-            kept: sub-objects of the older document. `absent` still names the ones filled in, so that they stay due.
+            kept: sub-objects of the older document. `absent` still names those filled in, so they count as missing.
         """
         filled = {name: kept[name] for name in self.absent if name in kept}
         if self.text is None or not filled:

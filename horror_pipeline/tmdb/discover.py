@@ -1,9 +1,9 @@
-"""Sweeping a release year's listing so that no film is lost, and reporting when some may be.
+"""Reading a release year's listing in sweeps that lose no film, and reporting if some films may be lost.
 
-TMDB caches each page on its own, so rows are repeated and skipped over page borders, totals differ from page to page,
-and a page may be short without being the last. Therefore rows are deduplicated by id, the distinct ids are compared
-with the largest total stated, and a listing that falls short is swept again in narrow windows of release dates: most
-fit on one page, where there is no border to fall through. The union of all passes is kept.
+TMDB caches each page separately. A film may therefore be on two pages or on none, totals differ from page to page, and
+a page may be short without being the last. So rows are deduplicated by id, and the number of ids is compared with the
+largest total that TMDB states. A listing that falls short is read again in narrow windows of release dates. Most
+windows fit on one page, so that no film can be lost between pages. The union of all passes is kept.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ MOST_FILMS = 100_000
 and 1.2 million films of all genres and years."""
 
 MOST_SURPLUS = 100
-"""By how many films the totals of a listing's parts may together exceed twice the total of the whole."""
+"""The most films by which the totals of a listing's parts may together exceed twice the total of the whole listing."""
 
 PAGES_AHEAD = 32
-"""Pages requested ahead: at most as many requests are wasted after the first empty page of a slice."""
+"""Pages requested ahead, and so the most requests that are wasted after the first empty page of a slice."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Page:
 
     Attributes:
         listing: the listing's name.
-        sweep: number of the pass.
-        dates: the slice it is a page of.
-        number: from 1.
-        text: its JSON as received.
+        sweep: the number of the pass over the listing, from 1.
+        dates: the slice that the page is part of.
+        number: the number of the page in its slice, from 1.
+        text: the page's JSON as received.
         ids: the usable ids of its rows.
-        next_year_ids: those of `ids` released on the first day of the next year.
+        next_year_ids: those of `ids` whose film is released on the first day of the next year.
         nameless: its rows without a usable id.
     """
 
@@ -73,7 +73,7 @@ class Page:
 
 @dataclass
 class Sweep:
-    """All passes over one listing."""
+    """What all passes over one listing have found."""
 
     listing: Listing
     pages: list[Page] = field(default_factory=list)
@@ -84,7 +84,7 @@ class Sweep:
 
     @property
     def films(self) -> set[int]:
-        """The films that belong to the listing's year."""
+        """The ids of the films that belong to the listing's year."""
         return self.ids - self.next_year_ids
 
     @property
@@ -99,22 +99,22 @@ class Sweep:
 
     @property
     def looks_likely_whole(self) -> bool:
-        """Whether as many films were found as most pages state."""
+        """Whether at least as many films were found as the median total states."""
         return not self.totals or len(self.ids) >= statistics.median_low(self.totals)
 
     @property
     def looks_whole(self) -> bool:
-        """Whether as many films were found as the largest total states."""
+        """Whether at least as many films were found as the largest total states."""
         return not self.short_at_most
 
 
 class Sweeper:
-    """Sweep listings. Once TMDB's pages were found moving, every listing is swept twice at least.
+    """Sweep listings. If one falls short, films move between pages, so every later one is read in at least two passes.
 
     Args:
         client: sends the requests.
-        on_plan: called with the number of further pages that will be requested, for progress.
-        on_page: called for each page that arrived, likewise.
+        on_plan: called with the number of further pages that will be requested, to show progress.
+        on_page: called for each page that arrived or is no longer needed, to show progress.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Sweeper:
         self.is_moving = False
 
     def sweep(self, listing: Listing) -> Sweep:
-        """Read a listing until it looks whole, or until passes find nothing new.
+        """Read a listing until it looks whole, until passes find nothing new, or `MOST_PASSES` times.
 
         Raises:
             TmdbError: a page could not be read, or the totals contradict each other.
@@ -159,9 +159,10 @@ class Sweeper:
         return sweep
 
     def _windows(self, sweep: Sweep) -> list[Slice]:
-        """Return the slices of the next pass: in turn narrow windows, cut elsewhere each time, and the whole listing.
+        """Return the slices of the next pass: by turns narrow windows and the whole listing.
 
-        The whole listing states its total again. If it fits on one page, no film can be lost between pages.
+        Windows are cut at other dates each time. A pass over the whole listing gets its total again. A listing that
+        fits on one page is always read whole, because no film can be lost between pages.
         """
         rows = max(len(sweep.ids), max(sweep.totals, default=0))
         if rows <= ROWS_A_PAGE or sweep.passes % 2 == 0:
@@ -190,7 +191,7 @@ class Sweeper:
                 halves = first.dates.halves() if pages > LAST_PAGE else []
                 if len(halves) > 1:
                     too_long += halves
-                else:  # a single day of more than 500 pages cannot be cut: what is served is taken, and it stays short
+                else:  # a single day of more than 500 pages cannot be halved: read what TMDB serves, and stay short
                     further += [(first.dates, page) for page in range(2, min(pages, LAST_PAGE) + 1)]
             _refuse_contradiction(sweep, stated)
             slices = too_long
@@ -262,10 +263,10 @@ def _page(sweep: Sweep, job: tuple[Slice, int], text: str, body: Json) -> Page:
 
 
 def _refuse_contradiction(sweep: Sweep, stated: int) -> None:
-    """Refuse slices that state far more films together than the whole listing: their pages would have no end.
+    """Refuse slices that together state far more films than the whole listing: their pages would have no end.
 
     Raises:
-        UnavailableError: they do.
+        UnavailableError: the slices state too many films.
     """
     whole = max(sweep.totals, default=0)
     if stated > 2 * whole + MOST_SURPLUS:
@@ -277,7 +278,7 @@ def _refuse_contradiction(sweep: Sweep, stated: int) -> None:
 
 
 def _refuse_unfiltered(rows: list[Any], wanted: set[int]) -> None:
-    """Refuse a listing that ignores the genre: TMDB answers query keys it does not know with every film.
+    """Refuse a listing that is not filtered by genre: TMDB ignores query keys that it does not know.
 
     Raises:
         BadRequestError: most rows are of other genres.

@@ -1,10 +1,10 @@
-"""A day's id export: every film's popularity under a fixed date, in one file.
+"""Reading TMDB's daily id exports, each of which is one file with the popularity of every film on a fixed date.
 
-The file is decompressed, split and filtered in one pass and kept nowhere: of some 130 MB only the known films'
-popularity stays.
+A file is decompressed, split into lines and filtered in one pass, and it is not stored. Of some 130 MB, only the
+popularity of known films is kept.
 
-A file is trusted when it is gzip to its end, holds a JSON object on each line, and lists at least half of the films
-that are known to have been on TMDB by its day.
+A file is trusted if it is gzip to its end, holds a JSON object on each line but for very few, and lists at least half
+of the films that are known to have been on TMDB by its day.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ LARGEST_FILE_BYTES = 1 << 31
 
 MOST_MALFORMED_SHARE = 0.001
 LEAST_OF_FILMS = 0.5
-"""Share of the expected films below which an export is not whole: it lists every film of TMDB, horror or not."""
+"""An export that lists less than this share of the expected films is not whole, because exports list every film of
+TMDB, horror or not."""
 
 _BEYOND_POPULARITY = 1e9
 
@@ -56,11 +57,11 @@ class Export:
     """A day's file, reduced to the known films.
 
     Attributes:
-        popularity: by tmdb_id.
-        lines: lines of the file.
-        received_bytes: its size as received.
-        without_popularity: known films whose popularity is missing or null.
-        malformed: lines that are not a film, or whose popularity is not one.
+        popularity: the popularity of each known film, by tmdb_id.
+        lines: number of lines of the file.
+        received_bytes: size of the file as received.
+        without_popularity: number of known films whose popularity is missing or null.
+        malformed: number of lines that are not a film, or whose popularity is impossible.
     """
 
     popularity: dict[int, float] = field(default_factory=dict)
@@ -129,7 +130,7 @@ def require_films(export: Export, day: dt.date, expected: int) -> None:
 
 
 def why_missing(day: dt.date, now: dt.datetime) -> ExportUnavailableError:
-    """Explain why a file is not on the server: which day, and from or until when it is there."""
+    """Return an error that says why a day's file is not on the server, and from or until when the server has it."""
     published = dt.datetime.combine(day, PUBLISHED_AT, dt.UTC)
     last = day + dt.timedelta(days=EXPORTS_REACH_DAYS)
     if now < published or day >= now.date():
@@ -151,7 +152,7 @@ def why_missing(day: dt.date, now: dt.datetime) -> ExportUnavailableError:
 
 
 def is_awaited(day: dt.date, now: dt.datetime) -> bool:
-    """Return whether the day's file need not be published yet."""
+    """Return whether the time by which TMDB publishes the day's file is still to come."""
     return now < dt.datetime.combine(day, PUBLISHED_AT, dt.UTC)
 
 
@@ -169,7 +170,7 @@ def parse_lines(blocks: Iterable[bytes], known_ids: Set[int]) -> Export:
     """Read the lines of a file and keep the known films.
 
     Args:
-        blocks: whole lines each, with their newlines.
+        blocks: pieces of the file, each of whole lines with their newlines.
         known_ids: films to keep.
     """
     export = Export()
@@ -221,7 +222,7 @@ def _read(response: Response, day: dt.date, known_ids: Set[int]) -> Export:
 
 
 def _blocks(stream: io.BufferedIOBase, day: dt.date) -> Iterator[bytes]:
-    """Decompress the file and yield whole lines, about a megabyte at a time; complete the last line."""
+    """Decompress the file and yield whole lines, about a megabyte at a time; end the last line with a newline."""
     text, rest, size = gzip.GzipFile(fileobj=stream), b"", 0
     try:
         while piece := text.read(BLOCK_BYTES):

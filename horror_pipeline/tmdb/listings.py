@@ -13,7 +13,7 @@ FARTHEST_YEAR = 2100
 
 @dataclass(frozen=True)
 class Slice:
-    """Release dates from `start` to `end`, both included; open where `end` is None."""
+    """The release dates from `start` to `end`, both included; without an end, or open, if `end` is None."""
 
     start: dt.date
     end: dt.date | None
@@ -27,7 +27,7 @@ class Slice:
         return [Slice(self.start, middle), Slice(middle + dt.timedelta(days=1), self.end)]
 
     def windows(self, count: int) -> list[Slice]:
-        """Return the slice in about `count` parts of equal length; the last is open where the slice is."""
+        """Cut the slice into about `count` parts of equal length; the last part is open if the slice is."""
         end = self.end or dt.date(self.start.year, 12, 31)
         days = (end - self.start).days + 1
         count = max(1, min(count, days))
@@ -40,10 +40,11 @@ class Slice:
 class Listing:
     """One listing of a release year: released films with enough votes, upcoming films, or films of other genres.
 
-    The films have one of `genres`, or none of them if `is_collected` is false. Empty `genres` stand for all genres.
+    The films have at least one of `genres`, or none of them if `is_collected` is false. Empty `genres` stand for all
+    genres.
 
-    The listing includes the first day of the next year. Otherwise a film would be in no year if its date moves over New
-    Year between two sweeps, or if its date is impossible, like a 45th of December.
+    The listing includes the first day of the next year. Otherwise a film would be found in no year if its date moves
+    over New Year between two sweeps, or if its date is impossible, like a 45th of December.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Listing:
 
     @property
     def new_year(self) -> dt.date | None:
-        """The day that belongs to the next year; None for the last year, which includes all later films."""
+        """The first day of the next year; None if the listing is open, so that all later films belong to its year."""
         return None if self.dates.end is None else dt.date(self.release_year + 1, 1, 1)
 
 
@@ -67,14 +68,14 @@ def listings_of(
     min_votes: int,
     genres: tuple[int, ...] = (HORROR_GENRE_ID,),
 ) -> list[Listing]:
-    """Return the listings that together hold every film of a release year that is collected.
+    """Return the listings that together hold all collected films of a release year.
 
     Args:
         release_year: the year.
         today: films up to this date are released, later ones upcoming.
-        last_year: the last partition, which includes later years.
+        last_year: the year of the last partition, which includes later years.
         min_votes: votes a released film needs; upcoming films need none.
-        genres: ids of the genres that are collected; none for all.
+        genres: ids of the genres that are collected; empty for all genres.
     """
     first, new_year = dt.date(release_year, 1, 1), dt.date(release_year + 1, 1, 1)
     last = None if release_year >= last_year else new_year
@@ -90,7 +91,7 @@ def listings_of(
 def listing_of_others(
     release_year: int, *, today: dt.date, last_year: int, min_votes: int, genres: tuple[int, ...]
 ) -> Listing | None:
-    """Return the listing of a year's released films that have none of the genres collected.
+    """Return the listing of a year's released films that have none of the collected genres.
 
     Returns:
         None if the year is still to come, or if all genres are collected.

@@ -1,4 +1,4 @@
-"""Doing many jobs in a few threads, with a bounded number of jobs ahead and a clean stop."""
+"""Running many jobs in a few threads, with a bounded number of jobs in memory and a clean stop."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ T = TypeVar("T")
 def run_parallel(
     threads: int, work: Callable[[J, threading.Event], T], jobs: Iterable[J], *, ahead: int = JOBS_AHEAD
 ) -> Generator[T, None, None]:
-    """Do every job, several at once, and yield what they return as they finish.
+    """Run all jobs, several at once, and yield their results in the order in which they finish.
 
-    Closing the generator wakes the jobs that wait, which then end, and starts no others.
+    Closing the generator sets the event that `work` is given, so that waiting jobs end, and starts no further jobs.
 
     Args:
-        threads: jobs under way at once.
+        threads: number of jobs that run at once.
         work: does one job; the event is set when its result is no longer wanted.
-        jobs: drawn in the caller's thread, as results are taken.
-        ahead: jobs drawn whose results are not taken yet, so that memory stays flat.
+        jobs: the jobs; they are iterated in the caller's thread as it consumes results.
+        ahead: the most jobs that are taken from `jobs` before their results are consumed, so that memory stays flat.
 
     Raises:
-        Exception: the first that `work` or `jobs` raised.
+        Exception: the first exception that `work` or `jobs` raised.
     """
     source, cancel = iter(jobs), threading.Event()
     finished: SimpleQueue[Future[T]] = SimpleQueue()
@@ -44,7 +44,7 @@ def run_parallel(
         try:
             return work(job, cancel)
         except BaseException as error:
-            failures.append(error)  # before the others are cancelled: it is the reason, and is raised
+            failures.append(error)  # before cancelling the others, so that this error comes first and is raised
             cancel.set()
             raise
 

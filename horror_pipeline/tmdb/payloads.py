@@ -1,6 +1,6 @@
-"""The shapes TMDB answers in, read tolerantly: unknown keys are kept, missing ones are noticed.
+"""Parsing TMDB's answers tolerantly: unknown keys are kept, and missing keys are detected.
 
-Bodies are parsed and made safe for Postgres here, whatever they hold. Whether a value is plausible is decided in
+Any body is parsed and made safe for Postgres here, whatever it holds. Whether a value is plausible is decided in
 `transform`.
 """
 
@@ -17,24 +17,24 @@ from typing import Any
 Json = dict[str, Any]
 
 APPENDED = ("credits", "keywords")
-"""Sub-objects requested with a film's details; TMDB leaves one out, under status 200, when it fails on its side."""
+"""Sub-objects requested with a film's details. If TMDB fails to make one, it still answers 200, but leaves it out."""
 
 ALSO_APPENDED = ("release_dates", "watch/providers")
-"""Sub-objects requested with them that no film is read again for where they are missing."""
+"""Further sub-objects requested with a film's details. If one is missing, the film is not requested again for it."""
 
 LARGEST_ID = 2**53
 DEEPEST_LEVEL = 64
 """The deepest nesting that is kept. TMDB's documents have five levels; Python's parser fails at some 1,000."""
 
 MOST_CONTAINERS = 250_000
-"""The most lists and objects of a body. An empty one takes two bytes, and parsed more than fifty; TMDB's documents have
-some thousands."""
+"""The most lists and objects in a body; TMDB's documents have some thousands. An empty list or object takes two bytes
+as text, but more than fifty when parsed."""
 
 MOST_DIGITS = 300
 """The most digits of a number: with more, it may not fit into a double precision column."""
 
-# What JSON may hold and jsonb may not: NUL, lone surrogates, NaN and Infinity, and numbers beyond any column. Most
-# documents hold no escape and none of the words at all, which is found out much faster than by the patterns.
+# These find what a JSON text may hold but jsonb cannot: NUL, lone surrogates, NaN, Infinity, and numbers too large for
+# any column. Most documents hold none of the suspicious strings, which is checked much faster than the patterns.
 _SUSPICIOUS = ("\\u", "NaN", "Infinity")
 _UNSAFE_WORD = re.compile(r"\\u0000|\\u[dD][89a-fA-F]|NaN|Infinity")
 _UNSAFE_NUMBER = re.compile(rf"\d(?:[eE][+-]?\d{{3}}|\d{{{MOST_DIGITS}}})")
@@ -43,7 +43,8 @@ _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[][{}]', re.DOTALL
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _VOLATILE = re.compile(r'"(?:popularity|vote_average|vote_count)":[^][{},"]*,?')
-"""A member of the canonical text whose value is a number or null; inside a text the quotes would be escaped."""
+"""Matches a member of the canonical text whose value is a number or null. In strings, nothing matches: their quotes are
+escaped."""
 
 
 class MalformedError(ValueError):
@@ -52,7 +53,7 @@ class MalformedError(ValueError):
 
 @dataclass(frozen=True)
 class Document:
-    """An answer's JSON object, and its text that Postgres takes as jsonb."""
+    """The JSON object of an answer, parsed and as a text that Postgres accepts as jsonb."""
 
     body: Json
     text: str
@@ -61,12 +62,12 @@ class Document:
 def parse(raw: bytes) -> Document:
     """Parse a body.
 
-    The text is passed through as received unless it holds something jsonb cannot: NUL and lone surrogates become
-    U+FFFD; numbers without a finite value or of more than `MOST_DIGITS` digits, and whatever is nested deeper than
-    `DEEPEST_LEVEL`, become null. So an absurd value costs itself and not its page.
+    The text is kept as received unless it holds something that jsonb cannot hold. In that case, NUL and lone surrogates
+    become U+FFFD. Numbers that are not finite or have more than `MOST_DIGITS` digits become null, and so does whatever
+    is nested deeper than `DEEPEST_LEVEL`. Thus only the absurd value is lost, not its whole page.
 
     Raises:
-        MalformedError: it is not JSON, not an object, or would take too much memory.
+        MalformedError: the body is not JSON, is not an object, or would take too much memory.
     """
     if raw.count(b"[") + raw.count(b"{") > MOST_CONTAINERS:
         raise MalformedError(f"the body has more than {MOST_CONTAINERS:,} lists and objects")
@@ -136,7 +137,7 @@ def _without_depths(text: str) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return the JSON text of a parsed value, such that Postgres takes it as jsonb."""
+    """Return the JSON text of a parsed value, in a form that Postgres accepts as jsonb."""
     return json.dumps(_storable(value), ensure_ascii=False)
 
 
@@ -153,7 +154,7 @@ def _storable(value: Any) -> Any:
 
 
 def payload_hash(body: Json) -> str:
-    """Return the digest of a details document without what moves daily: popularity and votes, people's included."""
+    """Return a digest of a details document that ignores what changes daily: popularity (people's too) and votes."""
     steady = _VOLATILE.sub("", _CANONICAL.encode(body))
     return hashlib.blake2b(steady.encode(), digest_size=16).hexdigest()
 
@@ -192,7 +193,7 @@ def count_of(body: Json, name: str) -> int:
     """Return a counter of a listing page, like `total_pages`.
 
     Raises:
-        MalformedError: it is missing or not a count.
+        MalformedError: the counter is missing or not a count.
     """
     value = body.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
@@ -201,7 +202,7 @@ def count_of(body: Json, name: str) -> int:
 
 
 def check_listing(body: Json, rows_a_page: int, most_rows: int) -> None:
-    """Refuse a listing page whose totals would plan requests for rows that cannot be there.
+    """Refuse a listing page whose totals would lead to requests for pages that cannot exist.
 
     Raises:
         MalformedError: rows or totals are missing, or the totals are absurd.

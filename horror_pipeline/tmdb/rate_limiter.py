@@ -1,8 +1,8 @@
-"""One rate for every request this process sends to TMDB, whatever thread sends it.
+"""One rate limit for all requests that this process sends to TMDB, from whichever thread.
 
-Requests leave on an even grid at the allowed rate. Trouble slows the grid for all threads: a refusal for too many
-requests stops everybody for as long as the server asks and lowers the rate; a server error lowers it a little. Each
-success raises it again, so that scattered errors cost nothing and an outage is not hammered.
+Requests leave at even intervals, on a grid of times that all threads share. A refusal for too many requests stops all
+threads for as long as the server asks, and lowers the rate. An error of the server or the connection lowers the rate a
+little. Each success raises it again. So scattered errors cost nothing, and a server that is down gets few requests.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from horror_pipeline.errors import TmdbError
 
 CATCH_UP_SECONDS = 0.025
-"""How far behind the grid a late thread may still send at once: the scheduler's jitter, never a burst."""
+"""How much delay later requests may make up for: enough for the scheduler's jitter, too little for a burst."""
 
 LOWEST_SHARE = 0.05
 SHARE_GAINED_BY_SUCCESS = 0.002
@@ -31,9 +31,9 @@ class RateLimiter:
     """Space requests evenly and share every slow-down among threads.
 
     Args:
-        per_second: the ceiling of all requests together.
-        clock: monotonic seconds.
-        sleep: waits that many seconds.
+        per_second: the highest rate of all requests together.
+        clock: returns monotonic seconds.
+        sleep: waits for a number of seconds.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class RateLimiter:
     def acquire(self, cancel: threading.Event | None = None) -> None:
         """Wait until the next request may leave.
 
-        One thread at a time waits for that moment, the others for their turn. The grid moves on when a request really
-        leaves, so that threads delayed by a busy machine do not all send at once.
+        One thread at a time waits for that moment, and the others wait for their turn. The grid moves on only when a
+        request really leaves, so that threads delayed by a busy machine do not all send at once.
 
         Raises:
             CancelledError: `cancel` was set while waiting.
@@ -93,7 +93,7 @@ class RateLimiter:
             self._sleep(min(left, LONGEST_SLEEP))
 
     def succeeded(self) -> None:
-        """Recover a little after a good answer."""
+        """Raise a lowered rate a little after a good answer."""
         if self._share < 1.0:  # read without the lock: the common case stays cheap
             with self._lock:
                 self._share = min(1.0, self._share + SHARE_GAINED_BY_SUCCESS)
@@ -106,7 +106,7 @@ class RateLimiter:
     def refused(self, seconds: float) -> None:
         """Stop every thread for `seconds` after a refusal for too many requests, and lower the rate.
 
-        The refusals of requests that were already under way when the pause began lower it only once.
+        Refusals of requests that were already under way when the pause began do not lower the rate again.
         """
         with self._lock:
             now = self.clock()

@@ -21,11 +21,11 @@ _LONGEST_MESSAGE = 200
 
 @dataclass(frozen=True)
 class Retry:
-    """Send the request again.
+    """The decision to send a request again.
 
     Attributes:
         reason: what was wrong with the answer.
-        is_rate_limited: whether TMDB refused it for too many requests.
+        is_rate_limited: whether TMDB refused the request because there were too many.
         wait_seconds: the wait that the server asked for; None where it asked for nothing usable.
     """
 
@@ -35,12 +35,12 @@ class Retry:
 
 
 def classify_response(response: Response, path: str) -> Retry | None:
-    """Return None for a good answer and `Retry` for one whose trouble may pass.
+    """Return None for a good answer, and `Retry` for an error that may be temporary.
 
     Raises:
-        CredentialError: 401, or 403 of TMDB itself.
-        ExportUnavailableError: 403 or 404 for a stream: the exports server has no such file.
-        NotFoundError: 404.
+        CredentialError: status 401, or one of TMDB's own codes for a refused credential.
+        ExportUnavailableError: status 403 or 404 for a stream, because the exports server has no such file.
+        NotFoundError: status 404.
         BadRequestError: TMDB rejected the request in another way.
     """
     status = response.status
@@ -91,7 +91,7 @@ def _complaint(body: bytes) -> tuple[int | None, str]:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of a positive `Retry-After`, capped; TMDB has sent 0, which means nothing."""
+    """Return the seconds of a positive `Retry-After`, capped. TMDB has sent 0, which is ignored."""
     try:
         seconds = float(headers.get("Retry-After", ""))
     except ValueError:

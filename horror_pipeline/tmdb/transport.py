@@ -1,10 +1,10 @@
 """One request over the wire, sent with `requests`.
 
-A transport is a function from `Request` to `Response`; tests pass a function of their own in its place. It raises
-`ConnectionFailedError` where no whole answer arrived.
+A transport is a function from `Request` to `Response`, which raises `ConnectionFailedError` if no whole answer arrived.
+Tests pass a function of their own.
 
-The credential is written to the socket by our own connection class, below everything in `requests` and urllib3 that
-logs, quotes or stores a URL: urllib3 logs each path with its query at DEBUG.
+The credential is added to the URL only in our own connection class, as it is written to the socket. So the URLs that
+`requests` and urllib3 log, quote or store do not hold it: urllib3 logs each path with its query at DEBUG.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from urllib3 import exceptions as errors
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 LARGEST_BODY_BYTES = 8 * 1024 * 1024
-"""Size of an answer, before and after decompression. A details document has tens of kilobytes; parsed, JSON may take
-twenty times its size."""
+"""Largest size of an answer, before and after decompression. A details document has tens of kilobytes. Parsed, JSON may
+take twenty times its size."""
 
 PIECE_BYTES = 1 << 16
 
@@ -75,7 +75,7 @@ _ERRORS = (OSError, http.client.HTTPException, errors.HTTPError, zlib.error)  # 
 
 
 class ConnectionFailedError(Exception):
-    """No whole answer arrived. `reached` is False where there was not even a connection."""
+    """No whole answer arrived. `reached` is False if not even a connection was made."""
 
     def __init__(self, reason: str, *, reached: bool = True) -> None:
         super().__init__(reason)
@@ -105,7 +105,7 @@ class RequestsTransport:
         """Send the request.
 
         Raises:
-            ConnectionFailedError: the connection failed, or its body was cut short, too slow or too large.
+            ConnectionFailedError: the connection failed, or the answer was cut short, too slow or too large.
         """
         _DEADLINE.set(time.monotonic() + request.whole_seconds)
         _SECRET_QUERY.set(request.secret_query)
@@ -134,11 +134,11 @@ class RequestsTransport:
 
 class _Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Name none: even where redirects are not followed, `requests` would read a redirect's whole body."""
+        """Return no target, because `requests` reads the whole body of a redirect even if it does not follow it."""
 
 
 class _Stream(io.BufferedIOBase):
-    """A body as sent by the server, of a limited size; errors of the libraries become ours."""
+    """A body as sent by the server, limited in size. Errors of libraries are raised as `ConnectionFailedError`."""
 
     def __init__(self, raw: urllib3.BaseHTTPResponse, largest: int) -> None:
         self._raw, self._largest, self._received = raw, largest, 0
@@ -166,7 +166,7 @@ def _read(stream: io.BufferedIOBase, encoding: str, largest: int) -> bytes:
     """Read and decompress a body.
 
     Raises:
-        ConnectionFailedError: it is damaged, ends too early, or is larger than `largest` bytes.
+        ConnectionFailedError: the body is damaged, ends too early, or is larger than `largest` bytes.
     """
     pieces = iter(lambda: stream.read(PIECE_BYTES), b"")
     if encoding.lower() != "gzip":
@@ -190,7 +190,7 @@ def _too_large(largest: int) -> ConnectionFailedError:
 
 _DEADLINE: ContextVar[float] = ContextVar("deadline")
 _SECRET_QUERY: ContextVar[str] = ContextVar("secret_query")
-"""Both are of the request that the current thread is sending."""
+"""The deadline and the secret query are those of the request that the current thread is sending."""
 
 
 class _TimedReader(io.RawIOBase):
@@ -225,7 +225,7 @@ class _TimedResponse(http.client.HTTPResponse):
 
 
 class _OwnConnection(HTTPConnection):
-    """Add the credential to the request line, hold answers to their deadline, prefer addresses that work."""
+    """Add the credential to the request line, enforce the deadline of answers, and prefer an address that worked."""
 
     response_class = _TimedResponse
 
@@ -234,7 +234,7 @@ class _OwnConnection(HTTPConnection):
         super().putrequest(method, f"{url}{'&' if '?' in url else '?'}{secret}" if secret else url, *args, **kwargs)
 
     def _new_conn(self) -> socket.socket:
-        """Try the address that the host was reached at last before those that its name stands for."""
+        """Connect to the address at which the host was last reached; if that fails, resolve the host's name."""
         host = self.host
         try:
             self.host = _REACHED_AT.pop((host, self.port), host)
@@ -251,7 +251,7 @@ class _OwnConnection(HTTPConnection):
 
 
 class _OwnTlsConnection(_OwnConnection, HTTPSConnection):
-    """The same over TLS."""
+    """`_OwnConnection` over TLS."""
 
 
 _REACHED_AT: dict[tuple[str, int | None], str] = {}
@@ -295,7 +295,7 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
 
 
 def _failure(error: BaseException) -> ConnectionFailedError:
-    """Put an error into our own words: its text may quote the URL, or what the server sent."""
+    """Describe an error in our own words, because its text may quote the URL, or what the server sent."""
     chain = list(_chain(error))
     reached = not any(isinstance(link, _NEVER_REACHED) for link in chain)
     for kinds, reason in _REASONS:
@@ -305,7 +305,7 @@ def _failure(error: BaseException) -> ConnectionFailedError:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and, one after the other, those it was raised from."""
+    """Yield the error, then the error that it was raised from, and so on."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -1,8 +1,8 @@
-"""The backtest of a horizon: forecasts for past days, made by models that were fitted before those days.
+"""The backtest of a horizon: forecasts made on past days by models that did not know the outcomes.
 
-The newest weeks whose outcomes are known are forecast. The model of each week is fitted on its first day, to nothing
-later. The errors, compared with those of no change, decide whether the horizon's model serves, how far its forecasts
-are shrunk towards no change, and how wide the intervals are.
+Forecasts are made on each day of the newest weeks whose outcomes are known. The model of each week is fitted on the
+week's first day, to nothing later. The errors decide how wide the intervals are, how far forecasts are shrunk towards
+no change, and whether the horizon's model is used: if it does not beat the baseline "no change", no change is forecast.
 """
 
 from __future__ import annotations
@@ -20,43 +20,43 @@ from horror_pipeline.modeling.forecasting.history import NOTABLE, History
 from horror_pipeline.modeling.forecasting.residuals import circumstances
 
 BLOCKS, BLOCK_DAYS = 2, 7
-"""How many blocks of days are forecast, and how long a block is. Each has a model fitted on its first day."""
+"""Number of blocks of days in the backtest, and days in a block. Each block has a model fitted on its first day."""
 
 MOST_FILMS = 6_000
-"""Films in the backtest; of a larger catalog, a sample is taken."""
+"""The most films in the backtest; a larger catalog is sampled."""
 
 PRIOR_SHRINKAGE = {1: 1.0, 3: 0.95, 7: 0.9, 14: 0.75, 30: 0.6}
 """Prior shrinkage factor by horizon: the further away the horizon, the less of a predicted change comes true."""
 
 PRIOR_WEIGHT = 30.0
 """The effective sample size at which the backtest weighs as much as the prior. It is large, because the factor that was
-best in the past two weeks says little about the coming weeks: over 16 recorded days, the prior alone was as good."""
+best in the past two weeks says little about the coming weeks. On 16 recorded days, the prior alone was as good."""
 
 SHRINKAGE_STEP = 0.05
 
 FEWEST_DAYS = 6
-"""Days of forecasts that are needed to decide whether a model serves."""
+"""The fewest days with forecasts from which to decide whether a model is used."""
 
 GATE_Z = 1.64
-"""Standard errors above 0 that a model's gain must reach: one useless model in twenty reaches them by chance."""
+"""Standard errors by which a model's mean gain must exceed 0. One useless model in twenty exceeds them by chance."""
 
 ModelAt = Callable[[np.datetime64, int], ChangeModel | None]
-"""Returns the model fitted on a day for a horizon in days; None where too little was known then."""
+"""A function of a day and a horizon in days. It returns the model fitted on that day; None if too little was known."""
 
 
 def walk(history: History, released: NDArray[np.datetime64], horizon_days: int, model_at: ModelAt) -> pd.DataFrame:
-    """Forecast the newest weeks whose outcomes are known, each by a model fitted on its first day.
+    """Make forecasts on each day of the newest weeks with known outcomes, by a model fitted on the week's first day.
 
     Args:
         history: trusted values, up to the day the forecaster is fitted on.
         released: release date of each film.
         horizon_days: the horizon.
-        model_at: fits the models.
+        model_at: returns the model fitted on a day.
 
     Returns:
         A row per film and day: `film` and `day` (positions in the history), `origin` and `actual` (popularity on the
         day and at the horizon), `log_change` (observed), `predicted` (the log change before shrinkage; 0 for films
-        below `LOWEST_LEVEL`, NaN where there was no model), and the columns of `circumstances`.
+        below `LOWEST_LEVEL`, NaN where there was no model), and the other columns of `circumstances`.
     """
     known = ~np.isnan(changes(history, horizon_days))
     known[~_followed(history)] = False
@@ -99,13 +99,13 @@ def _forecast_block(
 
 
 def shift(origin: NDArray[np.float64], log_change: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Apply a change of the log to popularity; the result is never below zero."""
+    """Apply changes of log(popularity + `OFFSET`) to popularity; no result is below zero."""
     changed = np.maximum((origin + OFFSET) * np.exp(log_change) - OFFSET, 0.0)
     return np.where(log_change == 0, origin, changed)  # free of rounding errors where nothing changes
 
 
 def scored(walked: pd.DataFrame) -> pd.DataFrame:
-    """Select the rows of a walk that are scored: notable films for which a model made a prediction."""
+    """Select the rows of `walk` that are scored: notable films for which a model made a prediction."""
     return walked[(walked["origin"] >= NOTABLE) & walked["predicted"].notna()]
 
 
@@ -114,7 +114,7 @@ def shrinkage(walked: pd.DataFrame, horizon_days: int) -> float:
 
     The estimate is a weighted mean of the prior and of the factor with the smallest error in the backtest. Outcomes of
     days that are less than a horizon apart overlap, so they are correlated. The effective sample size is therefore the
-    number of days divided by the horizon, and the prior weighs as much as `PRIOR_WEIGHT` of it.
+    number of days divided by the horizon. The prior weighs as much as a sample of size `PRIOR_WEIGHT`.
     """
     prior, rows = PRIOR_SHRINKAGE[horizon_days], scored(walked)
     if rows.empty:
@@ -129,12 +129,12 @@ def shrinkage(walked: pd.DataFrame, horizon_days: int) -> float:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a horizon's model serves.
+    """The decision whether a horizon's model is used.
 
     Args:
-        serves: whether it does; otherwise no change is forecast.
+        serves: whether the model is used; otherwise no change is forecast.
         reason: the reason, in words.
-        z: the model's gain over no change in standard errors; NaN where too few days were forecast.
+        z: the model's mean gain over no change, in standard errors; NaN where too few days were forecast.
     """
 
     serves: bool
@@ -143,16 +143,17 @@ class Verdict:
 
 
 def judge(walked: pd.DataFrame, share: float, horizon_days: int) -> Verdict:
-    """Decide whether a model serves: its forecasts must be better than no change by more than chance.
+    """Decide whether a model is used: its forecasts must beat those of no change by more than chance.
 
-    The total error of the shrunk forecasts must be below that of no change. In addition, forecasts of half that change
-    must show a significant gain. A useless model raises the error however little of its change is forecast, and with
-    half of it, the few films whose change is overpredicted add less variance to the test. Each gain is divided by the
-    square root of the film's popularity, so that no single film decides.
+    Two conditions must hold. The total error of the shrunk forecasts must be below that of no change, and forecasts of
+    half the shrunk change must show a significant gain. Half is enough, because a useless model raises the error
+    however little of its change is forecast. Half is better, because the few films whose change is overpredicted then
+    add less variance to the test. Each gain is divided by the square root of the film's popularity, so that no single
+    film decides.
 
     Args:
         walked: what `walk` returned.
-        share: the shrinkage factor that would serve.
+        share: the shrinkage factor to apply if the model is used.
         horizon_days: the horizon.
     """
     rows = scored(walked)
@@ -172,7 +173,7 @@ def judge(walked: pd.DataFrame, share: float, horizon_days: int) -> Verdict:
 
 
 def clustered_z(gain: NDArray[np.float64], film: NDArray[np.intp], day: NDArray[np.intp], horizon_days: int) -> float:
-    """Compute the mean gain in standard errors, given that gains of one film, and gains of one day, are correlated.
+    """Compute the mean gain in standard errors that allow for correlated gains of the same film or the same day.
 
     The standard errors are clustered by film and day (Cameron, Gelbach and Miller 2011): the variance is that by film
     plus that by day, less that of single rows. Outcomes of days that are less than a horizon apart overlap, so the
@@ -192,16 +193,16 @@ def clustered_z(gain: NDArray[np.float64], film: NDArray[np.intp], day: NDArray[
 
 
 def figures(walked: pd.DataFrame, share: float, drift: float) -> pd.DataFrame:
-    """Compute the errors of each day of the backtest, as they would have been with the shrinkage that serves.
+    """Compute the mean errors of each day of the backtest, with the predictions shrunk by the factor in use.
 
     Args:
         walked: what `walk` returned; only notable films are scored.
-        share: the shrinkage factor that serves; 0 where no change serves.
-        drift: the median change of the log at this horizon, as a second baseline.
+        share: the shrinkage factor in use; 0 if no change is forecast.
+        drift: the median change of the log at this horizon; a second baseline forecasts it for every film.
 
     Returns:
-        Indexed by `day`, on which the forecasts were made: `films`, `mae`, `mae_no_change`, `mae_drift`, `log_mae` and
-        `log_mae_no_change`.
+        Indexed by `day`, the position of the day on which the forecasts were made: `films`, `mae`, `mae_no_change`,
+        `mae_drift`, `log_mae` and `log_mae_no_change`.
     """
     rows = walked[walked["origin"] >= NOTABLE]
     origin, actual, change = (rows[name].to_numpy() for name in ("origin", "actual", "log_change"))
@@ -221,6 +222,6 @@ def figures(walked: pd.DataFrame, share: float, drift: float) -> pd.DataFrame:
 
 
 def _followed(history: History) -> NDArray[np.bool_]:
-    """Select the films of the backtest: all, or a sample that does not depend on later days."""
+    """Mark the films of the backtest: all films, or a sample by a hash of the id, which later days do not change."""
     hashed = history.tmdb_ids.astype("uint64") * np.uint64(0x9E3779B97F4A7C15)
     return np.argsort(np.argsort(hashed, kind="stable"), kind="stable") < MOST_FILMS

@@ -1,14 +1,16 @@
-"""The model of one horizon: by how much the log of popularity changes.
+"""The model of one horizon, which predicts the change of the log of popularity.
 
-The prediction is the mean of boosting models, its members. Members of one kind minimize absolute errors, on which
-single bursts have little influence, and weight films by the square root of their popularity. Those of the other kind
-minimize squared errors, which take the size of what usually follows a burst into account, and weight films by
-popularity, as errors of popularity itself do. One day ahead, members of the first kind alone are best, because nothing
-follows a burst so soon; from two weeks on, those of the second kind alone. Rows are sampled in proportion to their
-weights, which takes a third of the time of fitting with weights.
+A prediction is the mean of the predictions of several boosting models, the members. There are two kinds of members:
 
-In place of the number of a weekday, members are given the mean change that followed that weekday. The numbers have an
-order that means nothing, so trees learn less from them.
+- One kind minimizes absolute errors, on which single bursts have little influence, and weights films by the square root
+  of their popularity. One day ahead, this kind alone is best, because nothing follows a burst so soon.
+- The other kind minimizes squared errors, which take the size of what usually follows a burst into account, and weights
+  films by popularity, as errors of popularity itself do. From two weeks on, this kind alone is best.
+
+Instead of fitting with weights, rows are sampled in proportion to their weights, which takes a third of the time.
+
+Members see the mean change that followed a weekday instead of the weekday's number. The order of the numbers means
+nothing, so trees would learn less from them.
 """
 
 from __future__ import annotations
@@ -39,11 +41,11 @@ class Recipe:
     """How a member of a model is fitted.
 
     Args:
-        loss: as scikit-learn names it.
-        weight_power: the power of popularity that a row is weighted by.
+        loss: the name of the loss in scikit-learn.
+        weight_power: rows are weighted by popularity to this power.
         rows: number of rows to draw for the fit. Beyond horizon 1, drawing more rows of the same days helps little:
             films move together, so the number of days is what limits the model.
-        smallest_leaf: fewest rows in a leaf, where there are enough rows.
+        smallest_leaf: fewest rows in a leaf; lowered if few rows are drawn.
     """
 
     loss: str
@@ -61,10 +63,10 @@ RECIPES = {1: 4 * (PRECISE,), 3: PAIR, 7: 5 * COARSE_PAIR, 14: (LARGE, LARGE), 3
 WEEKDAY_COLUMN = FEATURES.index("weekday")
 
 MOST_MEMBERS = 10
-"""Seeds of members are this far apart from one seed to the next, so that no two are equal."""
+"""A member's seed is the model's seed times this, plus the member's position, so that no two are equal."""
 
 TREES, LEARNING_RATE, LEAVES, BINS, FEATURE_SHARE = 50, 0.15, 12, 32, 0.4
-"""Few bins and small trees: several times as fast as scikit-learn's defaults, and no worse."""
+"""Few bins and small trees are several times as fast to fit as scikit-learn's defaults, and no worse."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def fit_change_model(
     known, target = features(history, released, film, day), np.clip(change[film, day], -LARGEST_CHANGE, LARGEST_CHANGE)
     weekday_changes = _mean_by_weekday(known, target, taken_by_all[used])
     known = _encode_weekdays(known, weekday_changes)
-    known[:, np.isnan(known).all(axis=0)] = 0.0  # scikit-learn cannot bin a column of which nothing is known
+    known[:, np.isnan(known).all(axis=0)] = 0.0  # scikit-learn cannot bin a column without known values
     members = []
     for (recipe, number), taken in zip(recipes, copies, strict=True):
         row = np.repeat(np.arange(len(used)), taken[used])
@@ -147,9 +149,9 @@ def _encode_weekdays(rows: Matrix, weekday_changes: NDArray[np.float64]) -> Matr
 
 
 def _drawn(history: History, film: NDArray[Any], day: NDArray[Any], recipe: Recipe, number: int) -> NDArray[np.int32]:
-    """Draw how often each row is taken: in proportion to its weight, rounded up or down at random.
+    """Draw the number of copies of each row: proportional to the row's weight, rounded up or down at random.
 
-    The random number of a row is a hash of its film and date, so it does not depend on what else the history holds.
+    The random number of a row is a hash of its film, its date and `number`. It does not depend on other rows.
     """
     weight = history.popularity[film, day].astype("float64") ** recipe.weight_power
     share = weight * (min(recipe.rows, len(film)) / weight.sum())

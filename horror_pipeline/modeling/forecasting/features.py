@@ -18,12 +18,12 @@ from horror_pipeline.modeling.forecasting.history import History, Matrix
 OFFSET = 0.1
 MONTH, WEEK = 28, 7
 LAGS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 14, 21, 28)
-"""The level is compared with that of so many days before. Each of the last eight days is among them because a burst
-makes a plateau of seven to eight days."""
+"""The level is compared with the level this many days earlier. All of the last eight days are included, because a
+burst raises the level for seven to eight days."""
 
 STEPS = 14
-"""Number of newest daily changes. Each is a feature, because a sudden rise is often undone at once a week later; the
-newest one is `change_1`."""
+"""Number of newest daily changes. Each is a feature of its own, because a sudden rise is often undone in a single step
+a week later. The newest one is `change_1`; the others are `step_1`, `step_2` and so on."""
 
 LONGEST_WAIT, OLDEST = -400, 4_000
 """Days since release are clipped to this range, because beyond it a single day makes no difference."""
@@ -47,12 +47,12 @@ FEATURES = (
 
 
 def log_level(popularity: Any) -> Any:
-    """Return popularity on the log scale on which changes are learned."""
+    """Return log(popularity + `OFFSET`), the scale on which changes are learned."""
     return np.log(popularity + np.float32(OFFSET))
 
 
 def features(history: History, released: NDArray[np.datetime64], film: NDArray[Any], day: NDArray[Any]) -> Matrix:
-    """Compute the features of films on days, each from nothing later than its day.
+    """Compute the features of films on days, each row from nothing later than its day.
 
     Args:
         history: popularity by film and day.

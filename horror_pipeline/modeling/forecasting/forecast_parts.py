@@ -20,7 +20,7 @@ from horror_pipeline.modeling.specs import Floats
 BACKGROUND_FILMS = 1
 
 WEEKDAY = "weekday"
-"""In no group: it is the same for all films of a day, so it is part of the base."""
+"""The feature without a group: it is the same for all films of a day, so its effect is part of the base."""
 
 
 def explain_forecasts(fitted: FittedForecaster, made: Forecasts) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def explain_forecasts(fitted: FittedForecaster, made: Forecasts) -> pd.DataFrame
         made: its forecasts.
 
     Returns:
-        `tmdb_id`, `horizon_days`, `base` and `parts`, a list of label and effect. Base and effects add up to the
+        `tmdb_id`, `horizon_days`, `base` and `parts`, a list of (label, effect). Base and effects add up to the
         forecast change of log(popularity + `OFFSET`), with popularity rounded as it is stored. Forecasts of no change
         are not explained.
     """

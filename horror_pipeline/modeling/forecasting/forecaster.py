@@ -27,17 +27,17 @@ class HorizonForecaster:
 
     Args:
         horizon_days: days ahead.
-        model: the fitted model; None where it does not serve.
-        verdict: whether the model serves, and why.
+        model: the fitted model; None if no change is forecast instead.
+        verdict: whether the model is used, and why.
         share: the shrinkage factor: the share of the model's predicted change that is forecast, 0 to 1.
         reach: the interval around the forecasts.
         coverage: share of the newest week's outcomes inside intervals calibrated on earlier weeks; NaN where untested.
-        figures: the backtest by day, see `backtest.figures`, indexed by date.
+        figures: mean errors of the backtest, indexed by date; see `backtest.figures`.
         drift: the median change of the log at this horizon.
-        rise: the distribution that chances of a rise are computed from; None where no outcome is known, and in a track
+        rise: the distribution from which chances of a rise are computed; None if no outcome is known, and in a track
             record.
-        reliability: chances of a rise within a week, with how often popularity rose in the newest week, by decile; see
-            `chances.reliability`. Empty at other horizons, and in a track record.
+        reliability: by decile, the stated chance of a rise within a week, and how often popularity rose in the newest
+            week; see `chances.reliability`. Empty at other horizons, and in a track record.
     """
 
     horizon_days: int
@@ -95,7 +95,7 @@ class FittedForecaster:
 
 
 class Models:
-    """A cache of the models of days and horizons, each fitted when it is first asked for.
+    """A cache of models by day and horizon. Each model is fitted when it is first requested.
 
     Args:
         history: the observations; the model of a day does not use later ones.
@@ -114,7 +114,7 @@ class Models:
 
 
 def fit_forecaster(history: History, release_dates: pd.Series, made_on: dt.date, seed: int = 0) -> FittedForecaster:
-    """Fit every horizon to what was known on a day, with a backtest on the weeks before it.
+    """Fit the forecaster of every horizon to what was known on a day, with a backtest on the weeks before.
 
     Args:
         history: the observations; days after `made_on` are not used.
@@ -126,12 +126,12 @@ def fit_forecaster(history: History, release_dates: pd.Series, made_on: dt.date,
 
 
 def fit_with(models: Models, made_on: dt.date, *, states_chances: bool = False) -> FittedForecaster:
-    """Fit every horizon on a day, with models from a cache.
+    """Fit the forecaster of every horizon to what was known on a day, with models from a cache.
 
     Args:
         models: the models of a history.
         made_on: the day.
-        states_chances: whether to fit the distribution for chances of a rise, which a track record does not need.
+        states_chances: whether to also fit what chances of a rise are computed from. A track record does not need it.
     """
     known = models.history.until(made_on).trusted()
     released = dates_of(known, models.release_dates)
@@ -211,7 +211,7 @@ def _coverage(walked: pd.DataFrame, share: float, horizon_days: int, common: flo
 
 
 def _guess(horizon_days: int, shorter: dict[int, HorizonForecaster]) -> Reach:
-    """Extrapolate the interval of a horizon without known outcomes from the longest shorter horizon that has some."""
+    """Extrapolate the interval of a horizon without known outcomes from the nearest shorter horizon with outcomes."""
     observed = [days for days in shorter if shorter[days].reach.residuals]
     if not observed:
         return residuals.default_reach(horizon_days)

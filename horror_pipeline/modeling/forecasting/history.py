@@ -1,6 +1,6 @@
 """The history of popularity as a matrix of films and days, and which of its values can be trusted.
 
-Values that are missing or not credible are NaN. No function uses days after the one it is asked about.
+Values that are missing or not credible are NaN. `History.until` returns what was known on a day, without later days.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COPY_SHARE = 0.98
 """A day is a copy of an earlier day if at least this share of the notable films has exactly the same value."""
 
 BREAK_FACTOR = 3.0
-"""The scale has changed if popularity, in the median over films, rises or falls by more than this factor at once."""
+"""The scale has changed if the median film moves by more than this factor, up or down, by the next observed day."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,10 @@ class History:
         return History(axis[start:], self.tmdb_ids[seen], np.ascontiguousarray(popularity[:, start:]))
 
     def trusted(self) -> History:
-        """Remove values that mislead: days before the newest change of scale are cut off, others become NaN.
+        """Remove the values that cannot be trusted.
 
-        The others are values of copied days, and values that are not positive or not credible.
+        Days before the newest change of scale are cut off. Values of copied days become NaN, and so do values that are
+        not positive or not credible.
         """
         popularity = np.where(np.isfinite(self.popularity) & (self.popularity > 0), self.popularity, np.nan)
         popularity = popularity.astype("float32")

@@ -35,7 +35,7 @@ class Forecasts:
 
 
 def forecast(fitted: FittedForecaster, history: History, release_dates: pd.Series, made_on: dt.date) -> Forecasts:
-    """Forecast the popularity of every film observed on a day, from nothing later than that day.
+    """Forecast the popularity of every film observed on a day, without using anything later than that day.
 
     Args:
         fitted: the forecaster.
@@ -120,16 +120,16 @@ def track_record(
     """Make the forecasts that would have been made on past days, by forecasters fitted to what was known then.
 
     Each calendar week has one forecaster, fitted on its Monday, so that the forecasts of a day do not depend on which
-    other days are asked for.
+    other days are in `days`.
 
     Args:
-        history: the observations, from `FORECAST_WINDOW_DAYS` before the first day if there are any.
+        history: the observations, from `FORECAST_WINDOW_DAYS` before the first of `days`, as far as there are any.
         release_dates: the release date by `tmdb_id`; missing where unknown.
         days: the days to forecast on, in order.
         seed: seed of everything random.
 
     Yields:
-        Each day, the forecaster that served, and its forecasts.
+        Each day, with the forecaster of its week and the forecasts made on it.
     """
     models = Models(history, release_dates, seed)
     fitted: FittedForecaster | None = None

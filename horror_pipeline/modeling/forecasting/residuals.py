@@ -1,12 +1,12 @@
 """Conformal 80 % intervals of forecasts, by horizon and level of popularity.
 
-This is split conformal prediction (Vovk et al. 2005): the ends of an interval are quantiles of residuals, on the log
-scale, of models that were fitted before the residuals' days. Quantiles are taken by level, because small films move
-more in proportion, and separately for each side, because rises are larger than falls.
+This is split conformal prediction (Vovk et al. 2005): the ends of an interval are quantiles of the residuals, on the
+log scale, of models that were fitted before the outcomes were known. Quantiles are taken by level, because less popular
+films move more in proportion, and separately for each side, because rises are larger than falls.
 
-Residuals of different films are correlated, because on some days all of TMDB moves, and returns within weeks. A few
-weeks of residuals are too short to measure this common movement. It is therefore removed from the residuals, measured
-over the whole history, and added to the intervals again.
+Residuals of different films are correlated, because on some days the popularity of all films moves together, and
+returns within weeks. The few weeks of a backtest are too short to measure this common movement. It is therefore removed
+from the residuals, measured over the whole history, and added to the intervals again.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ LEVELS = (0.0, 0.5, 1.0, 3.0, 10.0, 30.0)
 """Lower ends of the bins of popularity; each bin has its own quantiles."""
 
 FEWEST_RESIDUALS = 100
-"""Residuals a bin needs; one with fewer takes those of its neighbors as well."""
+"""The fewest residuals of a bin; a bin with fewer also uses those of its neighbors."""
 
 NEW_FILM_FACTOR = 1.5
-"""The interval of a film without history is so many times as wide as that of a film known for a month."""
+"""The interval of a film without history is this many times as wide as that of a film known for a month."""
 
 DOUBT_FACTOR = 2.0
-"""The interval around a doubtful value, or at a horizon without known outcomes, is so many times as wide."""
+"""The interval around a doubtful value, or at a horizon without known outcomes, is this many times as wide."""
 
 DEFAULT_REACH, DEFAULT_STEP = 0.4, 0.06
-"""Half width one day ahead, and a film's median daily change, where nothing has been observed yet."""
+"""Half width of an interval one day ahead, and the median film's daily change, as long as nothing was observed."""
 
 RETURNING_SHARE = 0.4
-"""Share of the median film's distance from its monthly median by which all films may return within a week; less of it
-sooner, and less later, when most has returned."""
+"""Share of the median film's distance from its monthly median by which all films may return within a week. The share is
+smaller at shorter horizons, and also at longer ones, when most of the return is over."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Reach:
     residuals: int
 
     def stretched(self, horizon_days: int) -> Reach:
-        """Extrapolate to a longer horizon without known outcomes: grow with the square root of time, and double."""
+        """Extrapolate to a longer horizon without known outcomes: grow by the square root of time, and double."""
         growth = DOUBT_FACTOR * float(np.sqrt(horizon_days / self.horizon_days))
         factor = growth * DEFAULT_STEP ** (volatility_exponent(self.horizon_days) - volatility_exponent(horizon_days))
         lower, upper = (tuple(end * factor for end in ends) for ends in (self.lower, self.upper))
@@ -122,12 +122,12 @@ def circumstances(rows: NDArray[np.float32], origin: NDArray[Any], day: NDArray[
 def individual_residuals(
     walked: pd.DataFrame, share: float, horizon_days: int
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Compute how far the outcomes of a backtest are from the forecasts, apart from what all films did on that day.
+    """Compute how far the outcomes of a backtest are from the forecasts, less the day's median, the common movement.
 
     Args:
         walked: what `backtest.walk` returned.
-        share: the shrinkage factor that serves; 0 where no change serves. Otherwise rows without a prediction are left
-            out.
+        share: the shrinkage factor in use; 0 if no change is forecast. Unless it is 0, rows without a prediction are
+            left out.
         horizon_days: the horizon.
 
     Returns:
@@ -140,11 +140,11 @@ def individual_residuals(
 
 
 def calibrate(walked: pd.DataFrame, share: float, horizon_days: int, common: float) -> Reach | None:
-    """Take the quantiles of the residuals of a backtest.
+    """Calibrate intervals by the quantiles of the residuals of a backtest.
 
     Args:
         walked: what `backtest.walk` returned.
-        share: the shrinkage factor that serves.
+        share: the shrinkage factor in use; 0 if no change is forecast.
         horizon_days: the horizon.
         common: `common_spread` at the horizon.
 
@@ -180,7 +180,7 @@ def bins(popularity: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def volatility_exponent(horizon_days: int) -> float:
-    """Return the power to which daily changes scale residuals: near 1 for tomorrow, near 0 for a month ahead."""
+    """Return the power of daily changes that residuals grow with: near 1 for tomorrow, near 0 for a month ahead."""
     return 1.0 / (1.0 + horizon_days / WEEK)
 
 
@@ -192,7 +192,7 @@ def scale(films: pd.DataFrame, horizon_days: int) -> NDArray[np.float64]:
 
 
 def nearest(values: NDArray[Any], place: NDArray[np.intp], level: int) -> NDArray[Any]:
-    """Return the values of a bin, and those of its neighbors if the bin has too few."""
+    """Return the values of a bin, together with those of neighboring bins if the bin has too few."""
     for around in range(len(LEVELS)):
         chosen = values[np.abs(place - level) <= around]
         if len(chosen) >= FEWEST_RESIDUALS:

@@ -1,9 +1,9 @@
-"""The chance that a film's popularity rises: a conformal predictive distribution of its change.
+"""The chance that a film's popularity rises, from a conformal predictive distribution of its change.
 
 The distribution of a change is the forecast change plus the residuals of the backtest (Vovk et al., 2017), and its
-share above zero is the chance of a rise. A few weeks of residuals are enough to measure how films move individually,
-but too short to measure how films of a level move together, on which it depends whether most films rise next week. The
-common movement is therefore removed from the residuals, measured over the whole history, and added again.
+share above zero is the chance of a rise. The few weeks of a backtest are enough to measure how films move individually.
+They are too short to measure how the films of a level move together, which decides whether most films rise next week.
+The common movement is therefore removed from the residuals, measured over the whole history, and added again.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Rise:
 
         Args:
             change: the forecast changes of the log.
-            films: what `residuals.circumstances` returned for the day they are made on.
+            films: what `residuals.circumstances` returned for the day of the forecast.
         """
         place, own = bins(films["origin"].to_numpy()), scale(films, self.horizon_days)
         share, chance = np.linspace(0, 1, GRID), np.zeros(len(change))
@@ -66,7 +66,7 @@ def fit_rise(walked: pd.DataFrame, share: float, history: History, horizon_days:
 
     Args:
         walked: what `backtest.walk` returned.
-        share: the shrinkage factor that serves; 0 where no change serves.
+        share: the shrinkage factor in use; 0 if no change is forecast.
         history: trusted values, up to the day the forecaster is fitted on.
         horizon_days: the horizon.
 
