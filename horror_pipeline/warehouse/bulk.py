@@ -30,7 +30,7 @@ class WriteCounts:
 
     @property
     def total(self) -> int:
-        """The number of rows given, each key once, which are stored now."""
+        """The number of rows that were given and are now stored, counting each key once."""
         return self.new + self.changed + self.unchanged
 
 
@@ -47,9 +47,9 @@ def copy_upsert(
     Args:
         connection: in a transaction.
         table: the table to write to.
-        rows: mappings of column names to values, consumed as a stream; all have the columns of the first. Dicts become
-            jsonb, lists arrays, NaN NULL; characters that Postgres cannot store become U+FFFD. Of several rows with
-            the same key, the last is used.
+        rows: mappings of column names to values, consumed as a stream; all have the columns of the first row. Dicts
+            become jsonb, lists arrays, NaN NULL; characters that Postgres cannot store become U+FFFD. Of several rows
+            with the same key, the last is used.
         compare: columns that decide whether a stored row differs; a row that is equal in them is not written. The
             default is the columns of `update`.
         update: columns that are set in a stored row that differs; the default is all given columns except the key. The
@@ -59,7 +59,7 @@ def copy_upsert(
         Rows that were new, changed and unchanged.
 
     Raises:
-        KeyError: a row lacks a column of the first.
+        KeyError: a row lacks a column of the first row.
         ValueError: a row has a column the table does not have, or a value that does not fit its column.
     """
     columns, batches = _batches_of_rows(table, rows)
@@ -83,7 +83,7 @@ def copy_upsert(
 
 
 def _upsert_statement(incoming: str, table: Table, names: list[str], updated: list[str], compared: list[str]) -> str:
-    """Build the upsert from the table `incoming`, which returns how many keys were given, known and written."""
+    """Build the statement that upserts the table `incoming` and returns how many keys were given, known and written."""
     key = [column.name for column in table.primary_key.columns]
     listed, keyed = ", ".join(names), ", ".join(key)
     action = "NOTHING"
@@ -161,7 +161,7 @@ def _as_csv(column: ColumnElement[Any]) -> ColumnElement[Any]:
 def _batches_of_rows(
     table: Table, rows: Iterable[Mapping[str, Any]]
 ) -> tuple[list[Column[Any]], Iterator[list[list[Any]]]]:
-    """Return the columns of the first row, none where there is no row, and the values of all rows in batches."""
+    """Return the columns of the first row (none if there are no rows), and batches of the values of all rows."""
     remaining = iter(rows)
     first = next(remaining, None)
     columns = [] if first is None else _declared(table, first)

@@ -24,10 +24,10 @@ from sqlalchemy import (
 def find_violations(
     connection: Connection, table: Table, where: ColumnElement[bool] | None = None
 ) -> tuple[int, dict[str, int]]:
-    """Scan a table, or the rows of it that a condition selects.
+    """Count the rows that violate their table's declaration, in the table or in the part that `where` selects.
 
     Returns:
-        How many rows were scanned, and by what is wrong with some of them, in words, how many these are.
+        The number of rows scanned, and the number of violations by problem, like `title missing`.
     """
     counts = {"repeated keys": func.count() - func.count(tuple_(*table.primary_key).distinct())}
     for column in table.columns:
@@ -48,7 +48,7 @@ def _is_missing(column: Column[Any]) -> ColumnElement[bool]:
 
 
 def _is_out_of_range(column: Column[Any]) -> ColumnElement[bool] | None:
-    """Return the condition for a value outside the declared range; None where every value is within."""
+    """Return the condition for a value outside the declared range; None if there is none to check."""
     if isinstance(column.type, Text):
         return column == literal("") if column.nullable else None
     low, high = column.info.get("range", (None, None))
@@ -58,6 +58,6 @@ def _is_out_of_range(column: Column[Any]) -> ColumnElement[bool] | None:
     if high is not None:
         within.append(column <= literal(high))
     if isinstance(column.type, Float):
-        # NaN and Infinity are greater than every number.
+        # These bounds also exclude NaN, which Postgres treats as greater than Infinity.
         within += [column < literal(float("inf")), column > literal(float("-inf"))]
     return not_(and_(*within)) if within else None

@@ -45,7 +45,7 @@ def copy_lines(columns: Sequence[Column[Any]], values: Sequence[Sequence[Any]]) 
 
 
 def _fields(column: Column[Any], values: Sequence[Any]) -> list[str]:
-    """Encode the values of a column, without further checks if a value has exactly the column's Python type."""
+    """Encode the values of a column; only NaN and values of an unusual Python type are checked for being NULL."""
     plain, encode = next((plain, encode) for kind, plain, encode in _ENCODERS if isinstance(column.type, kind))
     if hasattr(values, "tolist"):
         values = values.tolist()  # converts scalars of numpy and pandas to Python's

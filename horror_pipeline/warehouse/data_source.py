@@ -17,8 +17,8 @@ def claim_source(
 ) -> None:
     """Record where this database's data comes from, and refuse the other kind of source: demo and TMDB never mix.
 
-    `gap_min_votes` is stored for `latest_predictions`, which calls no film with fewer votes under- or over-valued; None
-    leaves the stored number.
+    `gap_min_votes` is stored for `latest_predictions`: how many votes a film needs to be called under- or over-valued.
+    None keeps the stored number.
 
     Raises:
         WarehouseError: the database holds data of the other kind; the remedy names the command that clears it.

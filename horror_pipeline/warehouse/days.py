@@ -38,14 +38,14 @@ def distinct_values(connection: Connection, column: Column[V]) -> list[V]:
 
 
 def days_left_out(connection: Connection, column: Column[dt.date], before: dt.date, reach_days: int) -> list[dt.date]:
-    """Return the days in the `reach_days` before a day that have snapshots and are not in a column, oldest first."""
+    """Return the days with snapshots that a column lacks, among the `reach_days` days before a day, oldest first."""
     done = set(distinct_values(connection, column))
     days = distinct_values(connection, movie_snapshots.c.snapshot_date)
     return [day for day in days if day not in done and 0 < (before - day).days <= reach_days]
 
 
 def credible_popularity(connection: Connection, day: dt.date) -> float:
-    """Return the highest popularity of a day that is credible; no errors are computed from higher values."""
+    """Return the limit above which a popularity of the day is not credible; no errors are computed from such values."""
     popularity = movie_snapshots.c.popularity
     largest = select(popularity).where(movie_snapshots.c.snapshot_date == day).order_by(popularity.desc())
     return highest_credible(connection.execute(largest.limit(CREDIBILITY_SAMPLE)).scalars())

@@ -1,8 +1,8 @@
 """Differences between two warehouses, or between two days of one: rows added, removed and changed, by table.
 
 Between warehouses, rows with the same primary key are compared. Instants outside the key are left out, because they
-say when something was read or written, which always differs. Between days, the rows of the same film are compared. Both
-sides are read in the order of their keys as digests, so that neither is held in memory.
+say when something was read or written, which always differs. Between days, the rows of the same film are compared. Each
+side is streamed as digests of its rows in the order of their keys, so that neither side is held in memory.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Compared:
 
     Attributes:
         table: the table.
-        key: columns in which rows that are compared with each other are equal.
+        key: columns that identify a row; rows with equal keys are compared with each other.
         values: columns that are compared.
-        condition: SQL condition for the rows of a side; it may use the parameter `day`.
+        condition: SQL condition that selects the rows of a side; it may use the parameter `day`.
     """
 
     table: Table
@@ -50,7 +50,8 @@ class Difference:
         added: number of rows that only the second side has.
         removed: number of rows that only the first side has.
         changed: number of rows whose values differ between the sides.
-        examples: the first of each kind: `kind`, `key`, and `values` of a changed row, before and after, by column.
+        examples: the first rows of each kind, each with `kind` and `key`; a changed row also has `values`: for
+            each column that differs, the value before and after.
     """
 
     table: str
@@ -65,15 +66,15 @@ class Difference:
 
 
 def of_warehouses() -> Iterator[Compared]:
-    """Yield every table, to compare it with that of another warehouse."""
+    """Yield every table, for a comparison between two warehouses."""
     for table in TABLES.values():
         yield _compared(table, set(), DateTime)
 
 
 def of_days() -> Iterator[Compared]:
-    """Yield the tables whose rows of one day can be compared with those of another."""
+    """Yield the tables whose rows of one day can be compared with those of another day."""
     for table, day in BY_MONTH.items():
-        if table is not prediction_outcomes:  # its rows belong to a batch
+        if table is not prediction_outcomes:  # its key holds the batch, which differs between days
             yield _compared(table, {day}, (Date, DateTime), f"{day} = :day")
     newest = "predicted_at >= :day AT TIME ZONE 'UTC' AND predicted_at < (:day + interval '1 day') AT TIME ZONE 'UTC'"
     batch = f"predicted_at = (SELECT max(predicted_at) FROM model_predictions WHERE {newest})"  # noqa: S608  # constants
@@ -99,7 +100,7 @@ def compare(
         compared: the part of a table to compare.
         before: connection to the first side, in a transaction.
         after: connection to the second side, in another transaction.
-        days: the day of each side, where the condition uses one.
+        days: the day of each side, if the condition uses one.
         examples: how many rows of each kind to list.
     """
     sides = [(connection, days[side] if days else None) for side, connection in enumerate((before, after))]
@@ -139,7 +140,7 @@ def _unequal(before: Iterator[tuple[Key, str]], after: Iterator[tuple[Key, str]]
 
 
 def _digests(compared: Compared, connection: Connection, day: dt.date | None) -> Iterator[tuple[Key, str]]:
-    """Read the keys of a side in order, each with a digest of its values."""
+    """Yield the keys of a side in order, each with a digest of its row's values."""
     # Sort texts by code points, as Python compares them, whatever the collation of the database.
     key = [f'{name} COLLATE "C"' if isinstance(compared.table.c[name].type, Text) else name for name in compared.key]
     statement = text(

@@ -21,7 +21,7 @@ def connect(url: URL, setting: str = "DATABASE_URL") -> Engine:
 
     Args:
         url: the database.
-        setting: name of the setting that holds the URL, for the remedy.
+        setting: name of the setting that holds the URL, for the error message.
 
     Raises:
         WarehouseError: the connection failed; the message names the host and what to check, never the password.
@@ -48,7 +48,7 @@ def opened(url: URL, setting: str = "DATABASE_URL") -> Iterator[Engine]:
 
 def _unreachable(url: URL, error: SQLAlchemyError, setting: str) -> WarehouseError:
     host = url.host or str(url.query.get("host", "the default socket"))
-    if "@" in host:  # the password holds an @, so what looks like the host begins with a part of it
+    if "@" in host:  # the password holds an @, so a part of it was parsed as the beginning of the host
         return WarehouseError(f"{setting} holds more than one @", "write an @ of the password as %40")
     reason = " ".join(str(getattr(error, "orig", error)).split())
     if url.password:

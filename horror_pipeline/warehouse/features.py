@@ -1,4 +1,4 @@
-"""SQL of `movie_features`, and of the fingerprint of the data that each step of a training last processed."""
+"""SQL of `movie_features`, and of `training_state`: fingerprints of the data that the steps of training last used."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PREDICTIONS_STEP = "predictions"
 def training_fingerprint(connection: Connection) -> str:
     """Return a digest of what models learn from.
 
-    It changes when a film is added, observed, read again, or gone, and when a day of history is stored. It reads
-    `movies`, `other_movies` and the newest day of history once, without texts, which is fast enough to do every hour.
+    The digest changes when a film is added, observed, read again, or gone, and when a day of history is stored. The
+    query reads `movies`, `other_movies` and the newest day of history once, without texts, so it can run every hour.
     """
     day, popularity = movie_snapshots.c.snapshot_date, movie_snapshots.c.popularity
     days = distinct_values(connection, day)
@@ -34,7 +34,7 @@ def training_fingerprint(connection: Connection) -> str:
             func.max(movies.c.details_fetched_at),
             func.max(movies.c.first_seen_at),
             select(func.count()).select_from(other_movies).scalar_subquery(),
-            # Every sweep writes all of these films, so their values show a change, and `observed_at` does not.
+            # Every sweep rewrites all of `other_movies`: changes show in these values, but not in `observed_at`.
             select(func.sum(cast(other_movies.c.popularity, Numeric))).scalar_subquery(),
             select(func.sum(other_movies.c.vote_count)).scalar_subquery(),
             newest_day.scalar_subquery(),
@@ -73,7 +73,7 @@ def films_to_describe(since: dt.date | None) -> Select[Any]:
 
 
 def _prerelease_popularity(since: dt.date | None) -> ColumnElement[float]:
-    """Build the last popularity before a film's release; for a film without a release date, the newest popularity."""
+    """Select the last popularity before a film's release; for a film without a release date, the newest popularity."""
     day, first = movie_snapshots.c.snapshot_date, select(func.min(movie_snapshots.c.snapshot_date)).scalar_subquery()
     last = select(movie_snapshots.c.popularity).where(movie_snapshots.c.tmdb_id == movies.c.tmdb_id)
     last = last.where(or_(movies.c.release_date.is_(None), day < movies.c.release_date))

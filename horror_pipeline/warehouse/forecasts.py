@@ -1,6 +1,6 @@
 """SQL of `popularity_forecasts`, and of the history that forecasts are computed from.
 
-A forecast is scored as soon as both it and the snapshot of its target day are stored, whichever comes last.
+A forecast is scored as soon as both it and the snapshot of its target day are stored, in either order.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def release_dates(connection: Connection) -> dict[int, dt.date | None]:
 
 
 def day_total(connection: Connection, day: dt.date) -> tuple[int, str]:
-    """Return the number of films in a day's snapshot and their total popularity, which change with the snapshot."""
+    """Return the number of films in a day's snapshot and their total popularity, which show whether it has changed."""
     query = text(
         "SELECT count(*), coalesce(sum(popularity::numeric), 0) FROM movie_snapshots WHERE snapshot_date = :day"
     )
@@ -97,7 +97,7 @@ def replace_forecasts(
         is_backtest: whether the forecasts were made afterward.
 
     Returns:
-        Rows written; 0 where live forecasts were kept.
+        Rows written; 0 if live forecasts were kept.
     """
     hold(connection, FORECAST_DAY_LOCK, made_on.toordinal())
     if is_backtest and forecast_days(connection).get(made_on) is False:
@@ -120,9 +120,9 @@ def replace_forecasts(
 
 
 def score_target(connection: Connection, target: dt.date) -> int:
-    """Compare all forecasts for a day with the day's snapshot, and replace their scores; return how many there are.
+    """Score all forecasts for a day with the day's snapshot; return how many rows of `forecast_scores` were written.
 
-    Scores whose forecasts have been purged are kept.
+    The new scores replace earlier ones, except scores whose forecasts have been purged.
     """
     origins = {target - dt.timedelta(days=days) for days in FORECAST_HORIZONS_DAYS}
     stored = distinct_values(connection, popularity_forecasts.c.made_on)
@@ -133,8 +133,8 @@ def score_target(connection: Connection, target: dt.date) -> int:
 
 
 def forecast_days(connection: Connection) -> dict[dt.date, bool]:
-    """Return the days with forecasts, oldest first, and whether these are backtest forecasts."""
-    # Ordered by the primary key, the first row of a day is read from the index instead of the table.
+    """Return, for each day with forecasts, oldest first, whether they are backtest forecasts."""
+    # ORDER BY the primary key makes Postgres find a day's first row by the index, without scanning the table.
     query = text("""
         SELECT day, (SELECT is_backtest FROM popularity_forecasts
                      WHERE made_on = day ORDER BY tmdb_id, horizon_days LIMIT 1)
@@ -145,11 +145,11 @@ def forecast_days(connection: Connection) -> dict[dt.date, bool]:
 
 
 def live_skill(connection: Connection, since: dt.date, until: dt.date = dt.date.max) -> dict[int, dict[str, Any]]:
-    """Return how live forecasts for the days from one to another compare with no change, by horizon in days.
+    """Compare the live forecasts for the days from `since` to `until` with "no change", by horizon in days.
 
     Returns:
-        `films`, `mae`, `mae_no_change`, `skill` (1 − their ratio, None where nothing changed) and `coverage`; horizons
-        without scores are left out.
+        `films`, `mae`, `mae_no_change`, `skill` (1 − mae / mae_no_change; None if nothing changed) and `coverage`;
+        horizons without scores are left out.
     """
     query = text(f"""
         SELECT horizon_days, {ACCURACY_COLUMNS} FROM forecast_scores
@@ -170,7 +170,7 @@ _ORDERS: dict[str, str] = {
 def top_forecasts(
     connection: Connection, horizon_days: int, order: ForecastOrder = "popularity", limit: int = 20
 ) -> list[dict[str, Any]]:
-    """Return the first rows of `latest_forecasts` of one horizon, in an order.
+    """Return the first rows of `latest_forecasts` of one horizon, in a given order.
 
     `popularity` orders by the forecast; `movers` by the size of the relative change, without films below popularity 1,
     whose changes are mostly noise.

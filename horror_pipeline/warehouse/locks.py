@@ -1,4 +1,4 @@
-"""Advisory locks: their keys, and the locks that are held for longer than a transaction."""
+"""Advisory locks: their keys, and functions that hold them for a transaction or longer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def hold(connection: Connection, key: int, number: int | None = None) -> None:
 
 @contextmanager
 def kept_data(engine: Engine) -> Iterator[None]:
-    """Prevent a purge by holding a shared lock; wait while a purge is under way."""
+    """Prevent `retention.purge_all` by holding a shared lock; wait first while such a purge is under way."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SELECT pg_advisory_lock_shared(:key)"), {"key": DATA_LOCK})
         try:
@@ -49,7 +49,7 @@ def kept_data(engine: Engine) -> Iterator[None]:
 
 
 def hold_alone(connection: Connection, key: int) -> bool:
-    """Try to hold a lock until the transaction ends; return whether it is held."""
+    """Try, without waiting, to hold a lock until the transaction ends; return whether this succeeded."""
     return bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": key}))
 
 

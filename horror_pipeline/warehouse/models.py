@@ -12,14 +12,14 @@ from horror_pipeline.warehouse.tables import model_versions
 
 
 def champion(connection: Connection, model_name: str) -> dict[str, Any] | None:
-    """Return the champion of a model with its artifact; None before the first."""
+    """Return the champion of a model, which is the version that predicts, with its artifact; None if there is none."""
     statement = select(model_versions).where(model_versions.c.model_name == model_name, model_versions.c.is_champion)
     row = connection.execute(statement).mappings().one_or_none()
     return None if row is None else dict(row)
 
 
 def promote(connection: Connection, row: Mapping[str, Any]) -> None:
-    """Make a version, given without `is_champion`, the champion of its model.
+    """Make a version the champion of its model; its row is given without `is_champion`.
 
     The former champion keeps its metrics and loses its artifact.
     """

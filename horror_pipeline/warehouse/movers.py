@@ -19,20 +19,20 @@ ORDERS: dict[MoverOrder, tuple[str, str]] = {
     "rising": ("popularity > popularity_before", "popularity / nullif(popularity_before, 0) DESC NULLS LAST"),
     "falling": ("popularity < popularity_before", "popularity / nullif(popularity_before, 0) ASC"),
 }
-"""By order, the condition for the films that belong in it, and how they are sorted."""
+"""For each order, the SQL condition for the films that it includes, and the SQL expression that sorts them."""
 
 
 def replace_movers(connection: Connection, day: dt.date, columns: Mapping[str, Sequence[Any]]) -> int:
-    """Replace the movers of a day, given by column without the day; return how many rows were written."""
+    """Replace the movers of a day, given by column without `snapshot_date`; return how many rows were written."""
     ensure_months(connection, movie_movers, [day])
     connection.execute(delete(movie_movers).where(movie_movers.c.snapshot_date == day))
     return copy_columns(connection, movie_movers, {**columns, "snapshot_date": [day] * len(columns["tmdb_id"])})
 
 
 def top_movers(connection: Connection, span_days: int, order: MoverOrder, limit: int) -> list[dict[str, Any]]:
-    """Return the first rows of `latest_movers` of one span, in an order.
+    """Return the first rows of `latest_movers` of one span, in a given order.
 
-    `breakouts` orders by how unusual a rise is for such a film, `rising` and `falling` by the relative change.
+    `breakouts` orders by how unusual a rise is for such a film. `rising` and `falling` order by the relative change.
     """
     is_included, sorting = ORDERS[order]
     statement = text(

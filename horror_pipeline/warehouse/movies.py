@@ -19,7 +19,7 @@ ROWS_A_FETCH = 500
 
 @dataclass(frozen=True)
 class StoredDetails:
-    """A details document with the film's newest listing row of the same year, and its present values in `movies`.
+    """A film's details document, its newest listing row of the same release year, and its current row of `movies`.
 
     `payload` and `listed` are parsed JSON, or None where missing. The `movie_` values are None for a film that is not
     in `movies` yet.
@@ -51,7 +51,7 @@ ORDER BY details.tmdb_id
 
 
 def stream_details(engine: Engine, release_year: int) -> Iterator[StoredDetails]:
-    """Yield every film of a partition; rows are fetched a few hundred at a time over a connection of its own."""
+    """Yield every film of a release year, fetching a few hundred rows at a time over a separate connection."""
     with engine.connect().execution_options(stream_results=True, max_row_buffer=ROWS_A_FETCH) as connection:
         for row in connection.execute(_STORED, {"year": release_year}).yield_per(ROWS_A_FETCH):
             tmdb_id, payload, fetched_at, gone_at, listed, listed_at, *current = row
@@ -61,12 +61,12 @@ def stream_details(engine: Engine, release_year: int) -> Iterator[StoredDetails]
 def _parsed(document: str | None) -> Any:
     try:
         return None if document is None else json.loads(document)
-    except ValueError:  # an integer of more digits than Python converts
+    except ValueError:  # an integer has more digits than Python converts
         return json.loads(document or "", parse_int=float)
 
 
 def write_movies(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> WriteCounts:
-    """Store typed films, given with every column of `movies` and consumed as a stream.
+    """Upsert films from a stream of typed rows that have every column of `movies`.
 
     `first_seen_at` stays as first written, and an unchanged film is not rewritten.
     """
@@ -93,10 +93,10 @@ def note_release_dates(connection: Connection) -> int:
 
 
 def incredible_values(connection: Connection) -> list[tuple[int, str, float, float]]:
-    """Return the popularities and numbers of votes that are far outside what the catalog has.
+    """Return the popularities and vote counts that are too high to be credible, given the rest of the catalog.
 
     Returns:
-        Rows of id, column name, value and the highest credible value, the largest value first.
+        Rows of id, column name, value and the highest credible value; for each column, the largest value first.
     """
     incredible = []
     for column in (movies.c.popularity, movies.c.vote_count):

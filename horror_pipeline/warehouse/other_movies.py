@@ -19,7 +19,7 @@ _READ = (
 
 
 def replace_year(connection: Connection, listed_year: int, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Replace the films listed under a year by rows without `listed_year`, and return how many there are.
+    """Replace the films listed under a year by `rows`, given without `listed_year`; return how many are stored.
 
     A film that was listed under another year moves to this one.
     """
@@ -28,7 +28,7 @@ def replace_year(connection: Connection, listed_year: int, rows: Iterable[Mappin
 
 
 def others_to_learn_from(since: dt.date | None) -> Select[Any]:
-    """Select the films that models may learn from and that are not in `movies`, in the order of ids.
+    """Select the films outside `movies` that models may learn from, ordered by id.
 
     Args:
         since: the first day of the present scale of popularity; films observed before it are left out. None if the

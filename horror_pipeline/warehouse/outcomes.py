@@ -64,7 +64,7 @@ def replace_outcomes(connection: Connection, day: dt.date) -> int:
     release is compared. A popularity that is not credible has no error.
 
     Returns:
-        Rows written; those of an earlier run of the day are replaced.
+        Rows written, which replace those that an earlier run wrote for the same day.
     """
     ensure_months(connection, prediction_outcomes, [day])
     connection.execute(delete(prediction_outcomes).where(prediction_outcomes.c.outcome_date == day))
@@ -101,19 +101,21 @@ _ACCURACY = text("""
 
 
 def accuracy(connection: Connection, day: dt.date, min_votes: int) -> list[dict[str, Any]]:
-    """Compute films, MAE, MAE of no change, drift and coverage of a day's outcomes by horizon, stage and target.
+    """Compute the accuracy of the predictions compared with a day's snapshot, by horizon, stage and target.
 
-    Drift is the mean error, which is positive where films did better than predicted. A film is included if it has
-    `min_votes` in that day's listing or, where it is not listed, as last observed.
+    Each row has `films`, `mae`, `mae_no_change` (the MAE of the baseline "no change"), `drift` (mean error, positive if
+    films did better than predicted) and `coverage` (the share of outcomes within the interval). A film is included
+    if it had at least `min_votes` votes in that day's listing or, if it was not listed, when last observed.
     """
     return [dict(row) for row in connection.execute(_ACCURACY, {"day": day, "votes": min_votes}).mappings()]
 
 
 def popularity_shift(connection: Connection, day: dt.date) -> tuple[int, float | None]:
-    """Measure how popularity has changed between the predictions compared with a day and that day.
+    """Measure how the popularity of released films changed from the time they were predicted to a day of outcomes.
 
     Returns:
-        Films compared, and the median over films of the day's popularity divided by that at the prediction.
+        Outcomes compared, and the median of the day's popularity divided by that at the prediction (None if there are
+        no outcomes).
     """
     statement = text("""
         SELECT count(*), percentile_cont(0.5) WITHIN GROUP (

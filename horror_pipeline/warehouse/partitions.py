@@ -35,7 +35,7 @@ def months(connection: Connection, table: Table) -> list[str]:
 
 
 def ensure_months(connection: Connection, table: Table, days: Iterable[dt.date]) -> list[str]:
-    """Create the missing partitions for some days; other processes that do so wait until the caller commits.
+    """Create the missing partitions for `days`; other processes that create some wait until the caller commits.
 
     Returns:
         Names of the partitions created.
@@ -48,7 +48,7 @@ def ensure_months(connection: Connection, table: Table, days: Iterable[dt.date])
     for name in missing:
         first = wanted[name]
         after = (first + dt.timedelta(days=32)).replace(day=1)
-        # Unlike CREATE … PARTITION OF, creating and then attaching it does not block readers of other months.
+        # Unlike CREATE … PARTITION OF, creating and then attaching a table does not block readers of other months.
         connection.execute(text(f"CREATE TABLE {name} (LIKE {table.name} INCLUDING DEFAULTS INCLUDING COMMENTS)"))
         bounds = f"FOR VALUES FROM ('{first}') TO ('{after}')"
         connection.execute(text(f"ALTER TABLE {table.name} ATTACH PARTITION {name} {bounds}"))

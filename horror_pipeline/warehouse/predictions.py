@@ -1,4 +1,4 @@
-"""SQL of `model_predictions`, `rating_class` and `movie_clusters`."""
+"""SQL of `model_predictions`, `prediction_explanations`, `rating_class` and `movie_clusters`."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from horror_pipeline.warehouse.days import distinct_values, start_of
 from horror_pipeline.warehouse.tables import model_predictions, prediction_explanations
 
 KEEP_ALL_BATCHES_DAYS = 7
-"""Every batch of so many days is kept; of older days, only the last batch of each."""
+"""Every batch of this many past days is kept; of each day before them, only the last batch."""
 
 Order = Literal["popularity", "undervalued"]
 
 
 def replace_explanations(connection: Connection, rows: Iterable[Mapping[str, Any]], *, of_forecasts: bool) -> int:
-    """Replace the explanations of expectations, or those of forecasts; return how many rows were written."""
+    """Replace the explanations of forecasts if `of_forecasts`, else of predictions; return how many were written."""
     is_forecast = prediction_explanations.c.horizon_days > 0
     connection.execute(delete(prediction_explanations).where(is_forecast if of_forecasts else ~is_forecast))
     return copy_rows(connection, prediction_explanations, rows)
 
 
 def thin_batches(connection: Connection, now: dt.datetime, retention_days: int) -> int:
-    """Delete batches beyond retention, and all but the last of each UTC day before the newest seven days.
+    """Delete batches older than the retention; of each UTC day more than seven days ago, keep only the last batch.
 
     Returns:
         Rows deleted.
@@ -43,7 +43,7 @@ def thin_batches(connection: Connection, now: dt.datetime, retention_days: int) 
 
 
 def batches(connection: Connection, before: dt.datetime, since: dt.datetime | None = None) -> list[dt.datetime]:
-    """Return when batches were predicted, newest first."""
+    """Return the times at which batches were predicted, newest first."""
     predicted = distinct_values(connection, model_predictions.c.predicted_at)
     return [batch for batch in reversed(predicted) if batch < before and (since is None or since <= batch)]
 
@@ -57,10 +57,10 @@ _ORDERS: dict[str, str] = {
 def top_predictions(
     connection: Connection, stage: str | None = None, order: Order = "popularity", limit: int = 20
 ) -> list[dict[str, Any]]:
-    """Return the first rows of `latest_predictions` of one stage, or of both, in an order.
+    """Return the first rows of `latest_predictions` in a given order, of one stage or of both.
 
-    `popularity` orders by the prediction, `undervalued` by how far the actual rating is below the predicted one, in
-    widths of the interval.
+    `popularity` orders by the predicted popularity. `undervalued` orders by how far the actual rating is below the
+    predicted one, divided by the width of the prediction interval.
     """
     gaps_only = "AND rating_gap IS NOT NULL" if order == "undervalued" else ""
     statement = text(f"""

@@ -26,15 +26,15 @@ def replace_sweep(
     tmdb_ids: Sequence[int],
     now: dt.datetime,
 ) -> int:
-    """Replace a year's sweep; known films listed in it are moved to this year.
+    """Replace the stored listing pages of a release year, and move the known films on them to that year.
 
     Args:
         connection: in a transaction.
         release_year: the partition.
-        pages: every page of every pass: `listing`, `sweep`, `slice_start_date`, `slice_end_date`, `page`, and as
-            `payload` the JSON text that was received.
+        pages: a mapping for each page of each pass, with `listing`, `sweep`, `slice_start_date`, `slice_end_date`,
+            `page`, and `payload` (the JSON text received).
         tmdb_ids: the distinct films on the pages.
-        now: when the sweep ended, UTC.
+        now: when reading the pages ended, UTC.
 
     Returns:
         Pages stored.
@@ -50,7 +50,7 @@ def replace_sweep(
 
 
 def replace_changes(connection: Connection, day: dt.date, pages: Iterable[tuple[int, str]], now: dt.datetime) -> int:
-    """Replace the changes of a closed UTC day by pages, each given by its number and its JSON text; count them."""
+    """Replace the changes of a closed (past) UTC day by pages of (number, JSON text); return how many were stored."""
     connection.execute(delete(movie_changes).where(movie_changes.c.change_date == day))
     rows = (
         {"change_date": day, "page": number, "payload": JsonText(page), "fetched_at": now} for number, page in pages
@@ -64,13 +64,13 @@ def collected_change_days(connection: Connection) -> set[dt.date]:
 
 
 def first_read_date(connection: Connection) -> dt.date | None:
-    """Return the UTC day on which the oldest details document was read; None where there is none."""
+    """Return the UTC day on which the oldest details document was read; None if there is none."""
     oldest = connection.execute(select(func.min(movie_details.c.fetched_at))).scalar()
     return oldest.astimezone(dt.UTC).date() if oldest is not None else None
 
 
 OUTCOMES = ("new", "changed", "unchanged", "gone")
-"""What `write_details` may find a film to be."""
+"""The outcomes by which `write_details` counts films."""
 
 
 def stored_parts(connection: Connection, tmdb_ids: Sequence[int], parts: Sequence[str]) -> dict[int, dict[str, Any]]:
@@ -88,12 +88,12 @@ def write_details(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> 
     """Store what TMDB answered about some films. A gone film keeps its last document and gets `gone_at`.
 
     Args:
-        connection: in a transaction; no other may store details meanwhile.
-        rows: one for each film: `tmdb_id`, `release_year`, `fetched_at`, `payload` (the JSON text received, None: the
+        connection: in a transaction; no other transaction may store details at the same time.
+        rows: one for each film: `tmdb_id`, `release_year`, `fetched_at`, `payload` (the JSON text received; None if the
             film is gone), `payload_hash`, `missing_parts`.
 
     Returns:
-        How many films had each of the `OUTCOMES`, by release year.
+        For each release year, the number of films by outcome, which is one of `OUTCOMES`.
     """
     query = text("SELECT tmdb_id, payload_hash, changed_at, gone_at FROM raw.movie_details WHERE tmdb_id = ANY(:ids)")
     stored = {row.tmdb_id: row for row in connection.execute(query, {"ids": [row["tmdb_id"] for row in rows]})}
@@ -110,7 +110,7 @@ def write_details(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> 
             changed_at = before.changed_at if before is not None and is_same else row["fetched_at"]
             document = {**row, "payload": JsonText(row["payload"]), "changed_at": changed_at, "gone_at": None}
             (unknown if before is None else known).append(document)
-    copy_rows(connection, movie_details, unknown)  # most rows of a first ingest, at a third of an upsert's cost
+    copy_rows(connection, movie_details, unknown)  # most rows of a first ingest; costs a third of an upsert
     copy_upsert(connection, movie_details, known)
     _mark_gone(connection, [row for row in rows if row["payload"] is None])
     return counts
@@ -134,17 +134,17 @@ def _mark_gone(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Non
 def replace_rejected(
     connection: Connection, source_table: str, release_year: int, rejected: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Replace a partition's rejections: a record that is no longer rejected leaves the table.
+    """Replace the rejected records of a table and release year; records that are no longer rejected are deleted.
 
     Args:
         connection: in a transaction.
-        source_table: where the records were read from.
+        source_table: name of the table that the records were read from.
         release_year: the partition.
         rejected: `record_key`, `reason`, `payload` and `rejected_at` of each.
     """
     rows = [{"source_table": source_table, "release_year": release_year, **record} for record in rejected]
     copy_upsert(connection, rejected_records, rows, compare=["release_year", "reason", "payload"])
-    # A film's rejection may be stored under the year it was listed in before.
+    # The rejected record of a film may be stored under a year in which the film was listed earlier.
     connection.execute(
         text(
             """

@@ -112,7 +112,7 @@ def purge_all(connection: Connection) -> dict[str, int]:
 
 @contextmanager
 def _short_lock_wait(connection: Connection) -> Iterator[None]:
-    """Limit how long a table lock is waited for, because all later readers queue behind the one that waits."""
+    """Limit the wait for a table lock, because all later readers queue behind the statement that waits."""
     connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
     try:
         yield

@@ -23,13 +23,13 @@ LOG = logging.getLogger(__name__)
 
 CONFIRM_SECONDS = 2.0
 LOST_SECONDS = 60.0
-"""A process that cannot confirm its lock for so long ends itself, because its run may have been retried by then."""
+"""A process that cannot confirm its lock for this long kills itself, because its run may have been retried by then."""
 
 _NOTICE_LOST_CLIENTS = text(
     "SELECT set_config('tcp_keepalives_idle', '15', false), set_config('tcp_keepalives_interval', '5', false), "
     "set_config('tcp_keepalives_count', '3', false)"
 )
-"""Without these settings, the server would keep the lock of a machine that lost power for two hours."""
+"""Without these settings, the server would need two hours to free the lock of a machine that lost power."""
 
 _KEY = "CAST(:key AS integer), hashtext(:run_id)"
 
@@ -43,14 +43,14 @@ def end_process() -> None:
 def held_run(
     engine: Engine, run_id: str, is_wanted: Callable[[], bool], give_up: Callable[[], None] = end_process
 ) -> Iterator[None]:
-    """Hold a run's lock while it is executed; wait while another process holds it.
+    """Hold a run's lock while the block executes the run; wait first if another process holds the lock.
 
     Args:
         engine: the warehouse.
         run_id: the run.
-        is_wanted: returns whether the run is still to be executed. It is called each time the lock was acquired,
-            because another process may have ended the run before.
-        give_up: called if the run is not to be executed any more, or if the lock was lost and cannot be acquired again.
+        is_wanted: returns whether the run should still be executed. It is called whenever the lock has been
+            acquired, because another process may have ended the run in the meantime.
+        give_up: called if the run should no longer be executed, or if the lock was lost and cannot be acquired again.
     """
     keeper = _Keeper(engine, run_id, is_wanted, give_up)
     keeper.confirm()
@@ -76,7 +76,7 @@ class _Keeper(threading.Thread):
             try:
                 self.confirm()
                 confirmed = time.monotonic()
-            except Exception as error:  # of any kind: without the lock, the process must end soon
+            except Exception as error:  # any error: without the lock, the process must end soon
                 LOG.warning("the lock of run %s cannot be confirmed: %s", self.run_id, type(error).__name__)
                 self._let_go()
                 if time.monotonic() - confirmed > LOST_SECONDS:
@@ -113,7 +113,7 @@ class _Keeper(threading.Thread):
 
 @contextmanager
 def nobody_executes(engine: Engine, run_id: str) -> Iterator[bool]:
-    """Yield whether no process holds the run's lock; while the block runs, none can acquire it."""
+    """Yield whether the run's lock was free; if it was, no process can acquire it until the block ends."""
     with engine.begin() as connection:
         statement = text(f"SELECT pg_try_advisory_xact_lock({_KEY})")
         yield bool(connection.scalar(statement, {"key": RUN_LOCK, "run_id": run_id}))

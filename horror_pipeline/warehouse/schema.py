@@ -20,7 +20,7 @@ LOG = logging.getLogger(__name__)
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 VERSION_TABLE = "schema_version"
-"""Alembic's own table, but not under its default name, which Dagster's storage uses."""
+"""Name of Alembic's version table; its default name is not used, because Dagster's storage uses that."""
 
 
 def upgrade(engine: Engine) -> None:
@@ -37,10 +37,10 @@ def upgrade(engine: Engine) -> None:
 
 
 def require_current_schema(engine: Engine) -> None:
-    """Refuse a database of another version than this code's.
+    """Refuse a database whose schema version is not this code's newest.
 
     Raises:
-        SchemaError: it is empty, older or newer; the remedy names the command to run.
+        SchemaError: the database is empty, older or newer; the remedy names the command to run.
     """
     with engine.connect() as connection:
         revision = _revision(connection)

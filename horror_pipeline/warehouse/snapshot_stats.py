@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 HIGHEST_SCALE_RATIO = 2.0
-"""The scale of popularity has changed if the median ratio between two days is above this, or below its inverse. On
-ordinary days it is within a few percent of 1; in March 2025 it fell to a tenth and less."""
+"""The scale of popularity has changed if the median film's ratio between two days is above this or below its inverse.
+On ordinary days that median is within a few percent of 1; in March 2025 it fell to a tenth and less."""
 
 FEWEST_FILMS = 20
-"""Films that are needed on both days for their median to be used."""
+"""The median ratio is used only if at least this many films have a popularity on both days."""
 
 LONGEST_GAP_DAYS = 7
 """Days further apart than this are not compared."""
@@ -26,12 +26,12 @@ class DayFigures:
 
     Attributes:
         day: the day.
-        rows: its rows.
-        previous_day: the stored day before, at most `LONGEST_GAP_DAYS` earlier; None where there is none.
-        previous_rows: that day's rows.
+        rows: number of rows of the day.
+        previous_day: the stored day before, at most `LONGEST_GAP_DAYS` earlier; None if there is none.
+        previous_rows: number of rows of the previous day.
         compared_films: films with a popularity above 0 on both days.
-        scale_ratio: median of popularity over that day's; None where there is nothing to compare.
-        covered_films: existing films that have a row.
+        scale_ratio: median of the films' popularity divided by that of the previous day; None without films to compare.
+        covered_films: existing films that have a row on the day.
         existing_films: films in `movies` that are not gone.
     """
 
@@ -90,9 +90,9 @@ def future_rows(connection: Connection, today: dt.date) -> int:
 
 
 def latest_scale_break(connection: Connection) -> dt.date | None:
-    """Return the first day on the newest popularity scale; None where the scale never broke.
+    """Return the first day on the newest popularity scale; None if the scale never changed.
 
-    Models must not learn from popularities of both scales. The query reads a sample of films of fixed size through the
+    Models must not learn from popularities of both scales. The query reads a fixed-size sample of films through the
     primary key's index, so its time hardly grows with the catalog.
     """
     query = text("""

@@ -17,7 +17,7 @@ from horror_pipeline.warehouse.tables import movie_snapshots, movies
 
 
 def ensure_months(connection: Connection, days: Iterable[dt.date]) -> list[str]:
-    """Create the partitions that these days need and that do not exist yet; others wait until the caller commits."""
+    """Create the missing partitions for `days`; other processes that create some wait until the caller commits."""
     return partitions.ensure_months(connection, movie_snapshots, days)
 
 
@@ -48,7 +48,7 @@ def days_lacking_films(connection: Connection, first_read: dt.date) -> set[dt.da
 
 
 def films_known(connection: Connection, first: dt.date, last: dt.date) -> int:
-    """Return the sum of the films that were known when each day was collected, from a day to another, both included."""
+    """Return the sum, over the days from `first` to `last`, of the films that were known when the day was collected."""
     day = tables.snapshot_days.c.snapshot_date
     query = select(func.coalesce(func.sum(tables.snapshot_days.c.known_films), 0)).where(day.between(first, last))
     return int(connection.execute(query).scalar_one())
@@ -57,7 +57,7 @@ def films_known(connection: Connection, first: dt.date, last: dt.date) -> int:
 def films_expected(connection: Connection, day: dt.date) -> int:
     """Count the known films that were certainly on TMDB by a day.
 
-    The count is that of the films first seen by that day, or that of the newest stored day up to it if it is larger.
+    The count is the larger of two: the films first seen by that day, and the rows of the newest day stored up to it.
     Films that were found later are not counted, because TMDB may not have had them yet.
     """
     query = text("""
@@ -77,7 +77,7 @@ def note_known_films(connection: Connection, day: dt.date, count: int) -> None:
 
 
 def has_films_without_past(connection: Connection, since: dt.date) -> bool:
-    """Whether films first seen since a day lack earlier snapshots, while the history goes back further."""
+    """Whether a film first seen since a day has no snapshot from before that, although earlier days are stored."""
     query = text("""
         SELECT EXISTS (
             SELECT FROM movies WHERE first_seen_at >= :since AND NOT EXISTS (
@@ -94,7 +94,7 @@ def listed_on(connection: Connection, day: dt.date) -> list[Mapping[str, Any]]:
     """Return the values of known films in the listings that were read on a UTC day, the latest page last.
 
     Returns:
-        `tmdb_id`, `popularity`, `vote_count`, `vote_average`; None where the listing has no number.
+        `tmdb_id`, `popularity`, `vote_count`, `vote_average`; a value is None if the listing has no number for it.
     """
     query = text("""
         SELECT tmdb_id, listed.popularity, listed.vote_count, listed.vote_average

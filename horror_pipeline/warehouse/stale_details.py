@@ -1,4 +1,4 @@
-"""Choosing the films whose details are to be read now: few requests, but a complete and recent catalog."""
+"""Choosing the films whose details to read now, so that few requests keep the catalog complete and recent."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from horror_pipeline.domain import CHANGES_REACH_DAYS
 from horror_pipeline.warehouse.raw import collected_change_days
 
 LONGEST_GAP_DAYS = CHANGES_REACH_DAYS
-"""A film is read again if the changes of more than so many closed days are missing since it was last read."""
+"""A film is read again if the changes of more than this many closed (past) days since its last read are missing."""
 
 NEAR_RELEASE_DAYS = 14
 GONE_ASKED_AGAIN_DAYS = 7
 
 EARLIEST_SHARE, LATEST_SHARE = 1 / 3, 2 / 3
-"""A document becomes due at an age between these shares of the retention. The age depends on the film's id, so that
-films that were first read on the same day do not all become due on the same day."""
+"""A document is read again at an age between these shares of the retention. The age depends on the film's id, so that
+films that were first read on the same day are not all read again on the same day."""
 
 PLACES = 97
-"""Number of different ages; a prime, because ids are assigned in sequence."""
+"""Number of different ages at which documents are read again; a prime, because ids are assigned in sequence."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ def due_details(
 
     A film is due for one of these reasons: it is `new`; it `changed` on or after the day it was last read; it is
     `incomplete` or `near release` and was not read today; it is `old` (see `EARLIEST_SHARE`); it was last read before a
-    `gap` in the collected changes. A gone film is due only when it is `listed again`. A document may be kept for
-    `retention_days`.
+    `gap` in the collected changes. A gone film is due only when it is `listed again`. `retention_days` is how long a
+    document may be kept.
     """
     today = now.astimezone(dt.UTC).date()
     near = dt.timedelta(days=NEAR_RELEASE_DAYS)
@@ -99,14 +99,14 @@ def due_details(
 
 
 def gap_reaches(collected: set[dt.date], today: dt.date) -> dt.date | None:
-    """Return the newest day since which the changes of more than `LONGEST_GAP_DAYS` closed days are missing.
+    """Return the newest day such that more than `LONGEST_GAP_DAYS` days from it to yesterday have no stored changes.
 
     Args:
-        collected: closed days whose changes are stored.
+        collected: closed (past) days whose changes are stored.
         today: the present day, whose changes cannot be collected yet.
 
     Returns:
-        The day; None if there is none in the calendar.
+        The day; None if the calendar has no such day.
     """
     missed = 0
     day = today

@@ -1,6 +1,6 @@
-"""SQL of the scores of forecasts, in all and by group of films, and of each day's best and worst forecasts.
+"""SQL of the scores of forecasts, overall and by group of films, and of each day's best and worst forecasts.
 
-They are sums over films and a few chosen films, so the accuracy of millions of forecasts is computed from few rows.
+The tables hold sums over films and a few single forecasts, so that few rows give the accuracy of millions of forecasts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from horror_pipeline.warehouse.days import credible_popularity
 from horror_pipeline.warehouse.tables import forecast_calls, forecast_group_scores, forecast_scores
 
 LOWEST_SCORED_POPULARITY = 1
-"""Lowest popularity, on the day of the forecast, of the films that are scored: below it TMDB's values are noisy."""
+"""Only films with at least this popularity on the day of the forecast are scored: TMDB's lower values are noisy."""
 
 CALLS_KEPT = 10
 """How many of the best forecasts of each day and horizon are kept, and how many of the worst."""
@@ -67,10 +67,10 @@ _SCORE = text(f"""
 
 
 def score(connection: Connection, origins: Sequence[dt.date], targets: Sequence[dt.date]) -> int:
-    """Compare the forecasts made on some days for others with the snapshots of these, and replace their scores.
+    """Compare the forecasts made on `origins` for `targets` with the targets' snapshots, and replace their scores.
 
     Returns:
-        How many rows `forecast_scores` gained.
+        Rows written to `forecast_scores`.
     """
     for table in SCORE_TABLES:
         connection.execute(delete(table).where(table.c.made_on.in_(origins), table.c.target_date.in_(targets)))

@@ -26,7 +26,7 @@ ACCURACY_COLUMNS = """
     1 - sum(total_error) / nullif(sum(total_error_no_change), 0) AS skill,
     sum(films_in_interval)::float8 / sum(films) AS coverage
 """
-"""Accuracy of any group of rows of `forecast_scores`."""
+"""SQL columns that compute the accuracy of any group of rows of `forecast_scores` or `forecast_group_scores`."""
 
 VIEWS: dict[str, str] = {
     "raw.listed_movies": f"""
@@ -38,8 +38,8 @@ VIEWS: dict[str, str] = {
     "raw.changed_movies": f"""
         SELECT page.change_date, movie.tmdb_id FROM raw.movie_changes AS page {_ROWS} WHERE movie.tmdb_id IS NOT NULL
     """,  # noqa: S608  # constants
-    # A batch holds every film there is, so the newest batch holds each film's newest prediction: two index look-ups,
-    # where a DISTINCT ON would read every batch ever written.
+    # A batch holds every film, so the newest batch holds each film's newest prediction. Finding it takes two index
+    # look-ups, whereas a DISTINCT ON would read every batch ever written.
     "latest_predictions": """
         WITH newest AS (
             SELECT * FROM model_predictions WHERE predicted_at = (SELECT max(predicted_at) FROM model_predictions)
@@ -83,7 +83,7 @@ VIEWS: dict[str, str] = {
             AS movie USING (tmdb_id)
         WHERE snapshot_date = (SELECT max(snapshot_date) FROM movie_movers)
     """,
-    # Unless the film already broke out within the week before.
+    # A breakout is left out if the film already broke out within the week before.
     "breakouts": """
         SELECT DISTINCT ON (snapshot_date, tmdb_id) mover.*, title, release_date
         FROM movie_movers AS mover JOIN movies USING (tmdb_id)
@@ -102,7 +102,7 @@ VIEWS: dict[str, str] = {
         SELECT horizon_days, dimension, category, is_backtest, {ACCURACY_COLUMNS}
         FROM forecast_group_scores GROUP BY 1, 2, 3, 4
     """,  # noqa: S608  # a constant
-    # A view reads with the rights of its owner, so `horror_reader` can count what it may not see.
+    # A view reads with its owner's rights, so `horror_reader` can count rejected records without access to them.
     "rejected_counts": "SELECT source_table, count(*) AS records FROM raw.rejected_records GROUP BY source_table",
 }
 """The query of every view by its qualified name, in the order in which they can be created."""

@@ -26,12 +26,12 @@ _BREAKOUTS = text("""
 
 @dataclass(frozen=True)
 class Week:
-    """A week.
+    """The figures of a week.
 
     Attributes:
         monday: its first day, UTC.
-        runs: `job_name`, `runs` and how many `failed`.
-        skill: accuracy of the live forecasts for its days, by days ahead, see `forecasts.live_skill`.
+        runs: for each job, its `job_name`, the number of finished `runs`, and how many of them `failed`.
+        skill: accuracy of the live forecasts for the days of the week, by horizon in days; see `forecasts.live_skill`.
         breakouts: the most unusual rows of the view `breakouts`.
     """
 
