@@ -2,5 +2,6 @@
 
 `app` puts the application together. `endpoints` and `pages` answer requests, with SQL from `queries`,
 `forecast_queries` and `outcome_scores`, and with response models from `schemas`. Only `database` connects to Postgres.
-This package never writes, knows no settings (values are passed in), and serves every script and style itself.
+This package never writes to the database and never reads settings: the values it needs are passed in. It serves every
+script and style itself.
 """

@@ -18,7 +18,7 @@ from horror_pipeline.web.connections import BoundedConnection
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM, then stop within a few seconds; return 2 if `DATABASE_URL` is of no use."""
+    """Serve until SIGINT or SIGTERM, then stop within a few seconds; return 2 if `DATABASE_URL` is unset or invalid."""
     parser = argparse.ArgumentParser(prog="python -m horror_pipeline.web", description=__doc__)
     parser.add_argument("--host", default=os.environ.get("HORROR_WEB_HOST") or "127.0.0.1")
     parser.add_argument("--port", type=int, default=os.environ.get("HORROR_WEB_PORT") or 8000)

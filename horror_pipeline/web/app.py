@@ -1,4 +1,4 @@
-"""The web application: its parts put together, and its error answers."""
+"""Assembles the web application from its parts, and answers errors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def create_app(
         database_url: the warehouse, any Postgres URL.
         poll_interval_ms: how often the dashboard refreshes, in milliseconds.
         connections: database connections used at once; one more is reserved for health checks.
-        cache_seconds: how long a JSON answer may be served again.
+        cache_seconds: how long a cached answer may be served again.
         clock: returns the present moment, with a time zone.
         is_supervised: whether `horror up` started this process.
     """
@@ -63,7 +63,7 @@ def create_app(
         yield
         database.close()
 
-    # FastAPI's own pages load their scripts from a CDN, and its redirects reflect the Host header.
+    # These are off, because FastAPI's own pages load scripts from a CDN, and its redirects reflect the Host header.
     app = FastAPI(
         title="horror_pipeline",
         version="1",
@@ -81,7 +81,7 @@ def create_app(
     app.include_router(feeds.router(sources))
     app.include_router(metrics.router(sources, is_supervised=is_supervised))
     _answer_errors(app)
-    # The last one added is the outermost.
+    # The middleware added last is the outermost.
     app.add_middleware(ResponseCache, prefixes=CACHED, seconds=cache_seconds)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     app.add_middleware(SecurityHeaders)

@@ -1,4 +1,4 @@
-"""Films compared by days since the release of each: their rows, and what the page makes of them."""
+"""Compares films by days since each one's release, for the JSON endpoint and for the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from horror_pipeline.web.schemas import ComparedFilm, ComparedFilms, DaySinceRel
 
 FIRST_DAY, LAST_DAY = -60, 180
 MILESTONES = (-60, -30, -14, -7, 0, 7, 14, 30, 60, 90, 180)
-"""The days of the page's table."""
+"""The days since release that the page's table lists, if any of the films has a value."""
 
 MOST_FILMS = 5
 SUGGESTIONS = 5
@@ -33,12 +33,12 @@ _DAYS = text("""
 
 
 def ids_of(text_of_ids: str) -> list[int]:
-    """Return the ids of a parameter, each once."""
+    """Return the ids in a comma-separated list, without repetitions."""
     return list(dict.fromkeys(map(int, text_of_ids.split(",")))) if text_of_ids else []
 
 
 def read(connection: Connection, ids: Sequence[int]) -> ComparedFilms | None:
-    """Read films with their popularity by days since release; None if one of them is unknown."""
+    """Read films with their popularity by days since release; return None if a film is unknown."""
     films = {row["tmdb_id"]: row for row in read_rows(connection, _FILMS, ids=list(ids))}
     days: dict[int, list[DaySinceRelease]] = {tmdb_id: [] for tmdb_id in ids}
     for row in read_rows(connection, _DAYS, ids=list(ids), first=FIRST_DAY, last=LAST_DAY):
@@ -49,12 +49,12 @@ def read(connection: Connection, ids: Sequence[int]) -> ComparedFilms | None:
 
 
 def page(connection: Connection, ids: Sequence[int], title: str) -> dict[str, Any] | None:
-    """Return what the page shows; None if a film is unknown.
+    """Return the values that the page's template shows; None if a film is unknown.
 
     Args:
         connection: to read with.
         ids: the films compared.
-        title: beginnings of words of a film's title that might be added; '' for none.
+        title: beginnings of words in the titles of films to suggest for adding; '' suggests none.
     """
     found = read(connection, ids)
     if found is None:

@@ -1,7 +1,7 @@
 """Client connections that cannot shut others out, however slow or silent they are.
 
 uvicorn limits neither how long a client may take to send a request nor how long it may take to read the answer, and
-counts silent connections towards its limit of concurrency.
+counts silent connections toward its concurrency limit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class BoundedConnection(Protocol):  # type: ignore[misc]
     """uvicorn's connection with limits on the time and the number of connections."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Start the clock, and make room for this connection."""
+        """Start the time limits; if there are too many connections, close the one that has been waiting longest."""
         super().connection_made(transport)
         self._began_at = self.loop.time()
         self._watched_cycle: Any = None

@@ -1,4 +1,4 @@
-"""Rows as CSV: one way to write a value, for the files of the web and of the command."""
+"""Writes rows as CSV, in the same way for the web application and for the command line."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet computes a cell that begins with one of these."""
+"""A spreadsheet takes text that begins with one of these for a formula, so `'` is put before such text."""
 
 
 def write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Write the header and the rows; unknown is empty, and a list is joined by `|`."""
+    """Write the header and the rows. An unknown value is empty, and a list is joined by `|`."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:

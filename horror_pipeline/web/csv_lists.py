@@ -1,4 +1,4 @@
-"""Lists as CSV as well as JSON: the same endpoint with the same parameters, at its path with `.csv` added."""
+"""Serves lists as CSV as well as JSON. The CSV is at the JSON's path with `.csv` added, with the same parameters."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class CsvResponse(Response):
 
 
 def listed(routes: APIRouter, path: str, field: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-    """Add an endpoint that returns a list, and its CSV.
+    """Return a decorator that adds an endpoint's list to the routes, once as JSON and once as CSV.
 
     Args:
-        routes: where to add them.
+        routes: where to add the two routes.
         path: path of the JSON.
-        field: name of the response's field that is the list.
-        options: of the JSON's route.
+        field: name of the response's field that holds the list.
+        options: options of the JSON route.
     """
 
     def register(endpoint: Endpoint) -> Endpoint:
-        # FastAPI reads the parameters from the signature and resolves their types where the endpoint was written.
+        # FastAPI reads the parameters of `as_csv` from this signature; types are resolved in the endpoint's module.
         signature = inspect.signature(endpoint, eval_str=True)
         response = options.get("response_model", signature.return_annotation)
         (model,) = get_args(response.model_fields[field].annotation)
@@ -60,7 +60,7 @@ def listed(routes: APIRouter, path: str, field: str, **options: Any) -> Callable
 
 
 def _as_json(errors: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
-    """Describe errors as JSON, which they are; FastAPI would describe them as CSV, like the endpoint's answers."""
+    """Describe errors as JSON. By itself, FastAPI would describe them as CSV, like the answers of a CSV endpoint."""
     return {
         status: {
             "description": error["description"],

@@ -33,11 +33,11 @@ PREPARE_TRANSACTION = text(
 """Each setting ends with the transaction. The last column is NULL if this login is not a member of the role."""
 
 DEAD_PEER_OPTIONS = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 10_000}
-"""libpq gives up on a server that vanished without closing its connections after about ten seconds."""
+"""With these, libpq needs about ten seconds to give up on a server that vanished without closing its connections."""
 
 
 def read_rows(connection: Connection, statement: str | TextClause, **values: Any) -> list[dict[str, Any]]:
-    """Return the rows of a statement by column, with the values of its parameters."""
+    """Run a statement with the values of its parameters, and return each row as a dictionary by column."""
     clause = text(statement) if isinstance(statement, str) else statement
     return [dict(row) for row in connection.execute(clause, values).mappings()]
 
@@ -53,7 +53,7 @@ class Database:
         url: any Postgres URL, `postgres://` included.
         connections: calls that run at once. One further connection is reserved for health checks.
         statement_timeout_seconds: after this time, Postgres itself cancels a statement.
-        deadline_seconds: limit of a whole call: waiting for a free connection, connecting and querying.
+        deadline_seconds: limit of a whole call, including the wait for a free connection and connecting.
     """
 
     def __init__(

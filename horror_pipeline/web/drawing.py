@@ -1,4 +1,4 @@
-"""Lines of popularity over time as SVG paths with their axes, for the pages that need no script."""
+"""Draws lines of popularity over time as SVG paths with axes, for the pages that need no script."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ WIDTH, HEIGHT = 720.0, 200.0
 MOST_MARKS = 5
 
 Line = Sequence[tuple[int, float]]
-"""Days and the popularity on them."""
+"""Pairs of a day's number and the popularity on that day."""
 
 
 class Drawing(NamedTuple):
     """A path for each line in a box of `WIDTH` x `HEIGHT`, and the marks of its axes.
 
-    A mark is a share of the way from the left, or from the top, in percent, and what is written there.
+    A mark is a position and its label. The position is in percent, from the left for days and from the top for levels.
     """
 
     paths: list[str]
@@ -28,7 +28,7 @@ class Drawing(NamedTuple):
 
 
 def draw(lines: Sequence[Line], name_of_day: Callable[[int], str]) -> Drawing | None:
-    """Draw lines over the days that any of them has; None where there is not more than one day."""
+    """Draw lines over all the days that they cover together; return None if there are fewer than two days."""
     points = [point for line in lines for point in line]
     first, last = min((day for day, _ in points), default=0), max((day for day, _ in points), default=0)
     if first == last:
@@ -47,7 +47,7 @@ def draw(lines: Sequence[Line], name_of_day: Callable[[int], str]) -> Drawing | 
 
 
 def draw_film(film: MovieHistory) -> Drawing | None:
-    """Draw the interval of the forecasts, the forecasts and the history of a film."""
+    """Draw three lines for a film: the outline of its forecasts' intervals, its forecasts, and its history."""
     known = [(row.snapshot_date.toordinal(), row.popularity) for row in film.history]
     origin = [(row.made_on.toordinal(), row.origin_popularity) for row in film.forecasts[:1]]
     ahead, upper, lower = (
@@ -58,12 +58,12 @@ def draw_film(film: MovieHistory) -> Drawing | None:
 
 
 def draw_since_release(lines: Sequence[Line]) -> Drawing | None:
-    """Draw films by days since the release of each."""
+    """Draw one line per film over the days since its release."""
     return draw(lines, lambda day: f"{day:+d}".replace("-", "−") if day else "release")
 
 
 def _marks(low: float, high: float) -> list[float]:
-    """Return the multiples of a round number between two, a few of them."""
+    """Return a few values from `low` to `high` that are multiples of a round number."""
     size = 10.0 ** math.floor(math.log10((high - low) / MOST_MARKS))
     step = next(size * factor for factor in (1, 2, 3, 5, 10, 20) if (high - low) / (size * factor) <= MOST_MARKS)
     return [step * number for number in range(math.ceil(low / step), math.floor(high / step) + 1)]

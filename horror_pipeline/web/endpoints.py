@@ -145,7 +145,7 @@ def _add_predictions(routes: APIRouter, sources: Sources) -> None:
 
     @routes.get("/api/comparison", tags=["predictions"])
     async def comparison(parameters: Annotated[ComparisonParameters, Query()]) -> schemas.Comparison:
-        """Predicted against real for released films, for a chart: an even sample where there are many."""
+        """Predicted and real values of released films, for a chart; an even sample if there are more than `limit`."""
         batch = await sources.batch.get()
         total, ids = batch.sample(parameters.target, limit=parameters.limit)
         moment, found = batch.predicted_at, {}
@@ -184,8 +184,8 @@ def _add_movers(routes: APIRouter, sources: Sources) -> None:
     async def movers(parameters: Annotated[MoverParameters, Query()]) -> schemas.MoverPage:
         """How popularity changed over 1, 7 or 30 days, 20 films at a time, the most unusual rises first.
 
-        A change is unusual compared with the earlier changes of films that stood at the same level and were as far from
-        their release, once what all of them did that day is taken out.
+        A change is compared with earlier changes of films about as popular and about as far from their release, after
+        removing the movement that such films had in common on a day.
         """
         rows = await sources.database.run(lambda connection: mover_queries.latest_movers(connection, parameters))
         return schemas.MoverPage(
@@ -201,12 +201,12 @@ def _add_movers(routes: APIRouter, sources: Sources) -> None:
 def _add_films(routes: APIRouter, sources: Sources) -> None:
     @listed(routes, "/api/summary", "movies", tags=["films"])
     async def summary(_: Annotated[NoParameters, Query()]) -> schemas.Summary:
-        """The ten most popular films, since when, and how fresh everything is."""
+        """The ten most popular films, since when each has been popular, and how recent the data is."""
         return await sources.database.run(_summary)
 
     @listed(routes, "/api/movies", "movies", tags=["films"])
     async def search(parameters: Annotated[SearchParameters, Query()]) -> schemas.SearchResult:
-        """Films by title: every word must begin a word of the title or original title."""
+        """Films by title: each word of `query` must be the beginning of a word in the title or original title."""
         words, limit = parameters.query.split(), parameters.limit
         found: list[dict[str, Any]] = []
         if words:
@@ -238,12 +238,12 @@ def _add_films(routes: APIRouter, sources: Sources) -> None:
 def _add_models(routes: APIRouter, sources: Sources) -> None:
     @routes.get("/api/models", tags=["models"])
     async def models(_: Annotated[NoParameters, Query()]) -> schemas.Models:
-        """The models that predict, measured on films released after those they learned from, and their predecessors."""
+        """The models that predict now and their predecessors, tested on films released after those they trained on."""
         return await sources.database.run(_models)
 
     @routes.get("/api/accuracy", tags=["models"])
     async def accuracy(parameters: Annotated[AccuracyParameters, Query()]) -> schemas.Accuracy:
-        """How past expectations held, and how forecasts compare with no change: errors, and coverage of intervals."""
+        """How good past expectations and forecasts were, compared with no change: errors, and coverage of intervals."""
         by_day, forecasts = await sources.database.run(
             lambda connection: (
                 sources.outcome_sums.read(connection, days=parameters.days),
@@ -268,7 +268,7 @@ def _add_models(routes: APIRouter, sources: Sources) -> None:
 def _add_track_record(routes: APIRouter, sources: Sources) -> None:
     @listed(routes, "/api/track-record", "calls", tags=["forecasts"])
     async def track_record(parameters: Annotated[TrackParameters, Query()]) -> schemas.TrackRecord:
-        """The best and worst forecasts at a horizon, and how good all were by votes, language and stage."""
+        """The best and worst forecasts at a horizon, and how good forecasts were by votes, language and stage."""
         horizon = parameters.horizon
         calls, groups = await sources.database.run(
             lambda connection: (track_queries.calls(connection, horizon), track_queries.groups(connection, horizon))
@@ -297,7 +297,7 @@ def _summary(connection: Connection) -> schemas.Summary:
 
 
 def movie_history(connection: Connection, tmdb_id: int, today: date, days: int) -> schemas.MovieHistory | None:
-    """Read a film with its last days, expectations, forecasts, movers and similar films; None if it is unknown."""
+    """Read a film with its history, expectations, forecasts, changes and similar films; None if it is unknown."""
     film = queries.movie(connection, tmdb_id)
     if film is None:
         return None

@@ -1,6 +1,6 @@
 """Feeds and files for other programs: a calendar, an Atom feed, and a list for Radarr.
 
-What a program reads twice says the same twice: ids, times and order follow from what is stored, never from the clock.
+Ids, times and order come from stored data and never from the clock, so they are the same whenever a feed is read again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _UPCOMING = text("""
     ORDER BY movies.release_date, tmdb_id LIMIT 2000
 """)
 
-# Radarr's "Custom Lists" read `id`, its "StevenLu Custom" reads `title` and `imdb_id`.
+# Radarr has two list types that read this: "Custom Lists" reads `id`, "StevenLu Custom" reads `title` and `imdb_id`.
 _ANTICIPATED = text("""
     SELECT tmdb_id AS id, title, imdb_id
     FROM latest_predictions JOIN (SELECT tmdb_id, imdb_id FROM movies) AS movie USING (tmdb_id)
@@ -71,7 +71,7 @@ def router(sources: Sources) -> APIRouter:
 
 
 def calendar(films: Iterable[Mapping[str, Any]]) -> bytes:
-    """Write releases as an iCalendar of whole days; one that was moved has a higher SEQUENCE and a later DTSTAMP."""
+    """Write releases as an iCalendar of all-day events; one that moved has a higher SEQUENCE and a later DTSTAMP."""
     lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//horror_pipeline//releases//EN", "CALSCALE:GREGORIAN"]
     lines += ["METHOD:PUBLISH", "X-WR-CALNAME:Horror releases", "REFRESH-INTERVAL;VALUE=DURATION:P1D"]
     for film in films:
@@ -100,7 +100,7 @@ def _escaped(value: str) -> str:
 
 
 def _folded(line: str) -> Iterator[str]:
-    """Break a line into pieces of at most `LINE_BYTES`, between characters; a continuation begins with a space."""
+    """Break a line between characters into pieces of at most `LINE_BYTES`; all but the first begin with a space."""
     piece = ""
     for character in line:
         if len((piece + character).encode()) > LINE_BYTES:

@@ -11,7 +11,7 @@ from horror_pipeline.web.database import read_rows
 from horror_pipeline.web.parameters import ForecastParameters
 
 MIN_MOVER_POPULARITY = 1.0
-"""Below this popularity, a large relative change is a matter of a few visitors."""
+"""Below this popularity, a few visitors can cause a large relative change."""
 
 FORECAST_COLUMNS = (
     "made_on, horizon_days, target_date, origin_popularity, forecast_popularity, popularity_lower, popularity_upper, "
@@ -26,7 +26,7 @@ ORDERS = {
     "fall": (f"{IS_MOVER} < origin_popularity", f"{CHANGE} ASC"),
     "popularity": ("", "forecast_popularity DESC"),
 }
-"""Which films belong in an order, and how they are sorted."""
+"""For each order, the condition that films must meet, and how they are sorted."""
 
 STAGES = {
     None: "",
@@ -61,14 +61,14 @@ RELEASE_FORECASTS = text(
 
 
 def release_forecasts(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Return by id the newest forecast of each coming film for the first day on which it is out, if one reaches it."""
+    """Return, by id, each coming film's newest forecast for the first forecast day on which it is out, if any."""
     if not ids:
         return {}
     return {row["tmdb_id"]: row for row in read_rows(connection, RELEASE_FORECASTS, ids=list(ids))}
 
 
 def forecast_accuracy(connection: Connection) -> list[dict[str, Any]]:
-    """Return how forecasts compare with no change, by horizon and month, oldest first."""
+    """Return the accuracy of forecasts, and of assuming no change, by horizon and month, oldest first."""
     return read_rows(
         connection,
         "SELECT horizon_days, month, is_backtest, films, mae, mae_no_change, skill, coverage FROM forecast_accuracy "

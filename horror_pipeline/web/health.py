@@ -14,18 +14,18 @@ MAX_AGE = timedelta(days=2)
 
 
 def head_revision() -> str:
-    """Return the newest migration of this installation: migrations are named `NNNN_what_it_does.py`."""
+    """Return the number of this installation's newest migration, from file names like `NNNN_what_it_does.py`."""
     folder = resources.files("horror_pipeline.warehouse") / "migrations" / "versions"
     return max(entry.name[:4] for entry in folder.iterdir() if entry.name[:4].isdigit())
 
 
 def check(connection: Connection, *, now: datetime, expected_version: str) -> Health:
-    """Judge the database behind a connection.
+    """Check whether the data behind a connection can be relied on.
 
     Args:
-        connection: read-only.
-        now: the moment to which the data's age is counted.
-        expected_version: schema revision this code was written for.
+        connection: a read-only connection to the warehouse.
+        now: the moment at which the data's age is measured.
+        expected_version: the schema revision that this code was written for.
     """
     version = queries.schema_version(connection)
     health = Health(status="ok", database="ok", schema_version=version, expected_schema_version=expected_version)

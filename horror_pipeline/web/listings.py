@@ -1,4 +1,4 @@
-"""The dashboard's lists, read together for the page that needs no script."""
+"""Reads the dashboard's lists together, for the page `/lists`, which needs no script."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def read(connection: Connection, today: date, skip: int) -> dict[str, Any]:
 
     Args:
         connection: to read with.
-        today: the day from which on a film is coming.
-        skip: coming films before the page.
+        today: a film released on this day or later is a coming film.
+        skip: how many coming films come before this page.
     """
     coming = read_rows(connection, _COMING, today=today, limit=COMING, skip=skip)
     surprising = read_rows(connection, _SURPRISING, today=today, limit=LISTED)

@@ -1,6 +1,6 @@
-"""Metrics for Prometheus, at `/metrics`: the figures of one query, and the memory of the processes.
+"""Serves metrics for Prometheus at `/metrics`: the results of one SQL query, and the memory of processes.
 
-While the database is down, its figures are left out, and `horror_database_up` is 0.
+While the database is down, the results of the query are left out, and `horror_database_up` is 0.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from horror_pipeline.web.endpoints import Sources
 from horror_pipeline.web.parameters import NoParameters
 
 Sample = tuple[str, list[str], float]
-"""Name of a family, the values of its labels, and the figure."""
+"""The name of a metric family, the values of its labels, and the metric's value."""
 
 FAMILIES: dict[str, tuple[type[CounterMetricFamily | GaugeMetricFamily], str, list[str]]] = {
     "database_up": (GaugeMetricFamily, "Whether the database answers.", []),
@@ -48,7 +48,7 @@ PROGRAMS = {
     "grpc": "code_server",
     "execute_run": "runs",
 }
-"""What a process is called by the first of these words on its command line, which is itself never shown."""
+"""The name for a process, by how a word of its command line ends; the first match counts. The line is never shown."""
 
 _FIGURES = text("""
     SELECT 'newest_data_timestamp_seconds' AS family, ARRAY['movies'] AS labels,
@@ -76,7 +76,7 @@ _FIGURES = text("""
 
 
 class _Figures(Collector):
-    """Samples in the form in which the client library takes them."""
+    """Gives samples to the Prometheus client library in the form that it expects."""
 
     def __init__(self, samples: Iterable[Sample]) -> None:
         self._samples = list(samples)
@@ -94,7 +94,7 @@ def router(sources: Sources, *, is_supervised: bool) -> APIRouter:
 
     Args:
         sources: what the figures are read from.
-        is_supervised: whether `horror up` started this process, and others that are told of.
+        is_supervised: whether `horror up` started this process; if so, the memory of all its processes is included.
     """
     routes = APIRouter(include_in_schema=False)
 
@@ -117,12 +117,12 @@ def _figures(connection: Connection) -> list[Sample]:
 
 
 def memory(own: psutil.Process, supervisor: psutil.Process | None) -> list[Sample]:
-    """Return the memory of this process and, where it has a supervisor, of all others that one has started."""
+    """Return the memory of this process and, if there is a supervisor, of the other `PROGRAMS` that it started."""
     used: Counter[str] = Counter()
     for process in supervisor.children(recursive=True) if supervisor else [own]:
         try:
             words, size = process.cmdline(), process.memory_info().rss
-        except psutil.Error:  # it has ended meanwhile
+        except psutil.Error:  # the process has ended meanwhile
             continue
         names = [name for word in words for mark, name in PROGRAMS.items() if word.endswith(mark)]
         if process == own or names:

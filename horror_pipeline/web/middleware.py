@@ -1,4 +1,4 @@
-"""ASGI middleware around the whole application: security headers, and one form for equivalent requests."""
+"""ASGI middleware around the whole application, which sets security headers and normalizes equivalent requests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
-"""The digest of an empty style element, which plotly.js adds and fills through the CSSOM. No inline CSS is allowed."""
+"""The digest of an empty style element. plotly.js adds one and fills it through the CSSOM. No inline CSS is allowed."""
 
 POSTER_HOST = "https://image.tmdb.org"
 
@@ -33,7 +33,7 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """Adds `HEADERS` to every response, except those a response has set itself."""
+    """Adds `HEADERS` to every response, without replacing a header that the response already has."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -52,9 +52,10 @@ class SecurityHeaders:
 
 
 class NormalizedRequests:
-    """Answers HEAD like GET, whose body the server leaves out, and a path with a trailing slash like that without it.
+    """Treats HEAD as GET, and a path with a trailing slash as the same path without it.
 
-    Starlette would redirect the latter to an absolute address made from the request's Host header.
+    The server leaves out the body of an answer to HEAD. Starlette would redirect a path with a trailing slash to an
+    absolute address made from the request's Host header.
     """
 
     def __init__(self, app: ASGIApp) -> None:

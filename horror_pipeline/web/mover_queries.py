@@ -19,7 +19,7 @@ ORDERS = {
     "rise": ("AND popularity > popularity_before", "popularity / nullif(popularity_before, 0) DESC NULLS LAST"),
     "fall": ("AND popularity < popularity_before", "popularity / popularity_before ASC"),
 }
-"""Which films belong in an order, and how they are sorted."""
+"""For each order, the condition that films must meet, and how they are sorted."""
 
 
 def latest_movers(connection: Connection, parameters: MoverParameters) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""How good past predictions were, compared with no change: errors and coverage by horizon and stage, in all and by day.
+"""Scores past predictions against assuming no change: errors and coverage by horizon and stage, in total and by day.
 
-The sums of a day are read once and kept, because a past day changes only when it is collected again. Reading thirty
-days at once would take longer than the statement timeout allows at 60,000 films.
+The sums of each day are kept in memory, because a past day changes only when it is collected again. At 60,000 films,
+reading thirty days at once would take longer than the statement timeout allows.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DATES = text(
     )
     ORDER BY day"""
 )
-"""One index probe per day."""
+"""The days that have outcomes, among `days` days up to the newest, found with one index probe per day."""
 
 
 def _sums(target: Target) -> str:
@@ -63,7 +63,7 @@ class DailySums:
         self._days: dict[date, tuple[float, Sums]] = {}
 
     def read(self, connection: Connection, *, days: int) -> dict[date, Sums]:
-        """Return the sums of each day that has outcomes, oldest first, among the `days` up to the newest."""
+        """Return the sums of each day that has outcomes, oldest first, for `days` days up to the newest outcome."""
         dates = list(connection.execute(DATES, {"days": days}).scalars())
         for position, day in enumerate(dates):
             keep_seconds = NEWEST_SECONDS if len(dates) - position <= NEWEST_DAYS else PAST_SECONDS
@@ -74,13 +74,13 @@ class DailySums:
 
 
 def sums_of_day(connection: Connection, day: date) -> Sums:
-    """Sum one day's outcomes, so that days can be added up."""
+    """Sum one day's outcomes by horizon and stage. The sums of several days can be added up."""
     rows = read_rows(connection, SUMS_OF_DAY, outcome_date=day)
     return {(row.pop("horizon"), row.pop("stage")): Counter(row) for row in rows}
 
 
 def total(days: Iterable[Sums]) -> Sums:
-    """Add up days."""
+    """Add up the sums of several days."""
     totals: Sums = defaultdict(Counter)
     for sums in days:
         for group, counts in sums.items():

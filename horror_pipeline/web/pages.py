@@ -42,7 +42,7 @@ class Templates:
         self._environment.filters.update(wording.FILTERS)
 
     async def respond(self, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-        """Answer with the page that a template makes of some values."""
+        """Render a template with `values`, and return the page as a response."""
         await self._look_up_source()
         html = self._environment.get_template(name).render(is_demo=self._is_demo, posters=self._has_posters, **values)
         policy = content_security_policy(posters=self._has_posters)
@@ -50,11 +50,11 @@ class Templates:
         return HTMLResponse(html, status_code=status, headers=headers)
 
     async def _look_up_source(self) -> None:
-        """Look the source up now and then; without the database, keep what was known before."""
+        """Look up the data's source every few seconds; if the database is unavailable, keep what was known."""
         if time.monotonic() < self._check_again_at:
             return
         self._check_again_at = time.monotonic() + CHECK_SOURCE_SECONDS
-        with suppress(DatabaseUnavailableError):  # the page must open all the same, and then says what is wrong
+        with suppress(DatabaseUnavailableError):  # the page must still open, and then says what is wrong
             source = await self._database.run(queries.data_source)
             self._is_demo = source is not None and source["is_demo"]
             self._has_posters = source is not None and not self._is_demo and source["api_url"].startswith(TMDB_HOST)

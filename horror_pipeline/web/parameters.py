@@ -36,7 +36,7 @@ def _one_of(allowed: tuple[int, ...]) -> AfterValidator:
 
 
 class NoParameters(_Parameters):
-    """An endpoint without query parameters: any parameter is refused."""
+    """No query parameters: any parameter is refused."""
 
 
 class PredictionParameters(_PageParameters):
@@ -63,7 +63,7 @@ class SearchParameters(_Parameters):
     query: str = Field(
         min_length=1,
         max_length=100,
-        pattern=r"^[^\x00-\x1f]*$",  # Postgres takes no NUL in a text; no title has the others
+        pattern=r"^[^\x00-\x1f]*$",  # Postgres accepts no NUL in text, and no title has other control characters
         description="Beginnings of words of the title, in any order, without control characters.",
         examples=["thing"],
     )
@@ -71,7 +71,7 @@ class SearchParameters(_Parameters):
 
 
 class MovieParameters(_Parameters):
-    """How much of a film's history."""
+    """How much of a film's history to return."""
 
     days: int = Field(90, ge=1, le=180, description="Days of history, counted back from today.")
 
@@ -87,7 +87,7 @@ class ComparedParameters(_Parameters):
 
 
 class ComparedPageParameters(_Parameters):
-    """Which films the page compares, and which title is to be added."""
+    """Which films the page compares, and which title to search for to add another."""
 
     ids: str = Field("", pattern=r"^([1-9][0-9]{0,14}(,[1-9][0-9]{0,14}){0,4})?$")
     add: str = Field("", max_length=100, pattern=r"^[^\x00-\x1f]*$")
@@ -101,7 +101,7 @@ class ComparisonParameters(_Parameters):
 
 
 class AccuracyParameters(_Parameters):
-    """How far back."""
+    """How many days of outcomes to score."""
 
     days: int = Field(30, ge=1, le=90, description="Days of outcomes, counted back from the newest.")
 
@@ -113,7 +113,7 @@ class ListsParameters(_Parameters):
 
 
 class TrackParameters(_Parameters):
-    """Which forecasts."""
+    """Which forecasts, by how many days they look ahead."""
 
     horizon: Annotated[int, _one_of(FORECAST_HORIZONS_DAYS)] = Field(
         7, description="Days from the forecast to its target.", json_schema_extra={"enum": list(FORECAST_HORIZONS_DAYS)}
@@ -130,7 +130,7 @@ class ForecastParameters(TrackParameters, _PageParameters):
 
 
 class MoverParameters(_PageParameters):
-    """Over which days, in which order, and which page of them."""
+    """Over how many days popularity changed, in which order to list films, and which page."""
 
     span: Annotated[int, _one_of(MOVER_SPANS_DAYS)] = Field(
         7, description="Days the change took.", json_schema_extra={"enum": list(MOVER_SPANS_DAYS)}

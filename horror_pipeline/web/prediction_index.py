@@ -24,7 +24,7 @@ from horror_pipeline.web.parameters import Order, PredictionParameters
 
 
 class Key(NamedTuple):
-    """The values of one prediction that pages are chosen by: columns of `latest_predictions`."""
+    """The values of one prediction by which pages are filtered and sorted: columns of `latest_predictions`."""
 
     predicted_at: datetime
     tmdb_id: int
@@ -78,9 +78,9 @@ class Batch:
         return len(known), known[:: max(1, math.ceil(len(known) / limit))]
 
     def _in_order(self, order: Order, stage: Stage | None) -> list[Key]:
-        """Return the keys that have a value in column `order`, smallest first; each order is sorted once.
+        """Return the keys of a stage, or of both for None, that have a value in column `order`, smallest first.
 
-        For `surprise_factor`, films expected to be less popular than now are left out.
+        Each combination is sorted only once. For `surprise_factor`, films with a factor of 1 or less are left out.
         """
         if (order, stage) not in self._sorted:
             value = attrgetter(order)
@@ -113,7 +113,7 @@ class NewestBatch:
             DatabaseUnavailableError: the database cannot answer.
         """
         if time.monotonic() - self._checked_at >= self._check_every_seconds:
-            # Everybody who arrives meanwhile waits for the same reading, and fails with it if it fails.
+            # Requests that arrive during a refresh wait for it to end, and fail if it fails.
             if self._refreshing is None or self._refreshing.done():
                 self._refreshing = asyncio.create_task(self._refresh())
             await asyncio.shield(self._refreshing)

@@ -1,6 +1,6 @@
 """The SQL of the films, predictions and models that the endpoints show.
 
-Each statement reads by an index about as many rows as it returns.
+Each statement uses an index, so that it reads about as many rows as it returns.
 """
 
 # ruff: noqa: S608  # only this module's own column lists are put into statements
@@ -106,7 +106,7 @@ def most_popular(connection: Connection, *, limit: int) -> list[dict[str, Any]]:
 
 
 def trends(connection: Connection, ids: Sequence[int], *, newest_day: date) -> dict[int, dict[str, Any]]:
-    """Return for each film: since when it is popular, its popularity a week ago, and the last month day by day."""
+    """Return for each film since when it has been popular, its popularity a week ago, and that of the last 30 days."""
     rows = read_rows(
         connection,
         "SELECT tmdb_id, snapshot_date, popularity, popularity_percentile FROM movie_snapshots "
@@ -143,8 +143,8 @@ def _trend(days: dict[date, Row], newest_day: date) -> dict[str, Any]:
 def search(connection: Connection, *, words: Sequence[str], limit: int) -> list[dict[str, Any]]:
     """Return the films whose title or original title has a word beginning with each of `words`, most popular first.
 
-    If few films match, the index on titles finds them all. If many match, a short walk down the index on popularity
-    meets enough of them. Postgres cannot choose between the two, as it has no statistics on beginnings of words.
+    If few films match, the index on titles finds them all. If many match, reading the index on popularity from the top
+    soon finds enough. Postgres cannot choose between the two, as it has no statistics on beginnings of words.
     """
     query = prefix_query(words)
     hits = read_rows(
@@ -165,7 +165,7 @@ def search(connection: Connection, *, words: Sequence[str], limit: int) -> list[
 
 
 def prefix_query(words: Sequence[str]) -> str:
-    """Build a full-text query for words with these beginnings, in which nothing is taken as an operator."""
+    """Build a full-text query for words with these beginnings; no character in `words` acts as an operator."""
     quoted = (word.replace("\\", "\\\\").replace("'", "''") for word in words)
     return " & ".join(f"'{word}':*" for word in quoted)
 
@@ -184,7 +184,7 @@ def movie(connection: Connection, tmdb_id: int) -> Row | None:
 
 
 def other_ids(connection: Connection, tmdb_id: int) -> list[dict[str, Any]]:
-    """Return the other ids under which TMDB has or had a film, by its `imdb_id`: `tmdb_id` and `gone_at`."""
+    """Return `tmdb_id` and `gone_at` of the other ids that TMDB has or had for a film, found by its `imdb_id`."""
     return read_rows(
         connection,
         "SELECT other.tmdb_id, other.gone_at FROM movies AS asked JOIN movies AS other USING (imdb_id) "
@@ -252,13 +252,13 @@ def predictions(connection: Connection, ids: Sequence[int], *, predicted_at: dat
 
 
 def popularity_reasons(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
-    """Return, by id, what moved the newest expected popularity of each of these films most."""
+    """Return, by film id, what moved each film's newest expected popularity most, in words."""
     rows = read_rows(connection, POPULARITY_PARTS, ids=list(ids))
     return {row["tmdb_id"]: wording.popularity_reasons(row["base"], row["parts"]) for row in rows}
 
 
 def champions(connection: Connection) -> list[dict[str, Any]]:
-    """Return the versions that predict, without their artifacts."""
+    """Return the champions, which are the model versions that predict now, without their artifacts."""
     return read_rows(
         connection,
         "SELECT model_name, model_version, algorithm, trained_at, training_rows, is_champion, metrics, "

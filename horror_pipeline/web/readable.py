@@ -1,4 +1,4 @@
-"""The pages that need no script: a film's, films compared, the track record, and the lists of the dashboard."""
+"""The pages that need no script: one film, films compared, the track record, and the dashboard's lists."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def router(sources: Sources, templates: Templates) -> APIRouter:
 
 
 def _film(connection: Connection, tmdb_id: int, today: date) -> dict[str, Any] | None:
-    """Return what a film's page shows; None if it is unknown."""
+    """Return the values that a film's page shows; None if the film is unknown."""
     film = movie_history(connection, tmdb_id, today, HISTORY_DAYS)
     if film is None:
         return None

@@ -1,7 +1,7 @@
 """A short-lived cache of whole answers, with ETags.
 
-An answer is served again for a few seconds at most. Requests for the same address that arrive while it is being made
-wait for that answer, so that a crowd costs the database one query. Only answers with status 200 are kept.
+An answer is served again for a few seconds at most. While an answer is being made, other requests for the same address
+wait for it, so that a crowd costs the database one query. Only answers with status 200 are kept.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Answer:
     made_at: float = field(default_factory=time.monotonic)
 
     async def receive_from(self, message: Message) -> None:
-        """Take over a message of the application."""
+        """Add a message from the application to this response."""
         if message["type"] == "http.response.start":
             self.status, self.headers = message["status"], list(message["headers"])
         elif message["type"] == "http.response.body":
@@ -52,12 +52,12 @@ class Answer:
 
 
 class ResponseCache:
-    """ASGI middleware that keeps answers below some prefixes.
+    """ASGI middleware that caches the answers for paths with certain prefixes.
 
     Args:
         app: the application behind it.
-        prefixes: path prefixes of cacheable answers; one that says `no-store` is not kept.
-        seconds: how long an answer may be served again; 0 keeps nothing but still collapses crowds.
+        prefixes: path prefixes of cacheable answers; an answer that says `no-store` is not kept.
+        seconds: how long an answer may be served again; at 0, only simultaneous requests share one.
     """
 
     def __init__(self, app: ASGIApp, *, prefixes: tuple[str, ...], seconds: float) -> None:

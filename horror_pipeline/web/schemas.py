@@ -54,7 +54,7 @@ class PopularMovie(MovieSummary):
 
 
 class Summary(BaseModel):
-    """The state of things in one answer."""
+    """The most popular films, how many films are known, and how recent the data is."""
 
     is_demo: bool | None = Field(description="Whether the data is made up; null: nothing collected yet.")
     movie_count: int = Field(description="Films known, about.")
@@ -116,7 +116,7 @@ class Prediction(DatedPrediction):
 
 
 class Page(BaseModel):
-    """Which page of a list it is."""
+    """Which page of a list an answer holds."""
 
     total: int = Field(description="Films that match, over all pages.")
     limit: int
@@ -181,7 +181,7 @@ class Snapshot(BaseModel):
 
 
 class Forecast(BaseModel):
-    """A film's popularity some days ahead, from its own history, with an 80 % interval."""
+    """A forecast of a film's popularity some days ahead, from its own history, with an 80 % interval."""
 
     made_on: date = Field(description="The last day whose data the forecast knows.")
     horizon_days: int = Field(description="Days from `made_on` to `target_date`.")
@@ -215,7 +215,7 @@ class ForecastPage(Page):
 
 
 class Mover(BaseModel):
-    """How a film's popularity changed over some days, compared with the changes of such films."""
+    """How a film's popularity changed over some days, compared with the changes of similar films."""
 
     snapshot_date: date = Field(description="The day on which the change ends.")
     span_days: int
@@ -265,14 +265,14 @@ class Scored(BaseModel):
 
 
 class ForecastScore(Scored):
-    """How the forecasts for one month's days held at one horizon."""
+    """How good the forecasts for the days of one month were at one horizon."""
 
     horizon_days: int
     month: date = Field(description="First day of the month.")
 
 
 class Call(BaseModel):
-    """A forecast and what came."""
+    """A forecast, and the popularity that the film had on the target date."""
 
     made_on: date
     horizon_days: int
@@ -296,7 +296,7 @@ class GroupScore(Scored):
 
 
 class TrackRecord(BaseModel):
-    """What became of forecasts."""
+    """The best and worst forecasts at one horizon, and how good all forecasts were by group of films."""
 
     horizon_days: int
     calls: list[Call] = Field(description="The ten best and the ten worst, one of each for a film, the best first.")
@@ -312,7 +312,7 @@ class Part(BaseModel):
 
 
 class Explanation(BaseModel):
-    """What moved a prediction most; `base` and the effects of all parts add up to it."""
+    """What moved a prediction most; `base` and the effects of all parts add up to the prediction."""
 
     target: Target
     horizon_days: int = Field(description="Days ahead of a forecast; 0: an expectation for such a film.")
@@ -326,7 +326,7 @@ class Explanation(BaseModel):
 
 
 class SimilarMovie(MovieSummary):
-    """A film that another one resembles, and what is stored of its first 90 days."""
+    """A film similar to the one asked for, and what is stored of its first 90 days."""
 
     rank: int = Field(description="1: the nearest film.")
     score: float = Field(description="How near it is, 0 to 1, by overview, keywords, genres, people and collection.")
@@ -344,7 +344,7 @@ class SimilarMovie(MovieSummary):
 
 
 class FirstDays(BaseModel):
-    """How the similar films that are out did: medians over the films of which a figure is stored."""
+    """How the similar films that are out did; each median is over the films for which its figure is stored."""
 
     MEDIANS: ClassVar = ("release_popularity", "highest_popularity", "popularity", "vote_average", "vote_count")
 
@@ -373,7 +373,7 @@ class MovieHistory(BaseModel):
 
 
 class DaySinceRelease(BaseModel):
-    """A film's popularity on a day of its life."""
+    """A film's popularity on one day, counted from its release."""
 
     days_since_release: int = Field(description="Negative before the release.")
     popularity: float
@@ -392,7 +392,7 @@ class ComparedFilms(BaseModel):
 
 
 class ModelVersion(BaseModel):
-    """A version of a model, and how good it was on later films."""
+    """A version of a model, and how good it was on films released later than those it learned from."""
 
     model_name: str = Field(examples=["rating_after_release"])
     model_version: str
@@ -405,7 +405,7 @@ class ModelVersion(BaseModel):
 
 
 class Champion(ModelVersion):
-    """The version that predicts."""
+    """The version of a model that predicts now."""
 
     importance: dict[str, Any] | list[Any] | None = Field(description="Permutation importance by feature.")
 
@@ -430,7 +430,7 @@ class ComparisonPoint(BaseModel):
 
 
 class Comparison(BaseModel):
-    """Predicted against real, over released films."""
+    """Predicted and real values of released films."""
 
     predicted_at: datetime | None
     target: Target
@@ -463,13 +463,13 @@ class OutcomeScore(BaseModel):
 
 
 class DayScore(OutcomeScore):
-    """The same for a single day."""
+    """The figures of `OutcomeScore` for the outcomes of a single day."""
 
     outcome_date: date
 
 
 class Accuracy(BaseModel):
-    """How past predictions held."""
+    """How good past predictions and forecasts were."""
 
     from_date: date | None
     to_date: date | None

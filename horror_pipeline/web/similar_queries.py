@@ -1,4 +1,4 @@
-"""The films nearest to a film, and how they did in their first days."""
+"""Reads the films most similar to a film, and sums up how they did in their first days."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ _SIMILAR = text("""
 
 
 def similar_movies(connection: Connection, tmdb_id: int) -> list[SimilarMovie]:
-    """Return the films nearest to a film, the nearest first, with what is stored of their first 90 days."""
+    """Return the films most similar to a film, the most similar first, with what is stored of their first 90 days."""
     rows = read_rows(connection, _SIMILAR, tmdb_id=tmdb_id, first_days=FIRST_DAYS, first_week=FIRST_WEEK_DAYS)
     return [SimilarMovie(**row) for row in rows]
 
 
 def first_days(similar: Sequence[SimilarMovie], today: date) -> FirstDays:
-    """Sum up how the films that are out did: medians over those of which a figure is stored."""
+    """Sum up how the similar films that are out did; each median is over the films for which its figure is stored."""
     out = [film for film in similar if film.release_date is not None and film.release_date <= today]
 
     def middle(name: str) -> float | None:

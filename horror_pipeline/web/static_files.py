@@ -29,7 +29,7 @@ FOREVER = "public, max-age=31536000, immutable"
 
 @dataclass(frozen=True)
 class StaticFile:
-    """A file as it is sent."""
+    """A static file, with its content plain and gzipped."""
 
     content: bytes
     content_type: str
@@ -80,7 +80,7 @@ class StaticFiles:
 
     @cached_property
     def plotly_style_ids(self) -> list[str]:
-        """The ids of elements that plotly.js adds, with inline CSS that our policy forbids, unless they exist."""
+        """The ids of elements with inline CSS, which our policy forbids. plotly.js adds those that do not exist yet."""
         return [match.decode() for match in INLINE_STYLE_ID.findall(self._files[PLOTLY].content)]
 
 

@@ -1,4 +1,4 @@
-"""The SQL of the track record: the best and worst forecasts, and how forecasts held by group of films."""
+"""The SQL of the track record: the best and worst forecasts, and the accuracy of forecasts by group of films."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _GROUPS = text("""
 """)
 
 FEWEST_FILMS = 100
-"""Forecasts of a group below which its score is left out: it would be chance."""
+"""A group with fewer forecasts than this is left out, because its score would be chance."""
 
 
 def calls(connection: Connection, horizon: int) -> list[dict[str, Any]]:
-    """Return the best and worst forecasts at a horizon, one of each for a film, the best first."""
+    """Return the best and the worst forecasts at a horizon, at most one of each per film, the best first."""
     return read_rows(connection, _CALLS, horizon=horizon, calls=CALLS)
 
 
 def groups(connection: Connection, horizon: int) -> list[dict[str, Any]]:
-    """Return how forecasts at a horizon held by votes, language and stage of the films."""
+    """Return the accuracy of forecasts at a horizon, by votes, language and stage of the films."""
     return read_rows(connection, _GROUPS, horizon=horizon, fewest=FEWEST_FILMS)

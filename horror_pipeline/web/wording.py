@@ -39,7 +39,10 @@ def percentile(share: float) -> str:
 
 
 def effect(value: float, target: Target) -> str:
-    """Write what a part adds to a prediction: percent of a popularity, points of a rating; empty if it rounds to 0."""
+    """Write the effect of one part of an explanation on a prediction; empty if it rounds to 0.
+
+    The effect on a popularity is in percent, or a factor if that is 3 or more. The effect on a rating is in points.
+    """
     if target == "vote_average":
         text = f"{value:+.2f}"
         return "" if float(text) == 0 else text.replace("-", "−")
@@ -51,7 +54,7 @@ def effect(value: float, target: Target) -> str:
 
 
 def popularity_reasons(base: float, parts: Sequence[tuple[str, float]]) -> str:
-    """Write the three things that moved an expected popularity most, without those that round to 0."""
+    """Write the usual popularity and the three parts that moved the expected one most, except those that round to 0."""
     moved = [f"{label} {change}" for label, value in parts[:3] if (change := effect(value, "popularity"))]
     return ", ".join([f"{popularity(math.exp(base))} is usual", *moved])
 

@@ -1,4 +1,4 @@
-// Reading the JSON API. A failure is an ApiError whose message a person can read.
+// Reads the JSON API. Every failure is an ApiError, whose message can be shown to users.
 
 export class ApiError extends Error {
   constructor(message, status) {

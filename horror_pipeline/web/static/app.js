@@ -13,14 +13,14 @@ import { listenForSearch } from "./search.js";
 const POLL_MS = Number(document.body.dataset.pollMs);
 const RETRY_MS = Math.min(POLL_MS, 5_000);
 const LISTED = 6;
-const MOST_COMING = 200; // as many as the API lists at once
+const MOST_COMING = 200; // the most that the API lists at once
 
 const chosen = { span: "7", coming: "release_date", month: "any", misjudged: "vote_average", votes: "0", comparison: "vote_average", films: 12 };
 
 const asked = new URLSearchParams(location.search);
 if (/^[1-9]\d{0,2}$/.test(asked.get("films"))) chosen.films = Math.min(Number(asked.get("films")), MOST_COMING);
 
-// The months of releases by the name of their button; "any" is not among them.
+// Return the API's parameter for the chosen month of release; no parameter for "any".
 function releaseMonth() {
   const [year, month] = [new Date().getUTCFullYear(), new Date().getUTCMonth()];
   const first = { this: Date.UTC(year, month), next: Date.UTC(year, month + 1) }[chosen.month];
@@ -32,7 +32,7 @@ const gaps = (direction) => get("/api/predictions", {
   order: gap(), direction, min_votes: chosen.votes, limit: LISTED,
 });
 
-// Each section: how to read its data and how to show it. Shown again only when the data is different.
+// How each section reads its data and shows it. A section is shown again only if its data has changed.
 const SECTIONS = {
   summary: { read: () => get("/api/summary"), show: (data) => { showState(data); showPopular(data); } },
   breakouts: { read: () => get("/api/movers", { span: chosen.span, limit: 10 }), show: showBreakouts },
@@ -53,7 +53,7 @@ const SECTIONS = {
   outcomes: { read: () => get("/api/accuracy"), show: (data) => { showOutcomes(data); showForecastRecord(data); } },
 };
 
-// With few films the lowest gaps may all be positive: those are not under-valued.
+// Keep only gaps of one sign. With few films, even the lowest gaps may be positive: such films are not under-valued.
 function signed(page, sign) {
   return { ...page, predictions: page.predictions.filter((film) => film[gap()] * sign > 0) };
 }
@@ -67,7 +67,7 @@ async function refresh(name) {
   const section = SECTIONS[name];
   const wanted = JSON.stringify(chosen);
   const data = await section.read();
-  if (wanted !== JSON.stringify(chosen)) return; // another choice was made meanwhile, and asks for itself
+  if (wanted !== JSON.stringify(chosen)) return; // another choice was made meanwhile, and makes its own request
   const text = JSON.stringify(data);
   if (shown[name] === text) return;
   shown[name] = text;
@@ -118,7 +118,7 @@ async function tick() {
 
 const showMore = () => choose("films", Math.min(2 * chosen.films, MOST_COMING), ["coming"]);
 
-// A row of buttons whose choice is a part of the address.
+// Set up a row of buttons whose choice is kept in the page's address.
 function offer(id, name, sections) {
   const buttons = [...byId(id).querySelectorAll("button")];
   const showChosen = () => buttons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.value === chosen[name])));
@@ -143,4 +143,4 @@ listenForFilms();
 listenForSearch();
 document.addEventListener("visibilitychange", () => { if (!document.hidden) tick(); });
 await tick();
-if (location.hash) byId(location.hash.slice(1))?.scrollIntoView(); // what is above it had no height before
+if (location.hash) byId(location.hash.slice(1))?.scrollIntoView(); // before this, the sections above it had no height

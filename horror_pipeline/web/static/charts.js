@@ -1,5 +1,5 @@
-// Charts by plotly.js, loaded when the first one is wanted. Film titles never enter a chart: plotly would read tags in
-// them. The tooltip beside the pointer is ours and writes plain text.
+// Draws charts with plotly.js, which is loaded for the first chart. Film titles are never given to plotly.js, because
+// it would interpret tags in them. The tooltip beside the pointer is our own and shows plain text.
 
 import { byId, h } from "./dom.js";
 
@@ -7,7 +7,7 @@ let loading = null;
 
 function loadPlotly() {
   loading ??= new Promise((resolve, reject) => {
-    // plotly.js carries a map library that adds inline CSS unless an element of this id is there; we draw no maps.
+    // plotly.js contains a map library that adds inline CSS unless elements with these ids exist. We draw no maps.
     for (const id of document.body.dataset.plotlyStyles.split(" ").filter(Boolean)) document.head.append(h("meta", { id }));
     document.head.append(h("script", { src: document.body.dataset.plotlyUrl, onload: () => resolve(window.Plotly), onerror: () => { loading = null; reject(new Error("charts could not be loaded")); } }));
   });
@@ -57,7 +57,7 @@ function listen(element) {
 function showTip([title, ...lines], event) {
   const tip = byId("tooltip");
   const host = document.querySelector("dialog[open]") ?? document.body;
-  if (tip.parentElement !== host) host.append(tip); // an open dialog lies above everything else
+  if (tip.parentElement !== host) host.append(tip); // an open dialog covers everything outside it
   tip.replaceChildren(h("strong", {}, title), ...lines.map((line) => h("div", {}, line)));
   tip.hidden = false;
   const { width, height } = tip.getBoundingClientRect();

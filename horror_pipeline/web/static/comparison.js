@@ -1,4 +1,4 @@
-// Expected against real: a scatter with its diagonal.
+// Shows expected and real values of released films, as a scatter chart with a diagonal and as a table.
 
 import { asTable, byId, count, h, noneYet, popularity, rating, show, votes } from "./dom.js";
 import { draw, whenNear } from "./charts.js";

@@ -10,10 +10,10 @@ const main = document.getElementById("main");
 window.SwaggerUIBundle({
   url: "/openapi.json",
   domNode: main,
-  deepLinking: false, // its links lie within buttons
+  deepLinking: false, // its links would be nested in buttons
   defaultModelsExpandDepth: 0,
   displayRequestDuration: true,
   tryItOutEnabled: true,
   validatorUrl: null,
-  onComplete: () => main.querySelectorAll("h3, h4").forEach((heading) => heading.setAttribute("aria-level", "2")), // they follow an h1
+  onComplete: () => main.querySelectorAll("h3, h4").forEach((heading) => heading.setAttribute("aria-level", "2")), // the heading above them is an h1
 });

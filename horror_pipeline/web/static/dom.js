@@ -1,4 +1,4 @@
-// Building elements and writing numbers and dates. Texts always become text nodes: nothing is parsed as HTML.
+// Builds elements, and writes numbers and dates. Text always becomes text nodes: nothing is parsed as HTML.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -16,7 +16,7 @@ export const h = (tag, attributes, ...children) => fill(document.createElement(t
 export const svg = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 export const byId = (id) => document.getElementById(id);
 
-// Replace what a section shows, leaving the keyboard focus on the same thing where it still exists.
+// Replace what a section shows. Elements with the same `data-key` as before keep the keyboard focus or stay open.
 export function show(container, ...children) {
   const focused = container.contains(document.activeElement) ? document.activeElement.dataset.key : null;
   const opened = new Set([...container.querySelectorAll("details[open][data-key]")].map((item) => item.dataset.key));
@@ -74,7 +74,7 @@ export function arrow(share, kind, ...more) {
 
 export const noneYet = (text) => h("p", { class: "none-yet" }, text);
 
-// A film's picture, which disappears if it cannot be loaded; made-up films have none.
+// Return a film's poster, or null if there is none, as for demo data. A poster that cannot be loaded is removed.
 export function poster(film, width, attributes) {
   if (document.body.dataset.posters !== "yes" || !/^\/[\w.-]+$/.test(film.poster_path ?? "")) return null;
   const image = h("img", { alt: "", src: `https://image.tmdb.org/t/p/w${width}${film.poster_path}`, referrerpolicy: "no-referrer", ...attributes });
@@ -82,19 +82,19 @@ export function poster(film, width, attributes) {
   return image;
 }
 
-// The link to a film's page, which opens it over this page; `where` keeps keys apart when a film is listed twice.
+// Return a link that opens a film over this page; `where` keeps its key unique when a film is in several lists.
 export function filmLink(film, where) {
   return h("a", { href: `/movies/${film.tmdb_id}`, class: "film", "data-film": film.tmdb_id, "data-key": `${where}-${film.tmdb_id}` }, film.title);
 }
 
-// Parts of the address that say what is chosen, `null` removes one, and the section they belong to.
+// Return this page's address with changed query parameters, where `null` removes one, and with a section to jump to.
 export function address(changes, section = location.hash.slice(1)) {
   const query = new URLSearchParams(location.search);
   for (const [name, value] of Object.entries(changes)) value === null ? query.delete(name) : query.set(name, value);
   return `${location.pathname}${query.size ? `?${query}` : ""}${section && `#${section}`}`;
 }
 
-// A table that keeps its meaning for screen readers when a phone's layout makes a grid of it.
+// A table with explicit roles, so that it stays a table for screen readers when a phone's layout makes a grid of it.
 export function table(headings, rows, { caption, stacked = false } = {}) {
   return h(
     "table",
@@ -109,7 +109,7 @@ export function table(headings, rows, { caption, stacked = false } = {}) {
   );
 }
 
-// The same numbers as a chart, for whoever cannot see it.
+// A table that is folded at first, such as a chart's numbers for people who cannot see the chart.
 export function asTable(key, summary, headings, rows) {
   return h("details", { "data-key": key },
     h("summary", {}, summary),

@@ -1,5 +1,5 @@
-// One film: what it is, what is expected for such a film, and its popularity day by day with the forecast. Opens over
-// the page; `?film=…` links to it.
+// Shows one film in a dialog over the page: what it is, what is expected for such a film, and its popularity day by day
+// with the forecast. `?film=…` in the page's address opens the dialog.
 
 import { get } from "./api.js";
 import { draw, hideTip } from "./charts.js";
@@ -44,7 +44,7 @@ export function listenForFilms() {
   const dialog = byId("film");
   document.addEventListener("click", (event) => {
     const link = event.target.closest("[data-film]");
-    if (link && (event.ctrlKey || event.metaKey || event.shiftKey)) return; // its own page, in a tab of its own
+    if (link && (event.ctrlKey || event.metaKey || event.shiftKey)) return; // the browser opens the film's own page elsewhere, as for any link
     if (link) {
       event.preventDefault();
       openFilm(link.dataset.film);
@@ -103,19 +103,20 @@ function facts(movie) {
   return [movie.release_date ? day(movie.release_date) : "no date yet", minutes, movie.genres.join(", "), original, movie.status !== "Released" && movie.status, movie.gone_at && "no longer listed"].filter(Boolean).join(" · ");
 }
 
-// Made-up films have no page there.
+// Demo films have no page on TMDB.
 const onTmdb = (movie) => document.body.dataset.posters === "yes" && h("p", { class: "small" }, h("a", { href: `https://www.themoviedb.org/movie/${movie.tmdb_id}`, rel: "noreferrer", target: "_blank" }, "This film at TMDB"));
 
 const people = (label, names) => names?.length ? h("p", { class: "small muted" }, `${label} ${names.join(", ")}`) : null;
 const figure = (name, value, ...rest) => h("div", {}, h("span", { class: "muted small" }, name), h("strong", { class: "number" }, value), ...rest.flat());
 
-// In whole percent, but never as none or certain.
+// Write a chance in whole percent, but never as 0 or 100 %.
 function chance(what, share, note = "") {
   if (share === null) return null;
   return h("p", { class: "small muted" }, `${what}: ${share < 0.01 ? "under 1\u00a0%" : share > 0.99 ? "over 99\u00a0%" : percent(share)}${note}`);
 }
 
-// The classifier's judgment, shown with the expectation: it knows only what is known before release.
+// Write the chance that a film is among the better rated half, from a classifier that uses only what is known before
+// release.
 function betterHalf({ high_rated_probability: chance, is_high_rated: is }) {
   if (chance === null) return null;
   const truth = is === null ? "." : is ? ". It is." : ". It is not.";
@@ -129,7 +130,7 @@ function expectation(row, target, write, real) {
   return [interval({ predicted, lower, upper, real, scale }), h("p", { class: "small muted" }, `expected for such a film: ${write(predicted)} (${write(lower)} – ${write(upper)})`)];
 }
 
-// The things that moved an expectation most; the film's own page has them with their sizes.
+// List what moved an expectation most. The film's own page draws the sizes of these effects as bars.
 function why({ explanations }, target) {
   const parts = explanations.find((row) => row.target === target && row.horizon_days === 0)?.parts.filter((part) => part.change);
   return parts?.length ? h("p", { class: "small muted" }, parts.map(({ label, change }) => `${label} ${change.replace(" ", "\u00a0")}`).join(", ")) : null;

@@ -55,12 +55,13 @@ function whySurprising({ surprise_factor: factor, actual_popularity: now, popula
   return factor === null ? null : h("span", { class: "sub" }, `× ${popularity(factor)}${held}${reasons ? `. Why: ${reasons.replaceAll(" %", "\u00a0%")}` : ""}`);
 }
 
-// From its own history, for the first day forecast on which it is out.
+// Write the forecast, from a coming film's own history, for the first forecast day on which the film is out.
 function atRelease({ forecast_date: date, forecast_popularity: forecast, forecast_lower: lower, forecast_upper: upper }) {
   return date === null ? null : h("span", { class: "sub" }, `Forecast for ${day(date)}, from its own history: ${popularity(forecast)} `, h("span", { class: "number" }, `(${popularity(lower)} – ${popularity(upper)})`));
 }
 
-// `showMore` lists more of them; null where no more can be listed. `page.surprises`: only films expected to rise are listed.
+// `showMore` is a function that lists more films, or false if the API lists no more at once. `page.surprises` says
+// whether only films expected to rise are listed.
 export function showComing(page, showMore) {
   const scale = popularityScale(page.predictions.flatMap((film) => [film.popularity_lower, film.popularity_upper]));
   const rows = page.predictions.map((film) => [

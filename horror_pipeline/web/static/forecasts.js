@@ -1,17 +1,17 @@
-// Forecasts: where a film's popularity is going, from its own history. Never mixed with expectations, which say what is
-// usual for such a film.
+// Shows forecasts, which say where a film's popularity is going, from its own history. They are never mixed with
+// expectations, which say what is usual for such a film.
 
 import { arrow, asTable, byId, count, day, days, filmLink, filmYear, fine, h, noneYet, percent, popularity, show, svg, table } from "./dom.js";
 import { interval, popularityScale } from "./marks.js";
 
-// The share by which a forecast differs from the day it was made.
+// Write the relative change from the popularity on the day a forecast was made.
 function changeOf(forecast) {
   const share = forecast.forecast_popularity / forecast.origin_popularity - 1;
   if (!Number.isFinite(share) || Math.abs(share) < 0.005) return h("span", { class: "muted" }, "no change");
   return arrow(share, "number");
 }
 
-// Whether a forecast's interval is of one direction, in words. Its chance of a rise can be high even where it is not.
+// Say whether a forecast's whole interval is a rise or a fall. Even if it is not, the chance of a rise can be high.
 function howSure({ origin_popularity: now, forecast_popularity: then, popularity_lower: lower, popularity_upper: upper }) {
   if (then > now && lower > now) return "fairly sure, the whole interval is a rise";
   if (then < now && upper < now) return "fairly sure, the whole interval is a fall";
@@ -43,7 +43,7 @@ function mover(film, scale, where) {
       h("strong", { class: "number" }, popularity(film.forecast_popularity)), h("span", { class: "number" }, ` (${range(film)})`), `: ${howSure(film)}.`));
 }
 
-// A film's forecasts as a table: the numbers of the fan in its chart.
+// A table of a film's forecasts, with the numbers that the chart shows as a fan.
 export function forecastTable(forecasts) {
   return table([["Forecast for", ""], ["Popularity", "right"], ["80 % interval", "right"], ["Change", "right"]],
     forecasts.map((forecast) => [
@@ -54,7 +54,7 @@ export function forecastTable(forecasts) {
     ]), { caption: "Forecasts of popularity from this film's own history", stacked: "compact" });
 }
 
-// The fan as plotly traces: from the last known day outwards, and a line for "no change".
+// The plotly traces of a film's forecasts: a fan that opens from the last known day, and a line for "no change".
 export function fan(forecasts, theme) {
   if (!forecasts.length) return [];
   const { made_on: from, origin_popularity: now } = forecasts[0];
@@ -94,7 +94,7 @@ export function showForecastRecord(accuracy) {
       rows.map((row) => [row.month.slice(0, 7), row.horizon_days, row.is_backtest ? "backtest" : "live", fine(row.mae), fine(row.mae_no_change), percent(row.skill), percent(row.coverage), count(row.films)])));
 }
 
-// Months added up: means weighted by their number of forecasts.
+// Average the months by horizon, weighted by their numbers of forecasts.
 function byHorizon(rows) {
   return [...new Set(rows.map((row) => row.horizon_days))].sort((a, b) => a - b).map((horizon) => {
     const some = rows.filter((row) => row.horizon_days === horizon);

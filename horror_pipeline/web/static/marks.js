@@ -1,4 +1,4 @@
-// Small drawings inside rows: a sparkline and an interval. Decorative: the numbers are there as text too.
+// Small drawings inside rows: sparklines and marks on a line. They are decorative: the numbers are there as text too.
 
 import { svg } from "./dom.js";
 
@@ -17,13 +17,13 @@ export function sparkline(values) {
 const within = (scale, value) => Math.min(1, Math.max(0, scale(value)));
 const percent = (share) => `${(share * 100).toFixed(2)}%`;
 
-// Marks on a line.
+// Draw marks on a horizontal line.
 function track(...marks) {
   return svg("svg", { class: "interval", "aria-hidden": "true" }, svg("rect", { class: "axis", x: 0, y: "45%", width: "100%", height: "10%", rx: 1 }), ...marks);
 }
 
-// A predicted value with its interval on a shared scale, and the real value where it is known: a ring, through which the
-// interval shows.
+// Draw a predicted value with its interval on a shared scale. If the real value is known, a ring marks it, so that the
+// interval shows through.
 export function interval({ lower, upper, predicted, real = null, scale }) {
   if (predicted === null) return null;
   const place = (value) => percent(within(scale, value));
@@ -35,7 +35,7 @@ export function interval({ lower, upper, predicted, real = null, scale }) {
     real === null ? null : svg("circle", { class: "ring", cx: place(real), cy: "50%", r: 6 }));
 }
 
-// Where a film stood, where such films went, and where it went.
+// Draw a film's popularity before and now, and the popularity it would have if it had changed like similar films.
 export function steps({ before, usual, now, scale }) {
   const place = (value) => percent(within(scale, value));
   return track(
@@ -47,7 +47,7 @@ export function steps({ before, usual, now, scale }) {
 
 export const ratingScale = (value) => value / 10;
 
-// Popularity spans orders of magnitude: a logarithmic scale from `low` to `high`.
+// Return a logarithmic scale that covers `values`, because popularity spans orders of magnitude.
 export function popularityScale(values) {
   const known = values.filter((value) => value !== null && value > 0);
   const low = Math.log(Math.min(0.5, ...known));

@@ -1,4 +1,4 @@
-// How good the models of expectations are, and what became of them: each number with a sentence.
+// Shows how good the models of expectations are, and how past expectations compare with what happened.
 
 import { NONE, ago, asTable, byId, count, day, fine, h, noneYet, percent, popularity, show, svg, table } from "./dom.js";
 import { draw, whenNear } from "./charts.js";
@@ -11,7 +11,7 @@ const TITLES = {
 };
 const WORDS = { constant: "a constant guess", linear: "linear regression", random_forest: "random forest" };
 
-// The figures that stand for a model: means over its test periods, with how its interval held there.
+// Return a model's main figures: means over its test periods, and the coverage and width of its interval.
 function figures(metrics) {
   return { ...metrics?.mean, ...pick(metrics?.interval, "coverage", "width") };
 }
@@ -26,7 +26,7 @@ function rivals(model) {
 
 export function showModels(models) {
   const body = byId("models-body");
-  const champions = models.champions.filter((model) => model.model_name in TITLES);  // the forecaster has the track record
+  const champions = models.champions.filter((model) => model.model_name in TITLES);  // the forecaster is shown with the forecasts' track record
   if (!champions.length) {
     show(body, noneYet("No model has been trained yet. Training needs released films with votes; see the runs in Dagster."));
     return;
@@ -63,7 +63,7 @@ function bar(name, share, text, kind = null) {
     h("span", { class: "number" }, text));
 }
 
-// What it looks at: features by how much worse the model gets without them.
+// Show the most important features, by how much worse the model gets without each of them.
 function looksAt(importance) {
   const found = Object.entries(importance ?? {}).filter(([, value]) => Number.isFinite(value) && value > 0).sort(([, a], [, b]) => b - a).slice(0, 6);
   if (!found.length) return null;

@@ -3,7 +3,7 @@
 import { byId, count, day, days, filmLink, filmYear, h, noneYet, popularity, show } from "./dom.js";
 import { popularityScale, steps } from "./marks.js";
 
-// Never claims all: 0.99996 is 99.99 %.
+// Write a share in percent, rounded down so that 100 % means all: 0.99996 is 99.99 %.
 const shareOf = (percentile) => `${Math.floor(percentile * 10_000) / 100}\u00a0%`;
 
 export function showBreakouts(page) {

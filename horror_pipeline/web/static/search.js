@@ -1,4 +1,4 @@
-// Search by title: a combobox that follows the ARIA pattern, answers as one types.
+// Searches by title in a combobox that follows the ARIA pattern and shows results while the user types.
 
 import { get } from "./api.js";
 import { byId, filmYear, h, rating } from "./dom.js";
