@@ -1,6 +1,6 @@
-"""Serialized models: skops writes them, and they are read only if every type they hold is known to be harmless.
+"""Serialized models, written with skops and read only if every type in them is known to be harmless.
 
-skops is imported where it is used, because it is slow to import and reading versions does not need it.
+skops is imported inside the functions that need it, because its import is slow and the other functions do without.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CODE_VERSION = "11"
-"""The version of this package's learning code. Raise it when the same data would give another model or artifact."""
+"""The version of this package's learning code. Raise it if the same data would now give another model or artifact."""
 
 ALLOWED_TYPES = frozenset(
     {
@@ -53,11 +53,11 @@ ALLOWED_TYPES = frozenset(
 )
 """Types that an artifact may hold in addition to those that skops trusts.
 
-They hold numbers; none runs code when it is read."""
+They hold numbers, and reading them runs no code."""
 
 
 class ArtifactError(HorrorError):
-    """A stored model cannot be used: it was written by other versions, is damaged, or holds a type not on the list."""
+    """A stored model cannot be used: it is damaged, was written with other versions, or holds a type not allowed."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,14 @@ class Artifact:
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions that an artifact depends on: of this package's learning code, Python and the libraries."""
+    """Return the versions of this package's learning code, Python and the libraries that an artifact depends on."""
     libraries = ("scikit-learn", "numpy", "scipy", "skops")
     python = ".".join(platform.python_version_tuple()[:2])
     return {"horror_pipeline": CODE_VERSION, "python": python, **{name: version(name) for name in libraries}}
 
 
 def version_id(*inputs: str) -> str:
-    """Return the id of a fitted version: equal inputs, code and libraries give an equal id."""
+    """Return the id of a fitted version. Equal inputs, learning code, Python and libraries give an equal id."""
     parts = [*inputs, json.dumps(library_versions())]
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
 

@@ -2,7 +2,7 @@
 
 The method is Tashman's (2000). The films, sorted by release date, are cut into tenths. Each tenth of the second half is
 a test block, `o0` to `o4`, and is predicted by models fitted to all earlier films. Blocks of the first half (`o-1`,
-`o-2`) are not scored: the intervals of the first scored blocks are calibrated on them.
+`o-2`) are predicted but not scored. They serve to calibrate the intervals of the first scored blocks.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from horror_pipeline.modeling.specs import Floats, ModelSpec, Problem
 
 SCORED_BLOCKS = 5
 MIN_TRAINING_FILMS = 30
-"""Films released before a block that are needed to fit its models."""
+"""Number of films that must have been released before a block, so that its models can be fitted."""
 
 MAX_CALIBRATION_BLOCKS = 2
-"""Highest number of blocks that only calibrate, because too few films were released before earlier blocks."""
+"""Highest number of blocks that only calibrate. Before any earlier block, too few films were released to learn from."""
 
 MAX_IMPORTANCE_FILMS = 300
-"""Films on which the importance of features is measured."""
+"""Highest number of films on which the importance of features is measured."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A test block: positions of the films before it, and of those in it."""
+    """A test block: the positions of the films released before it (`train`) and of the films in it (`test`)."""
 
     name: str
     train: NDArray[np.intp]
@@ -55,7 +55,7 @@ class FittedBlock:
         block: the block.
         preprocessor: the fitted preprocessor.
         components: the fitted components.
-        predictions: rows of the frame of a `Walk`, for the films of the block.
+        predictions: the rows of `Walk.frame` for the films of the block.
     """
 
     block: Block
@@ -66,12 +66,12 @@ class FittedBlock:
 
 @dataclass(frozen=True)
 class Walk:
-    """The predictions of all blocks.
+    """The predictions of all blocks, made by walking forward in time from block to block.
 
     Args:
         frame: one row per film of a block: `position` among the films, `tmdb_id`, `release_date`, `block`,
             `is_scored_block`, `is_scored` (enough votes), `votes`, `age_days`, `actual`, and a column per candidate
-            with its prediction, within the target's range.
+            with its prediction, clipped to the target's range.
         last: the newest block with its models.
     """
 
@@ -84,8 +84,8 @@ def rolling_origins(dates: Sequence[Any] | pd.Series, scored: NDArray[np.bool_],
 
     Args:
         dates: release date of each film.
-        scored: which films the tenths are counted in.
-        first: number of the first block; negative blocks only calibrate.
+        scored: which films have enough votes to be scored; each block holds about a tenth of these.
+        first: number of the first block; blocks with negative numbers are only used to calibrate.
 
     Returns:
         Blocks up to `o4`, in order of time, without those that hold no scored films or have too few films before them.
@@ -104,7 +104,7 @@ def rolling_origins(dates: Sequence[Any] | pd.Series, scored: NDArray[np.bool_],
 
 
 def walk_forward(problem: Problem, algorithms: Sequence[str] | None = None, first: int = 0) -> Walk | None:
-    """Predict every block with every candidate, fitted to the films before it.
+    """Predict each block with every candidate, fitted to the films released before the block.
 
     Args:
         problem: the learning problem.
@@ -112,7 +112,7 @@ def walk_forward(problem: Problem, algorithms: Sequence[str] | None = None, firs
         first: number of the first block, as in `rolling_origins`.
 
     Returns:
-        The walk; None where no scored block has enough films before it.
+        The walk; None if no scored block has enough films before it.
     """
     blocks = rolling_origins(problem.films["release_date"], problem.votes >= MIN_VOTES_SCORED, first)
     if not any(block.is_scored for block in blocks):
@@ -127,10 +127,10 @@ def calibration(problem: Problem, algorithms: Sequence[str], wanted: int) -> lis
     Args:
         problem: the learning problem.
         algorithms: names of the candidates.
-        wanted: number of films to calibrate on; no more blocks are fitted than hold that many.
+        wanted: number of films to calibrate on; only as many blocks are fitted as hold this number.
 
     Returns:
-        A frame per block, as that of a `Walk`; none where too few films were released earlier.
+        A frame like `Walk.frame` for each block; an empty list if too few films were released earlier.
     """
     scored = problem.votes >= MIN_VOTES_SCORED
     count = min(MAX_CALIBRATION_BLOCKS, math.ceil(wanted / max(1.0, scored.sum() / 10)))
@@ -147,7 +147,7 @@ def _fit_blocks(problem: Problem, blocks: Sequence[Block], algorithms: Sequence[
 
 
 def _fit_block(problem: Problem, block: Block, recipes: Mapping[str, Mapping[str, float]]) -> FittedBlock:
-    """Fit and predict one block, in a function of its own that frees the training data before the next block."""
+    """Fit and predict one block. As this is a separate function, the training data is freed before the next block."""
     spec, votes = problem.spec, problem.votes[block.test]
     rows = problem.films.iloc[block.test]
     training = problem.training(block.train, before=rows["release_date"].min())
@@ -181,10 +181,10 @@ def average(parts: Mapping[str, Floats], recipe: Mapping[str, float]) -> Floats:
 
 
 def importance(problem: Problem, walk: Walk, algorithm: str) -> dict[str, float]:
-    """Measure how much worse a candidate predicts later films when a feature's values are permuted among them.
+    """Measure how much worse a candidate predicts films when the values of a feature are permuted among them.
 
-    This is permutation importance (Breiman, 2001; Fisher, Rudin and Dominici, 2019), on the newest block and with the
-    models fitted before it.
+    This is permutation importance (Breiman, 2001; Fisher, Rudin and Dominici, 2019). It is measured on films of the
+    newest block, with the models fitted to the films released before that block.
 
     Args:
         problem: the learning problem.
@@ -211,7 +211,7 @@ def importance(problem: Problem, walk: Walk, algorithm: str) -> dict[str, float]
 
 
 def score(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str, Any]:
-    """Score a candidate on its walk.
+    """Score a candidate's predictions of the scored blocks.
 
     Args:
         spec: the model.
@@ -219,7 +219,8 @@ def score(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str, A
         algorithm: the candidate.
 
     Returns:
-        `origins` (metrics by block), `mean` (their mean over blocks) and `any_votes` (all films of the scored blocks).
+        `origins` (metrics by block) and `mean` (their mean over blocks), both for films with enough votes, and
+        `any_votes` (metrics of all films of the scored blocks).
     """
     walked = forward[forward["is_scored_block"]]
     origins = {
@@ -262,7 +263,7 @@ def metrics(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats) -
 
 
 def spearman(a: Floats, b: Floats) -> float:
-    """Compute Spearman's rank correlation; 0 where one side is constant, for which scipy warns and returns NaN."""
+    """Compute Spearman's rank correlation, or 0 if one side is constant (scipy would warn and return NaN)."""
     x, y = rankdata(a), rankdata(b)
     x, y = x - x.mean(), y - y.mean()
     norm = float(np.sqrt((x**2).sum() * (y**2).sum()))

@@ -1,4 +1,4 @@
-"""A batch of predictions: every film's by the champions of its stage, with its present values."""
+"""A batch of predictions for all films, made by the champions of each film's stage, with the film's current values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from horror_pipeline.modeling.specs import MODELS
 from horror_pipeline.modeling.training import Champion
 
 CHANCES = {"popularity": "top_1_percent_probability", "vote_average": "rating_7_probability"}
-"""The column of each target's chance."""
+"""The column of `model_predictions` that holds the chance of a high value, by target."""
 
 
 def predict_batch(films: pd.DataFrame, champions: Mapping[str, Champion | None], now: dt.datetime) -> pd.DataFrame:
@@ -22,7 +22,7 @@ def predict_batch(films: pd.DataFrame, champions: Mapping[str, Champion | None],
 
     Args:
         films: rows of `movie_features`, with targets.
-        champions: the champion of each model; a model without a usable one predicts nothing.
+        champions: the champion of each model; a model without a usable champion predicts nothing.
         now: the batch's `predicted_at`.
 
     Returns:
@@ -54,5 +54,6 @@ def predict_batch(films: pd.DataFrame, champions: Mapping[str, Champion | None],
         batch[f"predicted_{target}"] = values["predicted"]
         batch[f"{target}_lower"], batch[f"{target}_upper"] = values["lower"], values["upper"]
         batch[f"{target}_model_version"], batch[CHANCES[target]] = values["version"], values["chance"]
-    batch.loc[batch["stage"] == "after_release", CHANCES["popularity"]] = None  # its popularity is known
+    # The popularity of a released film is known, so it needs no chance.
+    batch.loc[batch["stage"] == "after_release", CHANCES["popularity"]] = None
     return batch

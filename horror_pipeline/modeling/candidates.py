@@ -56,7 +56,7 @@ PREDECESSOR_RUNTIME = 90.0
 
 @dataclass(frozen=True)
 class BoostingSize:
-    """The size of a boosted ensemble: leaves of a tree, number of trees, films in a leaf, and learning rate."""
+    """The size of a boosted ensemble: leaves per tree, number of trees, fewest films in a leaf, and learning rate."""
 
     leaves: int
     trees: int
@@ -69,14 +69,16 @@ BOOSTING_SIZES = (
     (8_000, BoostingSize(8, 50)),
     (float("inf"), BoostingSize(16, 50)),
 )
-"""Sizes, each with the number of films below which it is used: more films support larger trees."""
+"""Each size is listed with the number of films below which it is used. More films support larger trees."""
 
 ADDITIVE, AFTER_RELEASE = BoostingSize(2, 200), BoostingSize(8, 75, smallest_leaf=40)
-"""Sizes for popularity after release, which hangs on votes and age so closely that smooth functions of each, from trees
-of a single split, go a long way; trees that combine them average over more films to be as smooth."""
+"""Sizes for popularity after release, which depends closely on votes and age. Smooth functions of each, built from
+trees of a single split (`ADDITIVE`), already predict well. The trees of `AFTER_RELEASE` combine columns, and average
+over more films in each leaf to be as smooth."""
 
 TREND = ("release_year", "release_decade")
-"""Columns that only the baseline uses: linear terms of them would extrapolate, and trees learn the same from age."""
+"""Columns that only the linear baseline uses. In other models, their linear terms would extrapolate, and trees learn
+the same from age."""
 
 BLENDS: dict[str, dict[str, float]] = {
     "popularity_after_release": {"spline": 1, "additive": 1, "boosting": 1},
@@ -90,7 +92,7 @@ better."""
 
 
 def candidates(problem: Problem) -> dict[str, dict[str, float]]:
-    """Return the weights of the components in every candidate."""
+    """Return every candidate by name, as the weights of its components."""
     blend = BLENDS[problem.spec.name]
     names = dict.fromkeys((CONSTANT, LINEAR, "spline", "boosting", *blend))
     recipes = {**{name: {name: 1.0} for name in names}, "blend": blend}
@@ -208,7 +210,7 @@ def _boosting(
         early_stopping=False,
         random_state=problem.seed,
     )
-    if loss == "squared_error":  # used for ratings, whose films have weights
+    if loss == "squared_error":  # for ratings, whose weighted films would make boosting's own binning slow
         return TransformedRegressor(ColumnSelector(columns, bins=bins), booster)
     # The gamma loss has a log link and predicts the mean; absolute errors of the logarithm predict the median.
     scaled = ScaledLogRegressor(booster) if loss == "gamma" else LogRegressor(booster)
@@ -226,5 +228,5 @@ def _spline_terms(inputs: Inputs) -> SplineTerms:
 
 
 def _columns(inputs: Inputs, without: tuple[str, ...]) -> list[int]:
-    """The preprocessed columns that the project's own estimators use."""
+    """Return the positions of the preprocessed columns for estimators other than the baselines, except `without`."""
     return inputs.positions(name for name in inputs.preprocessed_names if name not in (*TREND, PRERELEASE, *without))

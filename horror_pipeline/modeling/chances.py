@@ -1,8 +1,10 @@
 """The chance that a film reaches a value, from a conformal predictive distribution, and how reliable such chances are.
 
-The distribution of a film's value is its prediction plus scaled residuals (Vovk et al., 2017). The residuals are those
-that its interval is calibrated on, of the films with the most similar predictions. All of them are moved alike to the
-level of the newest films, because that level drifts. The share of the distribution at or above a value is the chance.
+The distribution of a film's value is its prediction plus scaled residuals (Vovk et al., 2017). Of the residuals that
+its interval is calibrated on, those of the films with the most similar predictions are used. All of them are shifted by
+the same amount to the level of the newest films, because that level drifts. The chance that a film reaches a value is
+the share of its distribution at or above the value.
+
 Intervals of new films are widened; chances are not, because the films with predictions similar to a new film's are
 often new themselves.
 """
@@ -23,7 +25,7 @@ TOP_SHARE = 0.01
 """Share of all films that count as the most popular."""
 
 NEAREST = 100
-"""Number of films with the most similar predictions whose residuals are used, as residuals vary more at the top."""
+"""How many films with the most similar predictions give the residuals, which vary more if predictions are high."""
 
 DECILES = 10
 
@@ -33,13 +35,13 @@ def chance_of(spec: ModelSpec, interval: Interval, predicted: Floats, votes: Flo
 
     Args:
         spec: the model.
-        interval: calibrated, with its residuals.
+        interval: the model's calibrated interval, which holds the residuals.
         predicted: the predictions.
         votes: votes of each film; NaN or 0 where there are none.
         value: the value to reach.
 
     Returns:
-        Chances between 0 and 1, both excluded: the residuals do not show the rarest events.
+        Chances above 0 and below 1, because the residuals do not show the rarest events.
     """
     if spec.is_popularity:
         distance = np.log(interval.excess(np.array([value]))) - np.log(interval.excess(predicted))
@@ -56,7 +58,7 @@ def chance_of(spec: ModelSpec, interval: Interval, predicted: Floats, votes: Flo
 def of_walk(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> pd.DataFrame:
     """Compute the chances of the films of a walk, each from the residuals of earlier films alone.
 
-    The event is a rating of at least `HIGH_RATING`, or a popularity within the walk's `TOP_SHARE`.
+    The event is a rating of at least `HIGH_RATING`, or a popularity among the highest `TOP_SHARE` of the walk.
 
     Args:
         spec: the model.
@@ -77,7 +79,7 @@ def of_walk(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> pd.DataFr
 
 
 def top_popularity(popularity: pd.Series) -> float:
-    """Return the popularity that only a `TOP_SHARE` of the films reaches; infinity where none is known."""
+    """Return the popularity that only `TOP_SHARE` of the films reach or exceed; infinity if no popularity is known."""
     known = popularity.dropna()
     return float(known.quantile(1 - TOP_SHARE)) if len(known) else float("inf")
 

@@ -1,4 +1,4 @@
-"""Groups of similar films, each with a profile in words: k-means over what is known before release.
+"""Groups of similar films, found by k-means on what is known before release, each with a profile in words.
 
 k-means starts from the centers of k-means++ (Arthur and Vassilvitskii, 2007).
 """
@@ -30,7 +30,7 @@ HIGH = {"season_sin": "spring", "season_cos": "winter"}
 """The season in which the sine or cosine of the day of the year is highest."""
 
 MIN_EXCESS = 0.15
-"""How much larger than among all films the share of a flag must be for the group to be named after it."""
+"""A group is named after a flag only if the flag's share in it exceeds that among all films by this much."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ def cluster(inputs: Inputs, films: pd.DataFrame, seed: int = 0) -> Clustering | 
     """Group films by genres, language, season and kind of title.
 
     Args:
-        inputs: the columns to group by, all standardized.
+        inputs: the columns to group by; they are standardized here.
         films: rows of `movie_features`.
-        seed: seed of the first centers.
+        seed: seed of the initial centers.
 
     Returns:
         The groups, numbered by decreasing size; or the reason, in words, why there are none.

@@ -40,7 +40,7 @@ class ScaledLogRegressor(RegressorMixin, BaseEstimator):
     strength of a penalty must not depend on the scale. Zeros become a thousandth of the mean.
 
     Args:
-        regressor: boosting with a gamma loss. It predicts the mean, where a regression of the logarithm predicts the
+        regressor: boosting with a gamma loss. It predicts the mean, whereas a regression of the logarithm predicts the
             median (McCullagh and Nelder, 1989, chapter 8).
     """
 
@@ -61,8 +61,9 @@ class ScaledLogRegressor(RegressorMixin, BaseEstimator):
 class LogRegressor(RegressorMixin, BaseEstimator):
     """Fits a regressor to the logarithm of a positive target, and predicts the target's median.
 
-    On that scale, films that are a hundred times as popular as most have little more influence than others. The target
-    is divided by its median, and 0.02 is added before taking the logarithm, because small values make ratios noisy.
+    On the log scale, films that are a hundred times as popular as most have little more influence than others. The
+    target is divided by its median, and 0.02 is added before taking the logarithm, because small values make ratios
+    noisy.
 
     Args:
         regressor: any regressor.
@@ -87,14 +88,14 @@ class CollectedRegressor(RegressorMixin, BaseEstimator):
 
     Args:
         regressor: any regressor.
-        columns: the preprocessed columns with the flags of the collected genres; none where all genres are collected.
+        columns: the preprocessed columns with the flags of the collected genres; empty if all genres are collected.
     """
 
     def __init__(self, regressor: Any, columns: list[int]) -> None:
         self.regressor, self.columns = regressor, columns
 
     def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> CollectedRegressor:
-        """Fit to those films."""
+        """Fit to the films of the collected genres."""
         is_collected = (X[:, self.columns] == 1).any(axis=1) if self.columns else np.ones(len(X), dtype=bool)
         weight = None if sample_weight is None else sample_weight[is_collected]
         self.regressor_ = clone(self.regressor).fit(X[is_collected], y[is_collected], sample_weight=weight)

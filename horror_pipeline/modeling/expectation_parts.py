@@ -16,7 +16,7 @@ from horror_pipeline.modeling.specs import MODELS, PRERELEASE, RUNTIME, Floats, 
 from horror_pipeline.modeling.training import Champion
 
 LOWEST_POPULARITY = 0.01
-"""Popularity is raised to this before taking the logarithm, on which smaller values would be huge differences."""
+"""A lower popularity counts as this before taking the logarithm, which differs hugely between tiny values."""
 
 BACKGROUND_FILMS = 2
 
@@ -64,7 +64,7 @@ LANGUAGES = {
     "tr": "Turkish",
     "zh": "Chinese",
 }
-"""English names of TMDB's codes of the languages that horror films are mostly made in."""
+"""English names of the languages that most horror films are made in, by TMDB's code."""
 
 
 def explain_batch(films: pd.DataFrame, champions: Mapping[str, Champion | None], now: dt.datetime) -> pd.DataFrame:
@@ -72,7 +72,7 @@ def explain_batch(films: pd.DataFrame, champions: Mapping[str, Champion | None],
 
     Args:
         films: rows of `movie_features`.
-        champions: the champion of each model; predictions of a model without a usable one do not exist.
+        champions: the champion of each model; a model without a usable champion has predicted nothing.
         now: the batch's `predicted_at`.
 
     Returns:
@@ -91,7 +91,7 @@ def explain_batch(films: pd.DataFrame, champions: Mapping[str, Champion | None],
 
 
 def explain_expectations(spec: ModelSpec, artifact: Artifact, films: pd.DataFrame) -> pd.DataFrame:
-    """Explain each film's prediction by what sets it apart from the mean prediction of all the films.
+    """Explain why each film's prediction differs from the mean prediction of all the films.
 
     Args:
         spec: the model.
@@ -99,8 +99,8 @@ def explain_expectations(spec: ModelSpec, artifact: Artifact, films: pd.DataFram
         films: rows of `movie_features`, at least one, all of the model's stage.
 
     Returns:
-        With the index of `films`: `base` and `parts`, a list of label and effect. Base and effects add up to the
-        prediction, of popularity to its logarithm.
+        A frame with the index of `films`: `base`, and `parts`, which is a list of labels with their effects. Base and
+        effects add up to the prediction of a rating, or to the logarithm of a predicted popularity.
     """
     preprocessor, estimator = artifact.estimator[0], artifact.estimator[-1]
 
@@ -115,7 +115,7 @@ def explain_expectations(spec: ModelSpec, artifact: Artifact, films: pd.DataFram
 
 
 def scaled(spec: ModelSpec, predicted: Floats) -> Floats:
-    """Return predictions on the scale on which parts add up: the logarithm of popularity, the rating itself."""
+    """Return predictions on the scale on which parts add up: the logarithm of a popularity, or the rating itself."""
     within = spec.clip(predicted)
     return np.log(np.maximum(within, LOWEST_POPULARITY)) if spec.is_popularity else within
 

@@ -3,11 +3,12 @@
 The inputs of a background film are replaced one after the other by those of the film to explain. An input's Shapley
 value is the change of the prediction when it is replaced, averaged over all orders (Štrumbelj and Kononenko, 2014). A
 few orders are sampled, each together with its reverse, which cancels out the interactions of pairs of inputs (Mitchell
-et al., 2022). Along each order the changes telescope, so base and parts add up to the prediction exactly, whatever the
-model. Dependent inputs form a group, because replacing them one by one would make films that cannot exist.
+et al., 2022). Along each order, the changes add up exactly to the difference between the two films' predictions,
+whatever the model. Dependent inputs form a group, because replacing them one by one would make films that cannot exist.
 
-Parts are centered over the films that are explained together: the base is their mean prediction, and a part is the
-distance from it that a film's inputs account for.
+The Shapley values are then centered over the films that are explained together. The *base* is the mean prediction of
+these films. A *part* is how far a group of a film's inputs moves its prediction from the base. Base and parts add up to
+the prediction.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ _DECIMALS = 6
 Film = dict[str, Any]
 
 Value = Callable[[NDArray[Any]], Floats]
-"""Returns the prediction for each row, on the scale on which parts add up."""
+"""A function that returns the prediction for each row, on the scale on which parts add up."""
 
 
 def explain(
     value: Value, rows: NDArray[Any], groups: Sequence[Sequence[int]], background_films: int
 ) -> tuple[float, Floats]:
-    """Divide the difference of each prediction from the mean among groups of columns.
+    """Divide each prediction's difference from the mean prediction among groups of columns.
 
     Args:
         value: the model.
@@ -63,7 +64,7 @@ def explain(
 def contributions(
     value: Value, rows: NDArray[Any], background: NDArray[Any], groups: Sequence[Sequence[int]]
 ) -> Floats:
-    """Estimate each group's Shapley value from one sampled order, and its reverse, for each background row.
+    """Estimate each group's Shapley value in each row, using one sampled order and its reverse per background row.
 
     Args:
         value: the model.
@@ -82,7 +83,7 @@ def contributions(
 def _walk(
     value: Value, rows: NDArray[Any], start: NDArray[Any], order: Sequence[tuple[int, Sequence[int]]], parts: Floats
 ) -> None:
-    """Replace a background row's groups by those of each film, one after the other, and add the changes to `parts`."""
+    """Replace a background row's groups by each film's, one by one; add the changes of the prediction to `parts`."""
     mixed = rows.copy()
     for _, columns in order:
         mixed[:, columns] = start[columns]

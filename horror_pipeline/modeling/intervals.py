@@ -27,39 +27,40 @@ WINDOW = 300
 """How many of the newest residuals are used: fewer give a noisy quantile, more an outdated one."""
 
 NEWEST = 50
-"""How many of the newest residuals tell how high films are at present: chances are centered on their median."""
+"""The median of this many of the newest residuals shows the current level. Chances are centered on that median."""
 
 FLOOR_QUANTILE = 0.02
-"""The floor of popularity is this quantile. Few films are below it, so residuals are measured on the excess over it."""
+"""The floor of popularity is this quantile. Few films are below the floor, so residuals use the excess over it."""
 
 OFFSET_SHARE = 0.1
 """Share of the median excess that is added before taking the logarithm, because small values make ratios noisy."""
 
 BANDWIDTH, AGE_OFFSET_DAYS = 0.3, 30.0
-"""A film counts by the exponential of minus the difference of log(age + offset), divided by the bandwidth: one of twice
-the age counts for a tenth."""
+"""The weight of a film is exp(-distance / bandwidth), where distance is the absolute difference of log(age + offset). A
+film of twice the age has a tenth of the weight."""
 
 AGES = 40
-"""Ages at which the half width is computed; between them it is interpolated."""
+"""Number of ages at which the half width is computed. Between these ages, it is interpolated."""
 
 PARTS = 10
-"""Parts of a block, each with a calibration of its own when intervals or chances are compared with later films: in
-use, calibrations are never old."""
+"""Number of parts that a block is cut into to evaluate intervals and chances. Each part has its own calibration,
+because calibrations that are in use are never old either."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A calibrated interval: half widths in units of `residual_scale`, for popularity on the log scale of `excess`.
+    """A calibrated interval. Half widths are in units of `residual_scale`; those of popularity are on a log scale.
 
     Args:
         ages: days since release at which half widths were computed, ascending.
-        half_widths: the quantile of the scaled absolute residuals at each of these ages.
+        half_widths: the quantile of the scaled absolute residuals at each of these ages, for popularity on the log
+            scale of `excess`.
         floor: popularity that few films are below.
         offset: added to the excess over the floor before taking the logarithm.
         films: number of films it was calibrated on.
-        predictions: their predictions, ascending.
-        residuals: their scaled residuals in the same order, from which chances are computed, moved so that their
-            median is that of the `NEWEST` films.
+        predictions: the predictions of these films, ascending.
+        residuals: the scaled residuals of these films in the same order, for computing chances. All are shifted so that
+            their median is that of the `NEWEST` newest films.
     """
 
     ages: tuple[float, ...]
@@ -71,17 +72,17 @@ class Interval:
     residuals: tuple[float, ...] = ()
 
     def excess(self, popularity: Floats) -> Floats:
-        """Return the excess of popularity over the floor, plus the offset, which is always above 0."""
+        """Return the excess of popularity over the floor, plus the offset. The sum is always above 0."""
         return np.asarray(np.maximum(popularity - self.floor, 0.0) + self.offset)
 
     def bounds(self, spec: ModelSpec, predicted: Floats, votes: Floats, age_days: Floats) -> tuple[Floats, Floats]:
-        """Compute lower and upper ends, within the target's range.
+        """Compute the lower and upper ends of intervals, clipped to the target's range.
 
         Args:
             spec: the model.
             predicted: predictions.
             votes: votes of each film; NaN or 0 where there are none.
-            age_days: days since each film's release; 0 or NaN before it, and where its date is unknown.
+            age_days: days since each film's release; 0 or NaN before release and for unknown dates.
         """
         reach = np.interp(np.nan_to_num(age_days), self.ages, self.half_widths) * residual_scale(spec, votes)
         if not spec.is_popularity:
@@ -93,7 +94,10 @@ class Interval:
 
 
 def residual_scale(spec: ModelSpec, votes: Floats) -> Floats:
-    """Return the relative scale of residuals: a rating's standard deviation, which falls with votes; otherwise 1."""
+    """Return the relative scale of residuals.
+
+    For ratings of released films, it is their standard deviation, which falls with votes. Otherwise it is 1.
+    """
     if spec.is_popularity or spec.stage == "before_release":
         return np.ones(len(votes))
     known = np.maximum(np.nan_to_num(votes), 1.0)
@@ -130,10 +134,11 @@ def calibrate(spec: ModelSpec, actual: Floats, predicted: Floats, votes: Floats,
 
 
 def _half_widths(scores: Floats, age_days: Floats, ages: Floats) -> Floats:
-    """Compute the quantile of the scores at each of the ages, weighted by how near a score's film is in age.
+    """Compute the quantile of the scores at each age. Films closer to that age have more weight.
 
-    A film to be predicted counts itself, with a score that may be anything: this makes the quantile of n equal weights
-    the ⌈(n + 1) · `LEVEL`⌉-th smallest score, and widens intervals at ages of which few films are known.
+    The film to be predicted is counted too, with a weight of 1 and a score that may be anything. With n equal weights,
+    the quantile is therefore the ⌈(n + 1) · `LEVEL`⌉-th smallest score. Intervals are wider at ages of which few films
+    are known.
     """
     order = np.argsort(scores, kind="stable")
     distance = np.abs(np.log(age_days[order] + AGE_OFFSET_DAYS) - np.log(ages + AGE_OFFSET_DAYS)[:, None])
@@ -154,7 +159,7 @@ def calibrate_newest(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> 
 
 
 def coverage(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str, Any]:
-    """Measure coverage and width of the intervals on every scored block, calibrated on earlier blocks alone.
+    """Measure coverage and width of the intervals on every scored block, calibrated only on films released earlier.
 
     Args:
         spec: the model.
@@ -162,7 +167,7 @@ def coverage(spec: ModelSpec, forward: pd.DataFrame, algorithm: str) -> dict[str
         algorithm: the candidate.
 
     Returns:
-        `coverage` and `width` (means over blocks) and `origins` (both by block); empty without earlier films.
+        `coverage` and `width` (means over blocks) and `origins` (both by block); empty if there are no earlier films.
     """
     walked = with_bounds(spec, forward, algorithm)
     if walked.empty:
@@ -204,7 +209,7 @@ def calibrated_parts(
         algorithm: the candidate.
 
     Yields:
-        Positions in `walked`, and the interval. Parts without earlier films are left out.
+        The positions of a part's films in `walked`, and the interval. Parts without earlier films are left out.
     """
     columns, released = _columns(walked, algorithm), walked["release_date"].to_numpy()
     blocks = walked["block"].where(walked["is_scored_block"])

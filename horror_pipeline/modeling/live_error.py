@@ -9,17 +9,17 @@ MOST_LIVE_ERROR = 1.5
 """Highest acceptable live error, as a multiple of the error in the backtest."""
 
 FEWEST_JUDGED = 30
-"""Films needed for a live error to be judged: that of fewer is mostly chance."""
+"""Fewest films for which a live error is judged. The error of fewer films is mostly chance."""
 
 
 def model_of(figures: Mapping[str, Any]) -> str:
-    """Return the name of the model that predicts the target and stage of the figures."""
+    """Return the name of the model whose predictions the figures describe, from their target and stage."""
     target = "rating" if figures["target"] == "vote_average" else figures["target"]
     return f"{target}_{figures['stage']}"
 
 
 def live_figures(accuracy: Sequence[Mapping[str, Any]]) -> dict[str, int | float]:
-    """Collect films, MAE, MAE of no change, drift and coverage of each model and horizon as flat metadata.
+    """Collect the number of films, MAE, MAE of no change, drift and coverage by model and horizon as flat metadata.
 
     Args:
         accuracy: a day's accuracy by horizon, stage and target, see `warehouse.outcomes.accuracy`.
@@ -41,7 +41,7 @@ def broken_promises(accuracy: Sequence[Mapping[str, Any]], promised: Mapping[str
         promised: MAE in the backtest by model.
 
     Returns:
-        Both errors in words by model and horizon; empty where all is well.
+        Both errors in words by model and horizon; empty if all is well.
     """
     return {
         f"{model_of(row)}_{row['horizon']}": f"MAE {float(row['mae']):.3f}, promised {promised[model_of(row)]:.3f}"

@@ -1,7 +1,7 @@
 """Estimators that use a film's runtime without learning from its absence.
 
-Whether TMDB's users have filled in a film's runtime reveals how well known the film is, and imputing a constant reveals
-it just as well. No estimator here can therefore tell which runtimes are missing.
+Whether TMDB's users have filled in a film's runtime reveals how well known the film is. Imputing a constant would
+reveal this just as well. The estimators here are therefore built so that they cannot tell which runtimes are missing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PLAUSIBLE_MINUTES = 40.0, 240.0
 TYPICAL_MINUTES = 90.0
 TYPICAL_QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 MIN_KNOWN_RUNTIMES = 30
-"""Known runtimes needed to learn their effect."""
+"""Number of known runtimes needed to learn the effect of the runtime."""
 
 
 def runtimes(X: Floats, column: int) -> Floats:
@@ -97,7 +97,7 @@ class RuntimeImputer(RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: Floats) -> Floats:
-        """Predict; the mean over typical runtimes where the runtime is missing."""
+        """Predict, taking the mean over typical runtimes for films whose runtime is missing."""
         minutes = runtimes(X, self.column)
         missing = np.isnan(minutes)
         predicted = np.empty(len(X))

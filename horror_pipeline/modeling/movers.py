@@ -1,10 +1,10 @@
-"""Movers: how popularity and rank changed over some days, and which rises are unusual for such a film.
+"""Movers: how popularity and rank changed over some days, and which rises are unusual for similar films.
 
-A change is compared with earlier changes of similar films: of the same level of popularity when the change began, and
-of the same stage of life. Two effects that concern many films at once are removed first. One is the day's common
-movement, which is the median change of similar films. The other is a burst, such as crawlers cause: where changes
-spread more than on a usual day, they are scaled down to the usual spread. Changes are differences of
-log(1 + popularity), because ratios of values below 1 say little.
+A change is compared with earlier changes of similar films. Films are similar if they had the same level of popularity
+when the change began, and are in the same stage of life. Two effects that concern many films at once are removed first.
+One is the day's common movement, which is the median change of similar films. The other is a burst of the kind that
+crawlers cause: if changes spread more than on a usual day, they are scaled down to the usual spread. Changes are
+differences of log(1 + popularity), because ratios of values below 1 say little.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from horror_pipeline.modeling.forecasting.history import NOTABLE, History
 from horror_pipeline.modeling.specs import Floats
 
 LEVEL_SHARES = (0.4, 0.6, 0.75, 0.85, 0.93)
-"""The quantiles of popularity, at the start of the span, between which the levels lie."""
+"""The quantiles of popularity at the start of the span that separate the levels."""
 
 STAGE_DAYS = (-30, 0, 30, 180)
-"""The days since release between which the stages of a film's life lie."""
+"""The days since release that separate the stages of a film's life."""
 
 STAGES = len(STAGE_DAYS) + 2
-"""The last stage holds the films without a release date."""
+"""Number of stages. The last one holds the films without a release date."""
 
 FEWEST_FILMS = 30
-"""Similar films with a change on the same day that are needed to estimate the common movement."""
+"""Number of similar films with a known change on the same day that is needed to estimate the common movement."""
 
 FEWEST_CHANGES = 1_000
-"""Earlier changes of similar films that a change is compared with; if there are fewer, stages are not distinguished."""
+"""Fewest earlier changes of similar films to compare with. If there are fewer, films of all stages count as similar."""
 
 FEWEST_OWN_CHANGES = 14
-"""Earlier changes of a film that are needed to say whether a change is its largest."""
+"""Number of a film's earlier changes that is needed to say whether a change is its largest."""
 
 CROWD_PERCENTILE = 0.95
-"""On a usual day, 5 % of the changes are beyond this percentile; where more are, the percentiles are lowered."""
+"""On a usual day, 5 % of the changes are above this percentile. If more are, the percentiles are lowered."""
 
 TOP_SHARE = 0.1
 """A breakout must be among this share of the day's most popular films."""
@@ -67,7 +67,7 @@ class _Changes:
 def movers(
     history: History, release_dates: pd.Series, days: Sequence[dt.date]
 ) -> Iterator[tuple[dt.date, pd.DataFrame]]:
-    """Find the movers of each day from what was known on it.
+    """Find the movers of each day from what was known on that day.
 
     Args:
         history: the observations of all days.
@@ -75,8 +75,8 @@ def movers(
         days: the days, in order; a day before the newest change of TMDB's scale has no movers.
 
     Yields:
-        The day, and a row for each film and span with popularity 1 or more at either end: the columns of
-        `movie_movers` except `snapshot_date`.
+        The day, and a frame with the columns of `movie_movers` except `snapshot_date`. It has a row for each film and
+        span with a popularity of 1 or more at the start or the end of the span.
     """
     known = history.until(days[-1]).trusted()
     popularity = known.popularity.T.astype("float64").round(POPULARITY_DECIMALS)
@@ -125,7 +125,7 @@ def _typical(change: Floats) -> tuple[float, float]:
 
 
 def _levels(change: Floats, start: Floats) -> list[NDArray[np.intp]]:
-    """Divide the films whose change is known into levels by their popularity at the start of it."""
+    """Divide the films with a known change into levels by their popularity when the change began."""
     films = np.flatnonzero(~np.isnan(change))
     films = films[np.argsort(start[films], kind="stable")]
     return np.split(films, (np.asarray(LEVEL_SHARES) * len(films)).astype("int64"))
@@ -163,7 +163,7 @@ def _movers_of(
 
 
 def _percentiles(changes: _Changes, at: int) -> Floats:
-    """Return the share of earlier changes of similar films that were smaller, by film; NaN where there are too few."""
+    """Return, for each film, which share of earlier changes of similar films was smaller; NaN if there are too few."""
     percentile = np.full(changes.excess.shape[1], np.nan)
     earlier, earlier_kind = changes.excess[:at].ravel(), changes.kind[:at].ravel()
     for kind in np.unique(changes.kind[at][changes.kind[at] >= 0]):
@@ -177,7 +177,7 @@ def _percentiles(changes: _Changes, at: int) -> Floats:
 
 
 def _in_a_crowd(percentile: Floats, kind: NDArray[np.int8]) -> Floats:
-    """Lower the percentiles of kinds of which more films than usual rise: with twice as many, 0.99 becomes 0.98."""
+    """Lower the percentiles of a kind if more of its films than usual rise. If twice as many do, 0.99 becomes 0.98."""
     lowered = percentile.copy()
     for number in np.unique(kind[kind >= 0]):
         films = np.flatnonzero(kind == number)
@@ -188,9 +188,9 @@ def _in_a_crowd(percentile: Floats, kind: NDArray[np.int8]) -> Floats:
 
 
 def _own_records(changes: _Changes, at: int) -> NDArray[np.int8]:
-    """Return 1 where a film's change is larger than all its changes that ended before it began, 0 where not.
+    """Return for each film 1 if its change is larger than all its earlier ones, 0 if not, and −1 if these are too few.
 
-    Films with too few such changes get −1.
+    Only changes that had ended when the change began count as earlier.
     """
     own = changes.excess[: max(0, at - changes.span_days + 1)]
     known = np.sum(~np.isnan(own), axis=0)

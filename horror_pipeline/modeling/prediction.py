@@ -13,8 +13,8 @@ from horror_pipeline.modeling.intervals import Interval
 from horror_pipeline.modeling.specs import Floats, ModelSpec
 
 FILMS_A_BATCH = 10_000
-"""Films predicted or explained at once. Intermediate arrays of more films take memory, and also time: the system gives
-and takes their memory page by page."""
+"""Number of films predicted or explained at once. Larger intermediate arrays would take memory, and also time, because
+the operating system hands out and takes back their memory page by page."""
 
 
 def in_batches(estimator: Any, films: pd.DataFrame) -> Floats:

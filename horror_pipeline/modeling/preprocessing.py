@@ -13,16 +13,16 @@ from sklearn.preprocessing import SplineTransformer
 from horror_pipeline.modeling.specs import MAX_LANGUAGES, UNFILLED, Floats, Inputs
 
 MIN_LANGUAGE_FILMS = 8
-"""Films a language needs to get an indicator column."""
+"""Number of films that a language needs to get an indicator column."""
 
 NO_EARLIER_FILM_YEARS = 30.0
 """The value imputed for the years since the last earlier film of a director or collection that has none."""
 
 
 class Preprocessor(TransformerMixin, BaseEstimator):
-    """Films as an array: medians for unknown numbers, 0 for unknown flags, an indicator column per common language.
+    """Turns films into an array: medians for unknown numbers, 0 for unknown flags, an indicator per common language.
 
-    Only what `UNFILLED` names stays NaN where it is unknown: see `missing_runtime` and `prerelease`. A film in a
+    Only unknown values of the columns in `UNFILLED` stay NaN: see `missing_runtime` and `prerelease`. A film in a
     language that was unknown or rare among the training films has 0 in every indicator column.
 
     Args:
@@ -44,7 +44,7 @@ class Preprocessor(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: pd.DataFrame) -> Floats:
-        """Fill and encode, with the columns of `Inputs.preprocessed_names`."""
+        """Fill in unknown values, encode languages, and return the columns of `Inputs.preprocessed_names`."""
         names = [*self.inputs.numbers, *self.inputs.flags]
         filled = np.zeros((len(X), len(self.inputs.preprocessed_names)))  # filled by column to save memory
         for place, (name, fill) in enumerate(zip(names, [*self.fill_, *[0.0] * len(self.inputs.flags)], strict=True)):
@@ -70,7 +70,7 @@ def _fill(name: str, column: Floats) -> float:
 class ColumnSelector(TransformerMixin, BaseEstimator):
     """Selects columns; optionally replaces each value by the number of its bin among bins of equal frequency.
 
-    Boosting bins its columns itself, but when films have weights, that takes most of its time.
+    Boosting bins its columns itself, but if films have weights, the binning takes most of its time.
 
     Args:
         positions: the columns to select, in order.
@@ -100,13 +100,13 @@ class SplineTerms(TransformerMixin, BaseEstimator):
     """Terms of an additive model: B-splines of votes, their rate and age, and standardized linear terms of the rest.
 
     With a ridge penalty in the regressor this is a penalized regression spline (Eilers and Marx, 1996). The spline of
-    age is constant beyond the range of the training films: later films are younger than those, and extrapolating the
-    trend would distort their predictions.
+    age is constant beyond the range of the training films. Later films are younger than the training films, and
+    extrapolating the trend would distort their predictions.
 
     Args:
         linear: columns of the linear terms.
-        votes: the column of log votes; empty where votes are unknown at this stage.
-        rate: the column of the log of votes per day; empty where unknown.
+        votes: the column of log votes; empty if votes are unknown at this stage.
+        rate: the column of the log of votes per day; empty if it is unknown.
         age: the column of days since release.
     """
 

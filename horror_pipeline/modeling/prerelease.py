@@ -14,22 +14,23 @@ MIN_KNOWN_FILMS = 20
 """Films with a known popularity before release that are needed to learn its effect."""
 
 GAIN_Z = 1.64
-"""Standard errors above 0 that the gain on later films must reach: one useless effect in twenty does so by chance."""
+"""The gain on later films must exceed 0 by this many standard errors. One useless effect in 20 does so by chance."""
 
 BLOCKS = 10
-"""Blocks of later films on which the effect is tested; the first third of the films is only learned from."""
+"""Number of blocks of later films that the effect is tested on. The first third of the films is only learned from."""
 
 SMALLEST = 0.1
-"""Added before taking logarithms, because small values make ratios noisy."""
+"""Added to popularity before taking logarithms, because small values make ratios noisy."""
 
 
 class PrereleaseEffect(RegressorMixin, BaseEstimator):
     """Scales an estimator's predictions of popularity by the popularity that a film had before its release.
 
-    History begins with the warehouse, so popularity before release is known only for the newest and for upcoming films,
-    too few for trees to learn from it. The effect is a power of that popularity, fitted to the estimator's residuals on
-    films where it is known: one step of backfitting (Hastie and Tibshirani, 1990). Its mean over those films is 0, so
-    nothing is learned from the fact that it is known. Other films get no effect.
+    The warehouse has recorded popularity only since it was set up, so popularity before release is known only for the
+    newest and for upcoming films. These are too few for trees to learn from. The effect is a power of that popularity,
+    fitted to the estimator's residuals on films whose popularity before release is known: one step of backfitting
+    (Hastie and Tibshirani, 1990). Its mean over those films is 0, so nothing is learned from the fact that their
+    popularity is known. Other films get no effect.
 
     To be used, the effect must pass a backtest of its own: fitted to the earlier of those films, it must reduce the
     errors of the later ones. The backtest over all films cannot test it until the history is as long as a block.

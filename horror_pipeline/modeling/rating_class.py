@@ -22,7 +22,7 @@ from horror_pipeline.modeling.specs import RUNTIME, Floats, Inputs
 
 MIN_FILMS = 60
 TRAINING_SHARE = 0.8
-"""Share of the films on which the scored classifier is trained, the earliest ones; it is scored on the later ones."""
+"""The scored classifier is trained on this share of the films, the earliest ones, and scored on the later ones."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Classification:
 
 
 def classify(inputs: Inputs, films: pd.DataFrame, seed: int = 0) -> Classification | str:
-    """Fit to released films with enough votes, and classify every film; metrics come from the newest fifth of them.
+    """Fit to released films with enough votes, the newest fifth of which gives the metrics, and classify every film.
 
     Args:
         inputs: the columns that are known before release.

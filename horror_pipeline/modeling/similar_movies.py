@@ -34,7 +34,7 @@ TOPICS = 100
 """Dimensions that the texts are reduced to."""
 
 HIGHEST_FREQUENCY = 0.5
-"""A word in more than this share of the films is ignored, like a genre that nearly all films have."""
+"""A word, genre or name that more than this share of the films have is ignored."""
 
 FILMS_A_BLOCK = 256
 """Films compared with all others at once, so that memory does not grow with the square of the number of films."""
@@ -83,7 +83,7 @@ def _about(films: pd.DataFrame, seed: int) -> Floats:
 
 
 def _shared(films: pd.DataFrame) -> sparse.csr_matrix:
-    """Return the people and the collection of each film, scaled so that the product of two rows adds to the score."""
+    """Return the people and the collection of each film, scaled so that the product of two rows is part of a score."""
     as_list: dict[str, Callable[[Any], Iterable[str]]] = {"directors": list, "cast_names": list}
     parts = [
         _tfidf(films[name], as_list.get(name, lambda value: [str(value)])) * float(np.sqrt(share))
@@ -93,7 +93,7 @@ def _shared(films: pd.DataFrame) -> sparse.csr_matrix:
 
 
 def _tfidf(values: pd.Series, words_of: Callable[[Any], Iterable[str]]) -> sparse.csr_matrix:
-    """Compute TF-IDF without words of a single film or of most films; each row has length 1."""
+    """Compute TF-IDF in rows of length 1, ignoring words that only one film or most films have."""
     unknown = values.isna().tolist()
     documents = [[] if unknown[place] else list(words_of(value)) for place, value in enumerate(values)]
     nothing = sparse.csr_matrix((len(documents), 0), dtype=np.float32)

@@ -14,11 +14,12 @@ from horror_pipeline.domain import MODEL_NAMES, Stage, Target
 Floats = NDArray[np.float64]
 
 RATING_NOISE_PER_VOTE, RATING_NOISE_FLOOR = 6.0, 0.37
-"""Variance of a rating around the best possible prediction: sampling noise per vote, and unexplained variance."""
+"""Variance of a rating around the best possible prediction: the sampling noise of a single vote, and the
+unexplained variance, which more votes do not reduce."""
 
 RUNTIME, PRERELEASE = "runtime_minutes", "prerelease_popularity"
 UNFILLED = (RUNTIME, PRERELEASE)
-"""Columns that stay NaN where they are unknown, and are used only by estimators that allow for it."""
+"""Columns whose unknown values stay NaN. Only estimators that allow for NaN use them."""
 
 MAX_LANGUAGES = 10
 """Highest number of indicator columns of a category, one for each of its commonest values."""
@@ -29,7 +30,7 @@ class ModelSpec:
     """One model.
 
     Args:
-        name: its asset, and `model_name` in `model_versions`.
+        name: the name of its asset, and its `model_name` in `model_versions`.
         target: the column it predicts.
         stage: which films it predicts.
     """
@@ -62,7 +63,7 @@ class ModelSpec:
         return np.clip(values, 0.0, None if self.is_popularity else 10.0)
 
     def weights(self, votes: Floats) -> Floats | None:
-        """Weight films by the inverse variance of their target; return None where all weights are equal.
+        """Weight films by the inverse variance of their target; return None if all weights are equal.
 
         A rating's variance is σ²/votes + τ², sampling noise plus unexplained difference between films, as in a
         random-effects meta-analysis (DerSimonian and Laird, 1986).
@@ -111,7 +112,7 @@ class Inputs:
         return [*self.numbers, *self.flags, *indicators]
 
     def positions(self, names: Iterable[str]) -> list[int]:
-        """Positions of columns among the preprocessed ones."""
+        """Return the positions of columns among the preprocessed ones."""
         order = self.preprocessed_names
         return [order.index(name) for name in names]
 
@@ -125,7 +126,7 @@ class Problem:
         inputs: the columns it may use.
         films: features and known targets of the films to learn from and to predict, sorted by release date.
         seed: seed of everything random.
-        others: films of other genres, only to learn from; features that come from details are NaN for all of them.
+        others: films of other genres, which are only learned from. Their features from TMDB's film details are all NaN.
     """
 
     spec: ModelSpec
@@ -140,18 +141,18 @@ class Problem:
         return len(self.films) + len(self.others)
 
     def training(self, films: NDArray[np.intp] | None = None, before: pd.Timestamp | None = None) -> Problem:
-        """Return the problem of learning from some of the films, and from the others released before a day.
+        """Return the problem of learning from some of `films`, and from those of `others` released before a day.
 
-        The details of the others were never read. Each is given the details of one of the films, drawn at random, so
-        that they do not show whose details are known (random hot-deck imputation; Andridge and Little, 2010). Only
-        what `UNFILLED` names stays NaN.
+        The details of `others` were never read. Each of these films is given the details of a random one of `films`, so
+        that a model cannot tell whose details are known (random hot-deck imputation; Andridge and Little, 2010). Only
+        the columns in `UNFILLED` stay NaN.
 
         Args:
             films: positions of the films to use; None for all.
-            before: the day; None to use all others.
+            before: the day; None to use all of `others`.
 
         Returns:
-            A problem without `others`, the films first.
+            A problem whose `films` are the chosen films, followed by the chosen `others`, and whose `others` are empty.
         """
         known, others = self.films if films is None else self.films.iloc[films], self.others
         if before is not None and not others.empty:

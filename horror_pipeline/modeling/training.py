@@ -1,6 +1,6 @@
 """Training: evaluate all candidates on later films, and fit the best one if it beats the baselines and the champion.
 
-What is compared are candidates, not fitted models, because a champion was fitted to the films it would be scored on.
+Candidates are compared, not fitted models, because a champion was fitted to the films that it would be scored on.
 The champion's candidate is therefore fitted again before every test block, like any other, and scored on the same
 films. If it is still the best, it is fitted to all films again when enough has changed (`RENEW_…`), because a model
 that stays the same for months falls behind.
@@ -28,34 +28,34 @@ MIN_FILMS = 60
 """Films with enough votes to be scored that are needed to train."""
 
 ORDER_Z, GAIN_Z = 2.0, 1.0
-"""Standard errors above 0 that a champion's rank correlation on later films must reach, and its gain over the constant:
-both together rule out chance."""
+"""A champion's rank correlation on later films must be `ORDER_Z` standard errors above 0, and its gain over the
+constant `GAIN_Z` standard errors. Both tests together rule out chance."""
 
 CHAMPION_MARGIN = 0.005
-"""Share by which another candidate's error must be below the champion's: a smaller gain is the noise of a few films."""
+"""A candidate replaces the champion if its error is lower by this share. A smaller gain is noise of a few films."""
 
 RENEW_FILMS_SHARE = 0.02
 RENEW_DAYS = 7
 RENEW_SHIFT = 0.05
 RENEW_AGE_DAYS = 30
-"""The champion is fitted again when this share of the films is new to it, after so many days, when the level of the
-target has moved by this much, or when the films' median age has moved by so many days."""
+"""The champion is fitted again if `RENEW_FILMS_SHARE` of the films are new to it, if it is `RENEW_DAYS` old, if the
+level of the target has moved by `RENEW_SHIFT`, or if the films' median age has moved by `RENEW_AGE_DAYS`."""
 
 Outcome = Literal["promoted", "renewed", "kept", "unchanged", "skipped"]
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that predicts at present.
+    """The version of a model that predicts at present.
 
     Args:
         model_version: its id.
-        algorithm: the candidate it is.
+        algorithm: the name of its candidate.
         trained_at: when it was trained.
         data_fingerprint: fingerprint of the films it was fitted to.
         metrics: as stored in `model_versions`.
-        artifact: the fitted model; None where it cannot be used.
-        refusal: why it cannot be used.
+        artifact: the fitted model; None if it cannot be used.
+        refusal: why the fitted model cannot be used; None if it can.
     """
 
     model_version: str
@@ -69,7 +69,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class Version:
-    """A fitted version, as a row of `model_versions`, with its artifact as an object."""
+    """A fitted version: the values of its row of `model_versions`, and its artifact, not yet serialized."""
 
     model_version: str
     algorithm: str
@@ -88,8 +88,8 @@ class Training:
     Args:
         outcome: what happened to the champion.
         reason: the reason, in words.
-        version: the new champion; None where the old one stays or there is none.
-        forward: predictions of the calibration blocks, then of the scored blocks; None where nothing was fitted.
+        version: the new champion; None if the old one stays or there is none.
+        forward: predictions of the calibration blocks, then of the scored blocks; None if nothing was fitted.
         best: the candidate that the decision is about.
         scores: metrics by candidate.
     """
@@ -136,12 +136,12 @@ def train(
 ) -> Training:
     """Compare the candidates, and fit the best one if it improves on the champion.
 
-    Films of other genres are used for training only where they reduce the error.
+    Films of other genres are used for training only if they reduce the error.
 
     Args:
         spec: the model.
         inputs: the columns it may use.
-        films: rows of `movie_features`, with targets; those of genres that are not collected are only learned from.
+        films: rows of `movie_features`, with targets; films of genres that are not collected are only learned from.
         champion: the version that predicts at present.
         now: the time of the training.
         seed: seed of everything random.
@@ -149,7 +149,7 @@ def train(
     known = training_films(spec, films)
     own = known[[*inputs.collected]].eq(1).any(axis=1) if inputs.collected else known["tmdb_id"].notna()
     films, others = (known[rows].reset_index(drop=True) for rows in (own, ~own))
-    if len(others) < len(films):  # so few add little, and evaluating them doubles the time
+    if len(others) < len(films):  # so few films add little, and evaluating them doubles the time
         others = others.head(0)
     problem = Problem(spec, inputs, films, seed, others)
     with threadpool_limits(limits=1):
@@ -186,14 +186,14 @@ def _train(problem: Problem, champion: Champion | None, now: dt.datetime) -> Tra
 
 
 def compare(problem: Problem, first: int = 0) -> tuple[Problem, backtest.Walk, dict[str, dict[str, Any]]] | None:
-    """Evaluate all candidates; repeat it without the films of other genres, where these do not reduce the error.
+    """Evaluate all candidates, and evaluate them again without films of other genres if these do not reduce the error.
 
     Args:
         problem: the learning problem.
         first: number of the first block, as in `backtest.rolling_origins`.
 
     Returns:
-        The problem, its walk, and the candidates' scores; None where there are too few films.
+        The problem, its walk, and the candidates' scores; None if there are too few films.
     """
     walk = backtest.walk_forward(problem, first=first)
     if walk is None:
@@ -234,7 +234,7 @@ def _version(
 
 
 def _obstacle(problem: Problem) -> str | None:
-    """Return the reason why no model can be trained on the films, in words; None where one can."""
+    """Return, in words, why no model can be trained on the films; None if a model can be trained."""
     target, scored = problem.spec.target, problem.films[problem.votes >= MIN_VOTES_SCORED]
     if len(scored) < MIN_FILMS:
         return (
@@ -255,7 +255,7 @@ def _level(problem: Problem) -> float:
 
 
 def _median_age(films: pd.DataFrame) -> float:
-    """Return the films' median age in days as of the moment of their features."""
+    """Return the films' median age in days, on the day for which their features were computed."""
     return float(np.nan_to_num(films["days_since_release"].median()))
 
 
@@ -290,7 +290,7 @@ def _decide(
     champion: Champion | None,
     now: dt.datetime,
 ) -> tuple[Outcome, str, str]:
-    """Decide what happens to the champion; return it with the candidate it is about, and the reason in words."""
+    """Return what happens to the champion, the candidate that this decision is about, and the reason in words."""
     spec, kind = problem.spec, "log error" if problem.spec.is_popularity else "MAE"
     error = {name: judged(spec, of_candidate) for name, of_candidate in scores.items()}
     best = min((name for name in error if name != CONSTANT), key=lambda name: error[name])
@@ -315,7 +315,7 @@ def _decide(
 
 
 def _change_since(champion: Champion, problem: Problem, now: dt.datetime) -> str | None:
-    """Say in words what has changed since the champion was fitted; None where it does not have to be fitted again."""
+    """Say in words what has changed since the champion was fitted; None if it need not be fitted again."""
     assert champion.artifact is not None  # noqa: S101  # only usable champions are compared
     films = problem.films
     new = int((~films["tmdb_id"].isin(champion.artifact.training_ids)).sum())
