@@ -48,7 +48,7 @@ def test_a_films_page_says_everything_without_a_script(client: TestClient, engin
     assert "Popularity 0 2 4 6 18 Nov 21 Nov 24 Nov 27 Nov real" in said
     assert "31 Oct 2024 · Horror, Mystery" in said
     assert "expected for such a film: 2.00 (1.00 – 5.00)" in said
-    assert "chance of the top 1 % of films once it is out and has ten votes: under 1 %. It follows how popular" in said
+    assert "chance of the top 1 % of films once it is out and has ten votes: under 1 %. It is based on" in said
     assert "chance of 7 or more for such a film: 12 %" in said
     assert "Chance that its popularity is higher in 7 days than on 22 Nov 2026: 63 %" in said
     assert "Popularity: from 2.72 to 2.00 out in October +18 % in French −9 %" in said

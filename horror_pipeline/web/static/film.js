@@ -79,7 +79,7 @@ function showFilm(data) {
       movie.overview && h("p", {}, movie.overview),
       people("Directed by", movie.directors), people("With", movie.cast_names))),
     h("div", { class: "facts" },
-      figure("Popularity", popularity(movie.popularity), newest && expectation(newest, "popularity", popularity, movie.popularity), why(data, "popularity"), newest && chance("chance of the top 1 % of films once it is out and has ten votes", newest.top_1_percent_probability, ". It follows how popular the newest such films are, and the expectation how popular films of all ages are, so the two can seem to disagree.")),
+      figure("Popularity", popularity(movie.popularity), newest && expectation(newest, "popularity", popularity, movie.popularity), why(data, "popularity"), newest && chance("chance of the top 1 % of films once it is out and has ten votes", newest.top_1_percent_probability, ". It is based on the newest such films, and the expectation on films of all ages, so the two can seem to disagree.")),
       figure("Rating", movie.vote_average === null ? "no votes" : `${rating(movie.vote_average)} from ${votes(movie.vote_count)}`, newest && expectation(newest, "vote_average", rating, movie.vote_average), why(data, "vote_average"), newest && chance("chance of 7 or more for such a film", newest.rating_7_probability), betterHalf(movie))),
     newest && forecasts.length > 0 && h("p", { class: "small muted" }, "An expectation says what is usual for films like this one. It can differ from the forecast below, which comes from this film's own history."),
     movie.cluster_name && h("p", { class: "small muted" }, "Grouped, by genres, language, season and title, with films that stand out by: ", h("strong", {}, movie.cluster_name), "."),
